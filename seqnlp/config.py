@@ -1,0 +1,267 @@
+"""Settings: typed values read from TOML recipes; an unknown key is an error that names the nearest.
+
+`Settings` describes a run completely. Saved beside the model, it repeats the run.
+`build` gives the same care to the options of registered parts, whose keys only the part knows.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from seqnlp.errors import InputError, SettingsError, suggest
+
+T = TypeVar("T")
+
+
+class Section(BaseModel):
+    """A table of a recipe: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class CorpusSettings(Section):
+    """Where the examples come from."""
+
+    name: str = "reviews"
+    """A bundled corpus, a name on SEQNLP_DATA, a path, `hf:owner/name` or `nltk:name`."""
+    columns: dict[str, str] = {}
+    """Field to column, where the column's name is not one of the usual ones."""
+    validation_share: float = Field(default=0.1, gt=0, lt=1)
+    """The share of train that is cut off where the corpus has no validation split."""
+
+
+class TextSettings(Section):
+    """From text to ids."""
+
+    normalizers: tuple[str, ...] = ("nfc", "lowercase")
+    tokenizer: str = "regex"
+    tokenizer_options: dict[str, Any] = {}
+    min_count: int = Field(default=1, ge=1)
+    """Tokens seen less often in train are unknown words."""
+    max_size: int | None = Field(default=None, ge=3)
+    """The most frequent tokens that make the vocabulary, special ones included."""
+    ngram_buckets: int = Field(default=20_000, ge=0)
+    """Rows of the table of hashed character n-grams; 0 is without."""
+    ngram_sizes: tuple[int, int] = (3, 6)
+    max_tokens: int = Field(default=400, ge=1)
+    """Longer documents are cut, or read in chunks of this many tokens."""
+    long_documents: Literal["chunk", "truncate"] = "chunk"
+    vectors: Path | None = None
+    """Pretrained word vectors, word2vec or GloVe text format, gzip or plain."""
+
+
+class ModelSettings(Section):
+    """The encoder and what it reads; a task's own parts are in `head`."""
+
+    embedding_size: int = Field(default=100, ge=1)
+    encoder: str = "recurrent"
+    encoder_options: dict[str, Any] = {}
+    """Options of an encoder other than `recurrent`, whose options are the keys below."""
+    cell: str = "lstm"
+    cell_options: dict[str, Any] = {}
+    hidden_size: int = Field(default=128, ge=1)
+    layers: int = Field(default=1, ge=1)
+    bidirectional: bool = True
+    residual: bool = False
+    layer_norm: bool = False
+    engine: str = "auto"
+    input_init: str = "xavier"
+    recurrent_init: str = "orthogonal"
+    forget_bias: float = 1.0
+
+
+class TrainSettings(Section):
+    """How the weights are found."""
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    """Examples a batch; with `batch_tokens`, the most examples a batch."""
+    batch_tokens: int | None = Field(default=None, ge=1)
+    """Tokens a batch, padding counted."""
+    optimizer: str = "AdamW"
+    """A class of torch.optim."""
+    optimizer_options: dict[str, Any] = {}
+    lr: float = Field(default=2e-3, gt=0)
+    monitor: str = "accuracy"
+    """The validation figure that chooses the best epoch; `loss` is minimized, others maximized."""
+
+
+class Settings(Section):
+    """Everything that a training run depends on."""
+
+    task: str = "sentiment"
+    seed: int = Field(default=0, ge=0)
+    ensemble: int = Field(default=1, ge=1)
+    """Models trained with seeds seed, seed + 1, ... and saved as one."""
+    device: str = "auto"
+    threads: int | None = Field(default=None, ge=1)
+    corpus: CorpusSettings = CorpusSettings()
+    text: TextSettings = TextSettings()
+    model: ModelSettings = ModelSettings()
+    head: dict[str, Any] = {}
+    """The task's own options."""
+    train: TrainSettings = TrainSettings()
+    hooks: dict[str, dict[str, Any]] = {}
+    """Hook name to its options."""
+
+    def to_toml(self) -> str:
+        """The settings as a recipe; unset keys are left out."""
+        import tomli_w
+
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def load_settings(
+    recipe: Path | None = None,
+    overrides: Iterable[str] = (),
+    *,
+    base: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read a recipe and change it by `a.b=value` overrides, whose values are TOML or bare words.
+
+    Args:
+        recipe: a TOML file; without one, the defaults.
+        overrides: strings such as `train.epochs=8` and `model.cell=gru`, later ones win.
+        base: settings under the recipe's, such as a task's own defaults.
+
+    Raises:
+        SettingsError: a file that is no TOML (with its line), an unknown key (with the nearest),
+            a value of the wrong type.
+    """
+    tables: dict[str, Any] = _merged({}, base or {})
+    where = "settings"
+    if recipe is not None:
+        where = str(recipe)
+        tables = _merged(tables, read_toml(recipe))
+    for override in overrides:
+        _override(tables, override)
+    return settings_from(tables, where)
+
+
+def settings_from(tables: Mapping[str, Any], where: str) -> Settings:
+    """Validate plain tables; `where` begins the message of an error.
+
+    Raises:
+        SettingsError: an unknown key or a value of the wrong type.
+    """
+    return _validated(Settings, tables, where)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SettingsError: it is missing, not UTF-8 or not TOML; the message has the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: no such file") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SettingsError(f"{path}:{line}: not valid UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+
+
+def build(
+    factory: Callable[..., T], options: Mapping[str, object], *, where: str, **given: object
+) -> T:
+    """Call `factory(**given, **options)` with options checked against its signature.
+
+    Args:
+        factory: a class or function whose keywords are annotated.
+        options: what the user wrote; converted to the annotated types.
+        where: the key that holds the options, for messages: "model.cell_options".
+        given: arguments that the caller sets, not open to the user.
+
+    Raises:
+        SettingsError: an option that the factory does not have, lacks or cannot use.
+    """
+    target = factory.__init__ if inspect.isclass(factory) else factory
+    hints = get_type_hints(target)
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if name not in given
+    }
+    values: dict[str, object] = {}
+    for name, value in options.items():
+        if name not in parameters:
+            raise SettingsError(f"{where}: no key {name!r}; {suggest(name, parameters)}")
+        try:
+            values[name] = TypeAdapter(hints.get(name, Any)).validate_python(value)
+        except ValidationError as error:
+            detail = error.errors()[0]["msg"]
+            raise SettingsError(f"{where}.{name}: {detail}, not {value!r}") from error
+    for name, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty and name not in values:
+            raise SettingsError(f"{where}: the key {name!r} is required")
+    try:
+        return factory(**given, **values)
+    except InputError as error:
+        raise SettingsError(f"{where}: {error}") from error
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from error
+
+
+def _validated(model: type[Settings], tables: Mapping[str, Any], where: str) -> Settings:
+    try:
+        return model.model_validate(tables)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            *path, name = (str(part) for part in first["loc"])
+            raise SettingsError(f"{where}: no key {key!r}; {suggest(name, _keys(path))}") from error
+        raise SettingsError(f"{where}: {key}: {first['msg']}, not {first['input']!r}") from error
+
+
+def _keys(path: Iterable[str]) -> list[str]:
+    """The keys of the section at a path."""
+    section: type[BaseModel] = Settings
+    for part in path:
+        annotation = section.model_fields[part].annotation
+        assert inspect.isclass(annotation)
+        section = annotation
+    return list(section.model_fields)
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """`high` over `low`, table by table."""
+    result = dict(low)
+    for key, value in high.items():
+        under = result.get(key)
+        both = isinstance(under, Mapping) and isinstance(value, Mapping)
+        result[key] = _merged(under, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def _override(tables: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    path = key.strip().split(".")
+    if not sign or not all(path):
+        raise SettingsError(f"--set {override}: expected key=value, such as train.epochs=8")
+    table = tables
+    for part in path[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"--set {override}: {part!r} is a value, not a table")
+        table = inner
+    table[path[-1]] = _value(text.strip())
+
+
+def _value(text: str) -> object:
+    """A TOML value, or else the text itself, so that `model.cell=gru` needs no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

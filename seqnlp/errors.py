@@ -1,0 +1,72 @@
+"""What can go wrong, said so that the reader can mend it: what was asked for, what was expected,
+and the nearest thing that exists.
+
+The command line prints the message alone and exits with `exit_status`: 2 for usage and bad input,
+1 for a run that failed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SeqnlpError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    exit_status = 1
+
+
+class InputError(SeqnlpError):
+    """A file, a text or an argument that cannot be used as it is."""
+
+    exit_status = 2
+
+
+class SettingsError(InputError):
+    """A recipe or a `--set` value that does not describe a run."""
+
+
+class UnknownNameError(InputError):
+    """A name that nothing is registered under.
+
+    Args:
+        kind: what was looked up, in the singular: "cell", "tokenizer".
+        name: the name that was asked for.
+        known: the names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(f"no {kind} is named {name!r}; {suggest(name, self.known)}")
+
+
+class NameTakenError(SeqnlpError):
+    """Two things claim one name of a registry."""
+
+
+class MissingPackageError(InputError):
+    """A part of the toolkit needs a package that is not installed."""
+
+
+class BundleError(InputError):
+    """A folder that is not a model, or a damaged one, or one from a newer version."""
+
+
+class TrainingError(SeqnlpError):
+    """A run that could not go on; the message names the step and what to try."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Say which known name is nearest to `name`, or list them all when none is near.
+
+    >>> suggest("lstn", ["gru", "lstm"])
+    "did you mean 'lstm'? known: gru, lstm"
+    """
+    names = sorted(known)
+    listing = f"known: {', '.join(names)}" if names else "none is known"
+    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
+    if not near:
+        return listing
+    best = next(n for n in names if n.lower() == near[0])
+    return f"did you mean {best!r}? {listing}"

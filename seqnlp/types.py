@@ -1,0 +1,142 @@
+"""The values that cross borders between the parts of the toolkit.
+
+Axis letters, the same everywhere: B batch, T time (S on the source side of an attention),
+D features, H hidden, V vocabulary, K classes. Batch comes first; masks are True on real tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch import device as Device
+
+Example: TypeAlias = Mapping[str, Any]
+"""One row of a corpus: field name (`text`, `label`) to value."""
+
+
+class _Movable:
+    """Gives a frozen dataclass of tensors its `.to(device)`."""
+
+    def to(self, device: Device | str) -> Self:
+        moved = {
+            f.name: value.to(device)
+            for f in fields(self)  # type: ignore[arg-type]
+            if hasattr(value := getattr(self, f.name), "to")
+        }
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A column that a task reads.
+
+    name: what the toolkit calls it. aliases: column names it is recognized by, most telling first.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pieces(_Movable):
+    """Hashed character n-grams of the U distinct tokens of a batch, stored once a token type.
+
+    ids: int64 [N], the n-grams of all types one after another. offsets: int64 [U], where each
+    type begins in `ids`. inverse: int64 [B, T], which type stands at each position.
+    """
+
+    ids: Tensor
+    offsets: Tensor
+    inverse: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenBatch(_Movable):
+    """Token ids of B texts, padded to the longest.
+
+    ids: int64 [B, T]. lengths: int64 [B], each at least 1. pieces: n-grams, where the pipeline
+    has them.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    pieces: Pieces | None = None
+
+    @property
+    def mask(self) -> Tensor:
+        """Bool [B, T], True on real tokens."""
+        return lengths_to_mask(self.lengths, self.ids.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded(_Movable):
+    """What an encoder makes of a batch.
+
+    states: float [B, T, D], zero on padding. mask: bool [B, T], True on real tokens.
+    summary: float [B, D], the output after the last real token (of both directions).
+    """
+
+    states: Tensor
+    mask: Tensor
+    summary: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory(_Movable):
+    """A memory whose keys are projected once and then queried any number of times.
+
+    keys: float [B, S, A]. values: float [B, S, D]. mask: bool [B, S], True on real positions.
+    """
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attended(_Movable):
+    """context: float [B, D]. weights: float [B, S], summing to 1 over the real positions."""
+
+    context: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A loss as a sum, so that whoever steps divides exactly once.
+
+    total: scalar, in nats. units: what it is summed over (examples, tokens); a float, since
+    examples may carry weights.
+    """
+
+    total: Tensor
+    units: float
+
+    @property
+    def mean(self) -> Tensor:
+        """Nats per unit."""
+        return self.total / self.units
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a task says of one example.
+
+    output: the label, or the text. probabilities: label to probability, where the task has
+    labels.
+    """
+
+    output: str
+    probabilities: Mapping[str, float] | None = None
+
+
+def lengths_to_mask(lengths: Tensor, time: int) -> Tensor:
+    """Bool [B, time], True where position < length, from int64 [B]."""
+    import torch
+
+    return torch.arange(time, device=lengths.device) < lengths.unsqueeze(1)
