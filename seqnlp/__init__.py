@@ -1,1 +1,63 @@
-"""seqnlp."""
+"""Small, fast recurrent sequence models: train them in minutes, understand them, ship them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqnlp.bundle import Model, load
+    from seqnlp.config import Settings, load_settings
+    from seqnlp.data.corpus import Corpus, open_corpus
+    from seqnlp.errors import SeqnlpError
+    from seqnlp.nn.attention import Attention
+    from seqnlp.nn.cells import Cell, GatedCell, State
+    from seqnlp.nn.recurrence import Encoder, RecurrentEncoder, unroll
+    from seqnlp.registry import Registry
+    from seqnlp.tasks.base import Task
+    from seqnlp.text import TokenPipeline
+    from seqnlp.training.hooks import Hook
+    from seqnlp.training.run import train
+    from seqnlp.training.trainer import Trainer
+    from seqnlp.types import Prediction
+
+# Imported when first used: `import seqnlp` must not wait for torch.
+_HOME = {
+    "Attention": "seqnlp.nn.attention",
+    "Cell": "seqnlp.nn.cells",
+    "Corpus": "seqnlp.data.corpus",
+    "Encoder": "seqnlp.nn.recurrence",
+    "GatedCell": "seqnlp.nn.cells",
+    "Hook": "seqnlp.training.hooks",
+    "Model": "seqnlp.bundle",
+    "Prediction": "seqnlp.types",
+    "RecurrentEncoder": "seqnlp.nn.recurrence",
+    "Registry": "seqnlp.registry",
+    "SeqnlpError": "seqnlp.errors",
+    "Settings": "seqnlp.config",
+    "State": "seqnlp.nn.cells",
+    "Task": "seqnlp.tasks.base",
+    "TokenPipeline": "seqnlp.text",
+    "Trainer": "seqnlp.training.trainer",
+    "load": "seqnlp.bundle",
+    "load_settings": "seqnlp.config",
+    "open_corpus": "seqnlp.data.corpus",
+    "train": "seqnlp.training.run",
+    "unroll": "seqnlp.nn.recurrence",
+}
+
+__all__ = [
+    "Attention", "Cell", "Corpus", "Encoder", "GatedCell", "Hook", "Model", "Prediction",
+    "RecurrentEncoder", "Registry", "SeqnlpError", "Settings", "State", "Task", "TokenPipeline",
+    "Trainer", "load", "load_settings", "open_corpus", "train", "unroll",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'seqnlp' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from seqnlp.errors import InputError, SettingsError, suggest
 
 T = TypeVar("T")
+S = TypeVar("S", bound=BaseModel)
 
 
 class Section(BaseModel):
@@ -92,6 +93,15 @@ class TrainSettings(Section):
     """The validation figure that chooses the best epoch; `loss` is minimized, others maximized."""
 
 
+DEFAULT_HOOKS: dict[str, dict[str, Any] | Literal[False]] = {
+    "dropout": {"word": 0.1, "embedding": 0.4, "layer": 0.3, "output": 0.4},
+    "clip": {"norm": 5.0},
+    "early_stopping": {"patience": 4},
+    "best_checkpoint": {},
+}
+"""Hooks of a run whose recipe says nothing else; a recipe's hooks are added to these."""
+
+
 class Settings(Section):
     """Everything that a training run depends on."""
 
@@ -107,8 +117,8 @@ class Settings(Section):
     head: dict[str, Any] = {}
     """The task's own options."""
     train: TrainSettings = TrainSettings()
-    hooks: dict[str, dict[str, Any]] = {}
-    """Hook name to its options."""
+    hooks: dict[str, dict[str, Any] | Literal[False]] = DEFAULT_HOOKS
+    """Hook name to its options; `false` leaves out one that is on by default."""
 
     def to_toml(self) -> str:
         """The settings as a recipe; unset keys are left out."""
@@ -134,7 +144,7 @@ def load_settings(
         SettingsError: a file that is no TOML (with its line), an unknown key (with the nearest),
             a value of the wrong type.
     """
-    tables: dict[str, Any] = _merged({}, base or {})
+    tables: dict[str, Any] = _merged({"hooks": DEFAULT_HOOKS}, base or {})
     where = "settings"
     if recipe is not None:
         where = str(recipe)
@@ -150,7 +160,7 @@ def settings_from(tables: Mapping[str, Any], where: str) -> Settings:
     Raises:
         SettingsError: an unknown key or a value of the wrong type.
     """
-    return _validated(Settings, tables, where)
+    return validate_section(Settings, tables, where)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -213,26 +223,32 @@ def build(
         raise SettingsError(f"{where}: {error}") from error
 
 
-def _validated(model: type[Settings], tables: Mapping[str, Any], where: str) -> Settings:
+def validate_section(model: type[S], tables: Mapping[str, Any], where: str) -> S:
+    """Validate a table against its model; `where` begins the message of an error.
+
+    Raises:
+        SettingsError: an unknown key (with the nearest) or a value of the wrong type.
+    """
     try:
         return model.model_validate(tables)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        path = [str(part) for part in first["loc"]]
+        key = ".".join(path)
         if first["type"] == "extra_forbidden":
-            *path, name = (str(part) for part in first["loc"])
-            raise SettingsError(f"{where}: no key {key!r}; {suggest(name, _keys(path))}") from error
+            known = _keys(model, path[:-1])
+            raise SettingsError(f"{where}: no key {key!r}; {suggest(path[-1], known)}") from error
         raise SettingsError(f"{where}: {key}: {first['msg']}, not {first['input']!r}") from error
 
 
-def _keys(path: Iterable[str]) -> list[str]:
+def _keys(model: type[BaseModel], path: Iterable[str]) -> list[str]:
     """The keys of the section at a path."""
-    section: type[BaseModel] = Settings
     for part in path:
-        annotation = section.model_fields[part].annotation
-        assert inspect.isclass(annotation)
-        section = annotation
-    return list(section.model_fields)
+        inner = model.model_fields[part].annotation
+        assert inner is not None
+        assert issubclass(inner, BaseModel)
+        model = inner
+    return list(model.model_fields)
 
 
 def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _distribution(entry: EntryPoint) -> str:
 
 
 def _summary(entry: EntryPoint) -> str:
-    """Find the definition in the module's source: importing a plugin only to list it is not paid."""
+    """Read the definition in the module's source, so that listing a plugin never runs it."""
     path = _source(entry.module)
     if path is None:
         return ""

@@ -1,0 +1,1 @@
+"""The minimal gated unit, a plugin for seqnlp."""

@@ -1,0 +1,240 @@
+"""A trained model as a folder, and back: readable files, no pickle.
+
+config.toml            the settings; `seqnlp train config.toml` repeats the run
+pipeline.json, ...     the token pipeline
+weights.safetensors    the weights; tied ones are stored once
+metrics.json           figures on validation and test, baselines, the course of training
+README.md              the model card
+bundle.json            format, what the model needs, checksums; written last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from seqnlp import registry
+from seqnlp.card import model_card
+from seqnlp.config import Settings, read_toml, settings_from
+from seqnlp.data.corpus import Corpus, open_corpus
+from seqnlp.errors import BundleError, InputError
+from seqnlp.files import write_bytes, write_text
+from seqnlp.tasks.base import Task
+from seqnlp.text import TokenPipeline
+from seqnlp.types import Prediction
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+
+
+class Model:
+    """A trained task with its settings and figures.
+
+    Calling it answers one text; `predict` answers any number in constant memory.
+    """
+
+    def __init__(self, task: Task, metrics: Mapping[str, Any]) -> None:
+        self.task = task.eval()
+        self.metrics = dict(metrics)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the run that made the model."""
+        return self.task.settings
+
+    def __call__(self, text: str) -> Prediction:
+        """Answer one text."""
+        return next(self.predict([text]))
+
+    def predict(self, texts: Iterable[str], *, batch_size: int = 64) -> Iterator[Prediction]:
+        """Answer texts in their order, lazily."""
+        return self.task.predict(texts, batch_size=batch_size)
+
+    def corpus(self, name: str | None = None, columns: Mapping[str, str] | None = None) -> Corpus:
+        """The corpus that the model was trained on, or another one of the same kind."""
+        chosen = self.settings.corpus
+        same = name is None
+        return open_corpus(
+            name or chosen.name,
+            fields=self.task.fields,
+            columns=columns or (chosen.columns if same else {}),
+            seed=self.settings.seed,
+            validation_share=chosen.validation_share,
+        )
+
+    def evaluate(
+        self, corpus: Corpus, split: str = "test", *, batch_size: int = 64
+    ) -> dict[str, Any]:
+        """Every figure of the model on a split.
+
+        Raises:
+            InputError: no such split, or a reference that the task does not know.
+        """
+        examples = corpus.split(split)
+        rows = self.task.read(examples)
+        predictions = self.task.answer(rows, batch_size=batch_size)
+        return self.task.report(predictions, self.task.references(examples))
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model's folder; the manifest goes last, so a half-written one is noticed.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        path = Path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}") from error
+        write_text(path / "config.toml", self.settings.to_toml())
+        self.task.pipeline.save(path)
+        write_bytes(path / "weights.safetensors", _pack(self.task))
+        write_text(path / "metrics.json", json.dumps(self.metrics, indent=2) + "\n")
+        write_text(path / "README.md", model_card(self.task, self.metrics, path.name))
+        names = ["config.toml", "weights.safetensors", "metrics.json"]
+        names += sorted(p.name for p in path.glob("*.json") if p.name not in (MANIFEST, *names))
+        manifest = {
+            "format": FORMAT,
+            "seqnlp": version("seqnlp"),
+            "torch": torch.__version__,
+            "state": self.task.state(),
+            "requires": requirements(self.settings),
+            "sha256": {name: _digest((path / name).read_bytes()) for name in names},
+        }
+        write_text(path / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+
+def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> Model:
+    """Load a model from its folder.
+
+    Raises:
+        BundleError: no model there, a damaged one, one from a newer version, or one that needs a
+            package that is not installed; the message says which.
+    """
+    path = Path(folder)
+    manifest = read_manifest(path)
+    _check_requirements(path, manifest["requires"])
+    for name, digest in manifest["sha256"].items():
+        if _digest(_read(path / name)) != digest:
+            raise BundleError(f"{path / name}: damaged: its checksum differs from {MANIFEST}")
+    settings = settings_from(read_toml(path / "config.toml"), str(path / "config.toml"))
+    pipeline = TokenPipeline.load(path)
+    task: Task = registry.tasks.get(settings.task).restore(settings, pipeline, manifest["state"])
+    _unpack(task, path / "weights.safetensors")
+    metrics = json.loads(_read(path / "metrics.json"))
+    return Model(task.to(device), metrics)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a model's folder, without loading the model.
+
+    Raises:
+        BundleError: there is none, it is damaged, or it is of a newer format.
+    """
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: no such model folder")
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{folder}: not a saved model: it has no {MANIFEST}")
+    try:
+        manifest = json.loads(_read(path))
+        newest, keys = manifest["format"], {"seqnlp", "state", "requires", "sha256"}
+        complete = isinstance(newest, int) and keys <= manifest.keys()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path}: damaged: not the manifest of a model") from error
+    if not complete:
+        raise BundleError(f"{path}: damaged: not the manifest of a model")
+    if newest > FORMAT:
+        raise BundleError(
+            f"{folder}: saved by seqnlp {manifest['seqnlp']} in format {newest}; this is seqnlp "
+            f"{version('seqnlp')}, which reads up to format {FORMAT}: upgrade seqnlp"
+        )
+    result: dict[str, Any] = manifest
+    return result
+
+
+def requirements(settings: Settings) -> list[dict[str, str]]:
+    """The registered parts that a model of these settings is made of, with their packages."""
+    parts = [
+        ("tasks", settings.task),
+        ("encoders", settings.model.encoder),
+        ("cells", settings.model.cell),
+        ("tokenizers", settings.text.tokenizer.partition(":")[0]),
+        *(("normalizers", name) for name in settings.text.normalizers),
+    ]
+    if attention := settings.head.get("attention"):
+        parts.append(("attentions", attention))
+    found = []
+    for kind, name in parts:
+        package = registry.REGISTRIES[kind].names().get(name, "")
+        try:
+            release = version(package)
+        except (PackageNotFoundError, ValueError):
+            release = ""
+        found.append({"kind": kind, "name": name, "package": package, "version": release})
+    return found
+
+
+def _check_requirements(path: Path, parts: list[dict[str, str]]) -> None:
+    for part in parts:
+        kind = registry.REGISTRIES[part["kind"]]
+        if part["name"] not in kind.names():
+            package = part["package"]
+            raise BundleError(
+                f"{path}: needs the {kind.singular} {part['name']!r} of {package} "
+                f"{part['version']}, which is not installed; pip install {package}"
+            )
+
+
+def _pack(task: Task) -> bytes:
+    """Weights as safetensors; names that share one tensor are noted, the tensor stored once."""
+    tensors, tied = {}, {}
+    first: dict[tuple[int, int, tuple[int, ...], tuple[int, ...]], str] = {}
+    for name, tensor in task.state_dict().items():
+        key = (tensor.data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+        original = first.setdefault(key, name) if tensor.numel() else name
+        if original == name:
+            tensors[name] = tensor.detach().cpu().contiguous()
+        else:
+            tied[name] = original
+    return save_tensors(tensors, metadata={"tied": json.dumps(tied)})
+
+
+def _unpack(task: Task, path: Path) -> None:
+    data = _read(path)
+    try:
+        tensors = load_tensors(data)
+        # A safetensors file begins with the size of its JSON header.
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        for name, original in json.loads(header["__metadata__"]["tied"]).items():
+            tensors[name] = tensors[original]
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BundleError(f"{path}: damaged: {error}") from error
+    try:
+        task.load_state_dict(tensors)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise BundleError(f"{path}: the weights do not fit config.toml: {detail}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: missing from the model's folder") from error
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

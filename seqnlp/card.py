@@ -1,0 +1,82 @@
+"""The model card that is saved with a model (Mitchell et al. 2019, arXiv:1810.03993)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seqnlp.tasks.base import Task
+
+
+def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
+    """A README.md in Markdown: figures, corpus, how it was trained, intended use, limits."""
+    settings, corpus = task.settings, metrics.get("corpus", {})
+    labels = task.state().get("labels", [])
+    lines = [
+        f"# {name}",
+        "",
+        f"A {settings.task} model: {_describe(task)}. Trained from scratch with seqnlp.",
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import seqnlp",
+        "",
+        f'model = seqnlp.load("{name}")',
+        'model("a text").output',
+        "```",
+        "",
+        "## Figures",
+        "",
+        "| split | examples | accuracy | macro-F1 |",
+        "|---|---|---|---|",
+    ]
+    for split in ("validation", "test"):
+        if report := metrics.get(split):
+            figures = f"{_interval(report['accuracy'])} | {_interval(report['macro_f1'])}"
+            lines.append(f"| {split} | {report['examples']} | {figures} |")
+    for baseline, report in metrics.get("baselines", {}).items():
+        figures = f"{_interval(report['accuracy'])} | {_interval(report['macro_f1'])}"
+        split = metrics["baseline_split"]
+        lines.append(f"| {split}, {baseline} | {report['examples']} | {figures} |")
+    lines += [
+        "",
+        "In brackets: 95 % bootstrap intervals over the examples. The weights were chosen on",
+        "validation.",
+        "",
+        "## Training",
+        "",
+        f"- Corpus: {corpus.get('name', settings.corpus.name)}"
+        f" (license: {corpus.get('license') or 'not stated'}),"
+        f" {corpus.get('rows', {}).get('train', '?')} training examples.",
+        *(f"- {note}" for note in corpus.get("notes", [])),
+        *([f"- Labels: {', '.join(map(str, labels))}."] if labels else []),
+        f"- Seeds {settings.seed} to {settings.seed + settings.ensemble - 1};"
+        f" settings in `config.toml`, which repeats the run.",
+        "",
+        "## Intended use and limits",
+        "",
+        f"For texts like those of its corpus: {corpus.get('description') or settings.corpus.name}.",
+        "On texts of another kind, language or time its figures do not hold: measure them first",
+        "(`seqnlp evaluate`). The model knows nothing but its training texts and repeats their",
+        "biases. It is not meant for decisions about people.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _describe(task: Task) -> str:
+    model = task.settings.model
+    direction = "two directions" if model.bidirectional else "one direction"
+    ensemble = task.settings.ensemble
+    number = f"{ensemble} models averaged, each " if ensemble > 1 else ""
+    size = sum(parameter.numel() for parameter in task.parameters())
+    return (
+        f"{number}{model.layers} {model.cell} layer{'s' * (model.layers > 1)}"
+        f" of {model.hidden_size} in {direction}, {size:,} parameters"
+    )
+
+
+def _interval(figure: Mapping[str, float]) -> str:
+    value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"

@@ -1,0 +1,46 @@
+"""`seqnlp evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from seqnlp.cli.options import SpreadingCommand, columns_option, model_argument
+
+
+@click.command(cls=SpreadingCommand, short_help="Measure a saved model on a split of a corpus.")
+@model_argument
+@click.option("--split", default="test", show_default=True, help="The split to measure on.")
+@click.option("--corpus", help="Another corpus than the model's own.")
+@columns_option
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="All figures as one JSON object.")
+def command(
+    model: Path,
+    split: str,
+    corpus: str | None,
+    columns: tuple[tuple[str, str], ...],
+    batch_size: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure the MODEL in a folder on a split of its corpus, or of another."""
+    from seqnlp.bundle import load
+    from seqnlp.training.run import choose_device
+
+    loaded = load(model, device=str(choose_device(device)))
+    chosen = loaded.corpus(corpus, dict(columns))
+    report = loaded.evaluate(chosen, split, batch_size=batch_size)
+    if as_json:
+        click.echo(json.dumps({"corpus": chosen.name, "split": split, **report}))
+        return
+    from rich.console import Console
+
+    from seqnlp.cli.report import confusion, figures
+
+    screen = Console(highlight=False)
+    screen.print(figures([(f"{chosen.name} {split}", model.name, report)]))
+    screen.print(confusion(report, f"confusion on {split}"))

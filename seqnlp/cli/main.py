@@ -1,0 +1,125 @@
+"""The `seqnlp` command: finds the subcommand, and turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from seqnlp.errors import SeqnlpError
+
+# Name, module under seqnlp.cli, and the line that `--help` shows: no command's module is imported
+# before it runs.
+COMMANDS = {
+    "train": ("train", "Train a model and save it with its figures."),
+    "evaluate": ("evaluate", "Measure a saved model on a split of a corpus."),
+    "predict": ("predict", "Answer texts with a saved model."),
+    "show": ("show", "Describe a saved model."),
+    "list": ("listing", "List what is registered: cells, tokenizers, corpora, ..."),
+    "corpus": ("corpus", "Look at a corpus."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"seqnlp.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from seqnlp.errors import UnknownNameError
+
+            raise UnknownNameError("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"seqnlp {version('seqnlp')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: seqnlp train --task sentiment",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def cli(debug: bool) -> None:
+    """Train, understand and ship small, fast recurrent sequence models."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 well, 1 a failed run, 2 usage or bad input, 130 Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(words, debug="--debug" in words))
+
+
+def run(words: list[str], *, debug: bool) -> int:
+    """Run the command line and return its exit status.
+
+    `--debug` may stand anywhere: who repeats a failed command adds it at the end.
+    """
+    words = [word for word in words if word != "--debug"]
+    try:
+        status = cli.main(words, prog_name="seqnlp", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        if debug:
+            raise
+        context = error.ctx
+        hint = f"; see {context.command_path} --help" if context is not None else ""
+        return _fail(error.format_message().rstrip(".") + hint, 2)
+    except (KeyboardInterrupt, click.Abort):
+        if debug:
+            raise
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read the output has gone; closing must not complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SeqnlpError as error:
+        if debug:
+            raise
+        return _fail(str(error), error.exit_status)
+    except Exception as error:
+        if debug:
+            raise
+        return _fail(f"unexpected {type(error).__name__}: {error}; --debug shows where", 1)
+
+
+def _fail(message: str, status: int) -> int:
+    click.echo(f"error: {message}", err=True)
+    return status
+
+
+if __name__ == "__main__":
+    main()

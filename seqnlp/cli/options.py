@@ -1,0 +1,66 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Pairs(click.ParamType):
+    """FIELD=COLUMN."""
+
+    name = "field=column"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        field, sign, column = str(value).partition("=")
+        if not sign or not field or not column:
+            self.fail(f"{value!r} is not FIELD=COLUMN, such as text=review", param, ctx)
+        return field, column
+
+
+def columns_option(function: F) -> F:
+    """`--columns text=review --columns label=stars`."""
+    return click.option(
+        "--columns",
+        multiple=True,
+        type=Pairs(),
+        help="FIELD=COLUMN where a column has an unusual name: text=review, label=stars. "
+        "May be given several times.",
+    )(function)
+
+
+def spread_columns(words: Sequence[str]) -> list[str]:
+    """Let one --columns take several pairs: `--columns text=review label=stars`."""
+    result: list[str] = []
+    taking = False
+    for word in words:
+        if word == "--columns":
+            taking = True
+            result.append(word)
+            continue
+        if taking and result[-1] != "--columns":
+            if "=" in word and not word.startswith("-"):
+                result.append("--columns")
+            else:
+                taking = False
+        result.append(word)
+    return result
+
+
+class SpreadingCommand(click.Command):
+    """A command whose `--columns` takes any number of pairs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, spread_columns(args))
+
+
+def model_argument(function: F) -> F:
+    """The folder of a saved model."""
+    return click.argument("model", type=click.Path(path_type=Path))(function)

@@ -1,0 +1,89 @@
+"""The live display of a training run."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from seqnlp.config import Settings
+from seqnlp.training.hooks.base import Hook
+from seqnlp.training.trainer import Trainer
+
+
+def console() -> Console:
+    """Where people read: standard error, so that standard output stays clean."""
+    return Console(stderr=True, highlight=False)
+
+
+class ProgressHook(Hook):
+    """Epochs, batches, loss, examples a second and time left, live; one line an epoch stays."""
+
+    order = 95
+
+    def __init__(self, screen: Console, settings: Settings) -> None:
+        self.screen, self.settings = screen, settings
+        self.progress: Progress | None = None
+        self.bar = TaskID(0)
+        self.started = self.shown = 0.0
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if self.settings.ensemble > 1:
+            number = trainer.seed - self.settings.seed + 1
+            self.screen.print(f"model {number} of {self.settings.ensemble}, seed {trainer.seed}")
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("batches  {task.fields[state]}"),
+            TimeRemainingColumn(compact=True),
+            console=self.screen,
+            transient=True,
+            refresh_per_second=4,
+        )
+        self.bar = self.progress.add_task("starting", total=None, state="")
+        self.progress.start()
+        self.started = time.perf_counter()
+
+    def on_epoch_start(self, trainer: Trainer) -> None:
+        total = trainer.steps_per_epoch * trainer.settings.epochs
+        description = f"epoch {trainer.epoch}/{trainer.settings.epochs}"
+        self._update(description=description, total=total)
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        now = time.perf_counter()
+        if now - self.shown < 0.1:
+            return
+        self.shown = now
+        speed = trainer.examples_seen / (now - self.started)
+        state = f"loss {trainer.loss:.3f}  {speed:,.0f} examples/s"
+        self._update(completed=trainer.steps, state=state)
+
+    def on_evaluate_end(self, trainer: Trainer) -> None:
+        record = trainer.history[-1]
+        shown = [f"train loss {record['train_loss']:.3f}"]
+        shown += [f"validation {name} {value:.4f}" for name, value in trainer.figures.items()]
+        best = "  best" if trainer.best_epoch == trainer.epoch else ""
+        number = f"{trainer.epoch}/{trainer.settings.epochs}"
+        self.screen.print(
+            f"epoch {number}  {'  '.join(shown)}  {record['train_seconds']:.1f} s{best}"
+        )
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+        if trainer.stop_reason not in (None, "interrupted"):
+            self.screen.print(f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
+
+    def _update(self, **values: object) -> None:
+        if self.progress is not None:
+            self.progress.update(self.bar, **values)  # type: ignore[arg-type]

@@ -1,0 +1,100 @@
+"""Tables that a person reads: the end of a training run, an evaluation."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from seqnlp.bundle import Model
+from seqnlp.config import Settings
+
+MOST_CLASSES = 12
+"""Larger confusion matrices do not fit a screen; they are in metrics.json."""
+
+
+def announce(screen: Console, settings: Settings) -> None:
+    """One line of what is about to happen."""
+    model = settings.model
+    attention = settings.head.get("attention")
+    parts = [
+        f"{settings.task} on {settings.corpus.name}",
+        f"{model.layers} x {model.cell} of {model.hidden_size}"
+        + (" in two directions" if model.bidirectional else ""),
+        *([f"{attention} attention"] if attention else []),
+        f"tokenizer {settings.text.tokenizer}",
+        f"seed {settings.seed}",
+    ]
+    screen.print(", ".join(parts), markup=False)
+
+
+def notifier(screen: Console) -> Callable[[str], None]:
+    """Prints notes of a run."""
+    return lambda line: screen.print(f"note: {line}", markup=False)
+
+
+def training(screen: Console, model: Model, folder: Path) -> None:
+    """The figures of a run, its confusion matrix, where it was saved and what to try next."""
+    metrics = model.metrics
+    rows = [(name, "this model", metrics[name]) for name in ("validation", "test")
+            if name in metrics]  # fmt: skip
+    split = metrics["baseline_split"]
+    rows += [(split, name, report) for name, report in metrics["baselines"].items()]
+    screen.print()
+    screen.print(figures(rows))
+    last = "test" if "test" in metrics else "validation"
+    screen.print(confusion(metrics[last], f"confusion on {last}"))
+    if metrics["interrupted"]:
+        screen.print("[bold]interrupted[/]: the best weights so far were saved")
+    name = shlex.quote(str(folder))
+    screen.print(f"saved in [bold]{name}[/] after {metrics['seconds']:.0f} s; try next:")
+    screen.print(f'  seqnlp predict {name} "not bad at all"', markup=False)
+    screen.print(f"  seqnlp evaluate {name} --split {last}", markup=False)
+    screen.print(f"  seqnlp show {name}", markup=False)
+
+
+def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:
+    """Accuracy and macro-F1 with intervals, a row for each (split, system, report)."""
+    table = Table(title="figures in %, with 95 % bootstrap intervals", title_justify="left")
+    for heading in ("split", "system"):
+        table.add_column(heading)
+    for heading in ("examples", "accuracy", "macro-F1", "calibration error"):
+        table.add_column(heading, justify="right")
+    for split, system, report in rows:
+        calibration = report.get("calibration_error")
+        table.add_row(
+            split,
+            system,
+            f"{report['examples']:,}",
+            interval(report["accuracy"]),
+            interval(report["macro_f1"]),
+            "" if calibration is None else f"{100 * calibration:.1f}",
+        )
+    return table
+
+
+def confusion(report: Mapping[str, Any], title: str) -> Table | str:
+    """Counts by reference (rows) and prediction (columns), with precision, recall and F1."""
+    labels = list(report["classes"])
+    if len(labels) > MOST_CLASSES:
+        return f"{title}: {len(labels)} classes, in metrics.json"
+    table = Table(title=title, title_justify="left")
+    table.add_column("reference")
+    for label in labels:
+        table.add_column(f"as {label}", justify="right")
+    for heading in ("precision", "recall", "F1"):
+        table.add_column(heading, justify="right")
+    for label, counts in zip(labels, report["confusion"], strict=True):
+        values = [report["classes"][label][key] for key in ("precision", "recall", "f1")]
+        table.add_row(label, *(f"{n:,}" for n in counts), *(f"{100 * v:.1f}" for v in values))
+    return table
+
+
+def interval(figure: Mapping[str, float]) -> str:
+    """87.1 [85.5, 88.6]."""
+    value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
+    return f"{value:.1f} \\[{low:.1f}, {high:.1f}]"

@@ -1,0 +1,134 @@
+"""`seqnlp train`."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from seqnlp.cli.options import SpreadingCommand, columns_option
+from seqnlp.config import Settings, load_settings
+from seqnlp.errors import SettingsError, suggest
+from seqnlp.files import shipped
+
+SHORT = {
+    "task": "task", "corpus": "corpus.name", "cell": "model.cell", "tokenizer": "text.tokenizer",
+    "attention": "head.attention", "hidden_size": "model.hidden_size", "layers": "model.layers",
+    "epochs": "train.epochs", "batch_size": "train.batch_size", "lr": "train.lr", "seed": "seed",
+    "ensemble": "ensemble", "device": "device", "engine": "model.engine", "threads": "threads",
+}  # fmt: skip
+
+
+@click.command(cls=SpreadingCommand, short_help="Train a model and save it with its figures.")
+@click.argument("recipe", required=False)
+@click.option("--task", help="What to learn; `seqnlp list tasks`.  [default: sentiment]")
+@click.option(
+    "--corpus", help="A bundled corpus, a name on SEQNLP_DATA, a path, hf: or nltk: name."
+)
+@columns_option
+@click.option("--cell", help="The recurrent cell; `seqnlp list cells`.")
+@click.option("--attention", help="Pool by an attention too; `seqnlp list attentions`.")
+@click.option("--tokenizer", help="`seqnlp list tokenizers`; spacy:en, nltk:treebank, bpe, ...")
+@click.option("--hidden-size", type=click.IntRange(1), help="Units of the cell.")
+@click.option("--layers", type=click.IntRange(1), help="Layers of the encoder.")
+@click.option("--engine", help="What runs the cell: auto, native, reference.")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs at the most.")
+@click.option("--batch-size", type=click.IntRange(1), help="Examples a batch.")
+@click.option("--lr", type=float, help="Learning rate.")
+@click.option("--seed", type=click.IntRange(0), help="Fixes everything random.")
+@click.option("--ensemble", type=click.IntRange(1), help="Models of different seeds, saved as one.")
+@click.option("--device", help="auto, cpu or cuda.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any setting: train.epochs=8, hooks.dropout.word=0.2, hooks.clip=false.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The model's folder.  [default: a new one in runs/]",
+)
+@click.option("--force", is_flag=True, help="Replace a model that is in the output folder.")
+@click.option("--quiet", is_flag=True, help="No progress display.")
+def command(
+    recipe: str | None,
+    columns: tuple[tuple[str, str], ...],
+    overrides: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    quiet: bool,
+    **short: Any,
+) -> int:
+    """Train a model: from a RECIPE (a TOML file), from options, or both.
+
+    \b
+    seqnlp train --task sentiment
+    seqnlp train --task sentiment --corpus sst2 --cell gru --attention additive
+    seqnlp train recipes/sst2.toml --set train.epochs=8 --seed 3 --ensemble 3
+    """  # noqa: D301 - \b keeps the lines apart
+    settings = _settings(recipe, short, columns, overrides)
+    from seqnlp.cli import report
+    from seqnlp.cli.progress import ProgressHook, console
+    from seqnlp.training.run import train
+
+    folder = output or _new_folder(settings)
+    screen = console()
+    report.announce(screen, settings)
+    hooks = [] if quiet else [ProgressHook(screen, settings)]
+    model = train(settings, folder, force=force, hooks=hooks, notify=report.notifier(screen))
+    report.training(screen, model, folder)
+    return 130 if model.metrics["interrupted"] else 0
+
+
+def _settings(
+    recipe: str | None,
+    short: dict[str, Any],
+    columns: tuple[tuple[str, str], ...],
+    overrides: tuple[str, ...],
+) -> Settings:
+    from seqnlp import registry
+    from seqnlp.config import read_toml
+
+    path = None if recipe is None else find_recipe(recipe)
+    given = [f"{SHORT[key]}={_quoted(value)}" for key, value in short.items() if value is not None]
+    given += [f"corpus.columns.{field}={_quoted(column)}" for field, column in columns]
+    task = short["task"] or ("" if path is None else read_toml(path).get("task", ""))
+    base = registry.tasks.get(task).defaults if task else {}
+    return load_settings(path, [*given, *overrides], base=base)
+
+
+def _quoted(value: object) -> str:
+    """A TOML value: strings keep their type even when they look like numbers."""
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe by path, or one that comes with the package by name (`sst2`).
+
+    Raises:
+        SettingsError: neither is there; the message has the shipped names.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = {p.stem: p for p in shipped("recipes").glob("*.toml")}
+    if path.stem in known and path.parent.name in ("", "recipes"):
+        return known[path.stem]
+    raise SettingsError(f"{name}: no such recipe; {suggest(path.stem, known)}")
+
+
+def _new_folder(settings: Settings) -> Path:
+    """`runs/<corpus>-<cell>`, with a number where that is taken."""
+    corpus = re.sub(r"[^\w.-]+", "-", Path(settings.corpus.name).name).strip("-") or "corpus"
+    base = Path("runs") / f"{corpus}-{settings.model.cell}"
+    numbered = (base.with_name(f"{base.name}-{n}") for n in itertools.count(2))
+    return next(p for p in itertools.chain([base], numbered) if not p.exists())

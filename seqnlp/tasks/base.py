@@ -1,0 +1,143 @@
+"""What a task is: a pipeline, an encoder and a head that learn from examples and answer them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch import device as Device
+
+from seqnlp.config import Section, Settings
+from seqnlp.data.corpus import Corpus, Split
+from seqnlp.text import TokenPipeline
+from seqnlp.types import Example, Field, Loss, Prediction
+
+
+class Batch(ABC):
+    """Rows ready for the model; frozen, and moved between devices as a whole."""
+
+    @abstractmethod
+    def to(self, device: Device | str) -> Self: ...
+
+
+class Rows(ABC):
+    """Examples turned into numbers: what the trainer draws its batches from.
+
+    lengths: int64 [R], the tokens of each row, by which batches are bucketed. A long document may
+    be several rows.
+    """
+
+    lengths: NDArray[np.int64]
+
+    @abstractmethod
+    def batch(self, indices: NDArray[np.int64]) -> Batch:
+        """The rows of these indices, padded to the longest among them."""
+
+
+class Task(nn.Module, ABC):
+    """A trainable answer to one kind of question.
+
+    A task is made once by `create`, from settings and a corpus; its weights are then found by the
+    trainer. What is not a weight and cannot be derived from the settings (label names) is its
+    `state`.
+    """
+
+    fields: ClassVar[tuple[Field, ...]]
+    """The columns that it reads from a corpus."""
+    Options: ClassVar[type[Section]]
+    """Its own settings, the table `head` of a recipe."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Settings that suit the task where a recipe does not say otherwise."""
+
+    pipeline: TokenPipeline
+    settings: Settings
+
+    @classmethod
+    @abstractmethod
+    def create(cls, settings: Settings, corpus: Corpus) -> Self:
+        """Fit the pipeline on the training split and make the model, its weights drawn at random.
+
+        Raises:
+            InputError: the corpus cannot be learnt from.
+        """
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, settings: Settings, pipeline: TokenPipeline, state: Mapping[str, Any]) -> Self:
+        """Make the model that `state` was taken from, its weights still to be loaded."""
+
+    @classmethod
+    @abstractmethod
+    def combine(cls, tasks: Sequence[Self]) -> Self:
+        """One task that answers with the average of several, trained on the same corpus."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs beside the settings and the pipeline, as JSON values."""
+
+    @abstractmethod
+    def read(self, split: Split) -> Rows:
+        """The rows of a split with their references.
+
+        Raises:
+            InputError: an example that the task cannot score, by file and line.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Loss:
+        """The training loss of a batch, a sum in nats."""
+
+    @abstractmethod
+    def answer(self, rows: Rows, *, batch_size: int) -> list[Prediction]:
+        """Predictions for the documents behind the rows, in their order."""
+
+    @abstractmethod
+    def read_texts(self, texts: Sequence[str]) -> Rows:
+        """The rows of plain texts, without references."""
+
+    @abstractmethod
+    def references(self, split: Split) -> Sequence[str]:
+        """What the predictions of a split are scored against."""
+
+    @abstractmethod
+    def score(
+        self, predictions: Sequence[Prediction], references: Sequence[str]
+    ) -> Mapping[str, float]:
+        """Figures of predictions, by name; quick, since it is called after every epoch."""
+
+    @abstractmethod
+    def report(
+        self, predictions: Sequence[Prediction], references: Sequence[str]
+    ) -> dict[str, Any]:
+        """All figures of predictions with their intervals, as JSON values."""
+
+    def baselines(self, corpus: Corpus) -> dict[str, dict[str, Any]]:
+        """Reports on the test split of models that anybody should beat, by name."""
+        return {}
+
+    def predict(
+        self, texts: Iterable[str], *, batch_size: int = 64, window: int = 1024
+    ) -> Iterator[Prediction]:
+        """Answer any number of texts in constant memory, in their order.
+
+        Texts of a window are sorted by length, so that batches carry little padding.
+        """
+        iterator = iter(texts)
+        while block := list(islice(iterator, window)):
+            yield from self.answer(self.read_texts(block), batch_size=batch_size)
+
+    @property
+    def device(self) -> Device:
+        """Where the weights are."""
+        parameter: Tensor = next(self.parameters())
+        return parameter.device
+
+
+def texts_of(examples: Iterable[Example], field: str) -> Iterator[str]:
+    """One field of every example."""
+    return (str(example[field]) for example in examples)

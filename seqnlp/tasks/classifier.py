@@ -1,0 +1,104 @@
+"""The network of a classifier: embedding, encoder, pooling, linear layer."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqnlp import registry
+from seqnlp.config import ModelSettings, Settings, build
+from seqnlp.errors import SettingsError
+from seqnlp.nn.dropout import DropoutSite
+from seqnlp.nn.embedding import TokenEmbedding
+from seqnlp.nn.recurrence import Encoder
+from seqnlp.text import TokenPipeline
+from seqnlp.types import TokenBatch
+
+
+class Classifier(nn.Module):
+    """Logits of K classes for a batch of texts.
+
+    Dropout sites, all at rate 0 until a hook sets them: word, embedding, layer, output.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: TokenPipeline,
+        *,
+        classes: int,
+        pooling: tuple[str, ...],
+        pooling_options: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        assert pipeline.vocabulary is not None
+        model = settings.model
+        self.embedding = TokenEmbedding(
+            len(pipeline.vocabulary), model.embedding_size, buckets=settings.text.ngram_buckets
+        )
+        self.encoder = build_encoder(model, model.embedding_size)
+        self.poolings = nn.ModuleList(
+            build(
+                registry.poolings.get(name),
+                pooling_options if name == "attention" else {},
+                where="head.attention_options",
+                size=self.encoder.output_size,
+            )
+            for name in pooling
+        )
+        size = sum(layer.output_size for layer in self.poolings)  # type: ignore[misc]
+        self.output_dropout = DropoutSite("output")
+        self.output = nn.Linear(size, classes)
+
+    def forward(self, tokens: TokenBatch) -> Tensor:
+        """Logits float [B, K]."""
+        encoded = self.encoder(self.embedding(tokens), tokens.lengths)
+        pooled = [layer(encoded) for layer in self.poolings]
+        features = pooled[0] if len(pooled) == 1 else torch.cat(pooled, dim=-1)
+        logits: Tensor = self.output(self.output_dropout(features))
+        return logits
+
+
+def build_encoder(model: ModelSettings, input_size: int) -> Encoder:
+    """The encoder that the settings name, for inputs of `input_size`.
+
+    An encoder gets those model settings that its signature names, and `encoder_options` on top.
+
+    Raises:
+        UnknownNameError: no encoder or cell has that name.
+        SettingsError: an option that it does not have, or a setting that it would not read.
+    """
+    factory = registry.encoders.get(model.encoder)
+    taken = inspect.signature(factory).parameters
+    given = {}
+    for key in set(type(model).model_fields) - {"embedding_size", "encoder", "encoder_options"}:
+        value = getattr(model, key)
+        if key in taken:
+            given[key] = value
+        elif value != type(model).model_fields[key].default:
+            raise SettingsError(f"model.{key}: the encoder {model.encoder!r} does not read it")
+    encoder: Encoder = build(
+        factory,
+        {**given, **model.encoder_options},
+        where="model.encoder_options",
+        input_size=input_size,
+    )
+    return encoder
+
+
+def load_vectors(embedding: TokenEmbedding, pipeline: TokenPipeline, path: Path) -> float:
+    """Fill in pretrained vectors; returns the share of the vocabulary that has one.
+
+    Raises:
+        InputError: the file is missing, malformed, or of another vector size.
+    """
+    from seqnlp.text.vectors import read_vectors
+
+    assert pipeline.vocabulary is not None
+    words, matrix = read_vectors(path, set(pipeline.vocabulary.tokens), size=embedding.size)
+    embedding.load_vectors(torch.from_numpy(matrix), pipeline.vocabulary.ids(words))
+    return len(words) / len(pipeline.vocabulary)

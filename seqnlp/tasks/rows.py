@@ -1,0 +1,94 @@
+"""Tokenized texts as rows of ids: long documents cut or read in chunks, n-grams added."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqnlp.data.tokens import TokenizedText
+from seqnlp.text import TokenPipeline
+from seqnlp.types import Pieces, TokenBatch
+
+Ints = NDArray[np.int64]
+
+
+class TokenRows:
+    """The rows of a tokenized text.
+
+    Args:
+        text: N documents.
+        pipeline: with its vocabulary.
+        max_tokens: the most tokens a row.
+        long_documents: a longer document is cut ("truncate") or becomes several rows of nearly
+            equal length ("chunk").
+
+    lengths: int64 [R], at least 1: an empty document is one unknown token.
+    documents: int64 [R], the document that each row belongs to; ascending.
+    """
+
+    def __init__(
+        self,
+        text: TokenizedText,
+        pipeline: TokenPipeline,
+        *,
+        max_tokens: int,
+        long_documents: Literal["chunk", "truncate"],
+    ) -> None:
+        sizes = np.asarray(text.lengths, dtype=np.int64)
+        self.size = len(sizes)
+        chunks = (
+            np.maximum(-(-sizes // max_tokens), 1)
+            if long_documents == "chunk"
+            else np.ones_like(sizes)
+        )
+        self.documents: Ints = np.repeat(np.arange(len(sizes)), chunks)
+        number = np.arange(len(self.documents)) - np.repeat(np.cumsum(chunks) - chunks, chunks)
+        parts, whole = np.repeat(chunks, chunks), np.repeat(sizes, chunks)
+        begin = number * whole // parts
+        length = (number + 1) * whole // parts - begin
+        self._begin: Ints = np.repeat(np.asarray(text.offsets[:-1], dtype=np.int64), chunks) + begin
+        self._length: Ints = np.minimum(length, max_tokens)
+        self.lengths: Ints = np.maximum(self._length, 1)
+        self._tokens = text.tokens
+        self._load_features(text, pipeline)
+
+    def _load_features(self, text: TokenizedText, pipeline: TokenPipeline) -> None:
+        """Ids and n-grams of every type, and of two more: an unknown token and padding."""
+        assert pipeline.vocabulary is not None
+        ids, ngrams, offsets = pipeline.features(text.types)
+        self._unknown, self._padding = len(ids), len(ids) + 1
+        self._ids = np.append(ids, [pipeline.vocabulary.unk, pipeline.vocabulary.pad])
+        self._ngrams = ngrams if pipeline.hasher is not None else None
+        # The n-grams of type u are ngrams[first[u]:first[u + 1]]; the two added types have none.
+        self._first = np.concatenate([offsets, np.full(3, len(ngrams), dtype=np.int64)])
+
+    def tokens(self, indices: Ints) -> TokenBatch:
+        """The rows of these indices, int64 [B], padded to the longest among them."""
+        lengths = self.lengths[indices]
+        steps = np.arange(lengths.max(initial=1))
+        positions = self._begin[indices][:, None] + steps
+        real = steps < self._length[indices][:, None]
+        types = np.full(real.shape, self._padding, dtype=np.int64)
+        types[real] = self._tokens[positions[real]]
+        types[self._length[indices] == 0, 0] = self._unknown
+        return TokenBatch(
+            ids=torch.from_numpy(self._ids[types]),
+            lengths=torch.from_numpy(lengths),
+            pieces=self._pieces(types) if self._ngrams is not None else None,
+        )
+
+    def _pieces(self, types: Ints) -> Pieces:
+        assert self._ngrams is not None
+        distinct, inverse = np.unique(types, return_inverse=True)
+        first = self._first[distinct]
+        sizes = self._first[distinct + 1] - first
+        offsets = np.cumsum(sizes) - sizes
+        places = np.arange(sizes.sum()) + np.repeat(first - offsets, sizes)
+        return Pieces(
+            ids=torch.from_numpy(self._ngrams[places]),
+            offsets=torch.from_numpy(offsets),
+            inverse=torch.from_numpy(inverse.reshape(types.shape)),
+        )

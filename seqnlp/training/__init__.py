@@ -1,0 +1,1 @@
+"""Training: the loop, its hooks, and a run from settings to a saved model."""

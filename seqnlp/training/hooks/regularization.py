@@ -1,0 +1,90 @@
+"""Dropout at named sites, and penalties on the size of weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from seqnlp.errors import InputError, SettingsError, suggest
+from seqnlp.nn.dropout import dropout_sites
+from seqnlp.training.hooks.base import Hook
+from seqnlp.training.trainer import Trainer
+
+SITES = ("word", "embedding", "layer", "output")
+
+
+class DropoutHook(Hook):
+    """Dropout at the model's named sites, standard or locked over time.
+
+    The rates hold while training and are taken back at its end; a saved model has none.
+
+    Args:
+        word: share of whole tokens that are dropped.
+        embedding: rate on the word vectors.
+        layer: rate between encoder layers.
+        output: rate before the classifier.
+        sites: rates by name, for sites that a plugin adds.
+        kind: "standard" draws every element (Srivastava et al. 2014), "locked" one mask for all
+            time steps (Gal and Ghahramani 2016, arXiv:1512.05287). Word dropout is by position
+            in both.
+    Raises:
+        SettingsError: a rate for a site that the model does not have.
+    """
+
+    def __init__(
+        self,
+        *,
+        word: float = 0.0,
+        embedding: float = 0.0,
+        layer: float = 0.0,
+        output: float = 0.0,
+        sites: dict[str, float] = {},  # noqa: B006 - read only
+        kind: Literal["standard", "locked"] = "standard",
+    ) -> None:
+        named = dict(zip(SITES, (word, embedding, layer, output), strict=True))
+        self.rates = {**named, **sites}
+        self.named = set(sites)
+        self.kind = kind
+        for site, rate in self.rates.items():
+            if not 0 <= rate < 1:
+                raise InputError(f"the dropout rate of {site!r} must be in [0, 1), not {rate}")
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        sites = dropout_sites(trainer.task)
+        for name, rate in self.rates.items():
+            if name in self.named and name not in sites:
+                raise SettingsError(f"hooks.dropout: no site {name!r}; {suggest(name, sites)}")
+            for site in sites.get(name, []):
+                site.rate = rate
+                if site.kind != "word":
+                    site.kind = self.kind
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        for sites in dropout_sites(trainer.task).values():
+            for site in sites:
+                site.rate = 0.0
+
+
+class PenaltyHook(Hook):
+    """Penalties on the weights, l1 * sum |w| + l2 / 2 * sum w^2, through their gradient.
+
+    Biases, gains and other vectors are left free. With an adaptive optimizer this differs from
+    decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101), which is the option
+    `weight_decay` of AdamW.
+    """
+
+    order = 20
+
+    def __init__(self, *, l1: float = 0.0, l2: float = 0.0) -> None:
+        if min(l1, l2) < 0 or not math.isfinite(l1 + l2):
+            raise InputError(f"penalties must not be negative: l1={l1}, l2={l2}")
+        self.l1, self.l2 = l1, l2
+
+    def on_backward_end(self, trainer: Trainer) -> None:
+        for weight in trainer.task.parameters():
+            if weight.grad is None or weight.ndim < 2:
+                continue
+            if self.l2:
+                weight.grad.add_(weight.detach(), alpha=self.l2)
+            if self.l1:
+                weight.grad.add_(weight.detach().sign(), alpha=self.l1)

@@ -1,0 +1,98 @@
+"""Where the course of a run is written: JSON Lines, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from seqnlp.errors import InputError, MissingPackageError
+from seqnlp.training.hooks.base import Hook
+from seqnlp.training.trainer import Trainer
+
+
+class LogHook(Hook):
+    """One JSON object a line: each epoch's figures, and with `every` each so many steps' loss.
+
+    Args:
+        path: the file, which is added to.
+        every: steps between two lines within an epoch; 0 writes none.
+    """
+
+    order = 90
+
+    def __init__(self, *, path: Path, every: int = 0) -> None:
+        self.path, self.every = path, every
+        self.file: IO[str] | None = None
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        try:
+            self.file = self.path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {error.strerror}") from error
+        self.write(event="fit_start", seed=trainer.seed, parameters=trainer.parameters)
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if self.every and trainer.steps % self.every == 0:
+            self.write(event="step", step=trainer.steps, loss=trainer.loss, lr=trainer.lr)
+
+    def on_evaluate_end(self, trainer: Trainer) -> None:
+        self.write(event="epoch", **trainer.history[-1])
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self.write(
+            event="fit_end",
+            steps=trainer.steps,
+            best_epoch=trainer.best_epoch,
+            reason=trainer.stop_reason,
+        )
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+    def write(self, **values: Any) -> None:
+        """Add a line; it is on disk when this returns."""
+        if self.file is not None:
+            self.file.write(json.dumps({"time": time.time(), **values}) + "\n")
+            self.file.flush()
+
+
+class TensorBoardHook(Hook):
+    """Scalars for TensorBoard: loss and learning rate by step, validation figures by epoch.
+
+    Args:
+        folder: where the event files go.
+        every: steps between two points.
+    Raises:
+        MissingPackageError: the extra `tensorboard` is not installed.
+    """
+
+    order = 90
+
+    def __init__(self, *, folder: Path = Path("runs/tensorboard"), every: int = 10) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingPackageError(
+                "the hook tensorboard needs the package tensorboard; "
+                "pip install 'seqnlp[tensorboard]'"
+            ) from error
+        self.make = SummaryWriter
+        self.folder, self.every = folder, every
+        self.writer: Any = None
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.writer = self.make(log_dir=str(self.folder / f"seed-{trainer.seed}"))
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if trainer.steps % self.every == 0:
+            self.writer.add_scalar("train/loss", trainer.loss, trainer.steps)
+            self.writer.add_scalar("train/lr", trainer.lr, trainer.steps)
+
+    def on_evaluate_end(self, trainer: Trainer) -> None:
+        for name, value in trainer.figures.items():
+            self.writer.add_scalar(f"validation/{name}", value, trainer.steps)
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self.writer.close()

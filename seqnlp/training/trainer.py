@@ -1,0 +1,170 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqnlp.config import TrainSettings
+from seqnlp.data.batching import LengthBuckets
+from seqnlp.errors import SettingsError, TrainingError, suggest
+from seqnlp.tasks.base import Rows, Task
+
+if TYPE_CHECKING:
+    from seqnlp.training.hooks.base import Hook
+
+
+class Trainer:
+    """Finds the weights of a task; `fit` is the loop, hooks act at its named moments.
+
+    Args:
+        task: on the device where it is to be trained.
+        settings: epochs, batches, optimizer.
+        hooks: sorted by their order.
+        seed: fixes the order of the examples; whoever makes the task seeds its weights.
+
+    What hooks may read: task, settings, optimizer, seed, epoch (from 1), steps (done), loss (of the
+    last batch, nats a unit), figures (of the last validation), goodness (the monitored figure,
+    greater is better), history (a record an epoch), best_epoch, examples_seen.
+    """
+
+    def __init__(
+        self, task: Task, settings: TrainSettings, hooks: Sequence[Hook], *, seed: int = 0
+    ) -> None:
+        self.task, self.settings, self.seed = task, settings, seed
+        self.hooks = sorted(hooks, key=lambda hook: hook.order)
+        self.optimizer = make_optimizer(task, settings)
+        self.epoch = self.steps = self.batch_number = self.steps_per_epoch = 0
+        self.loss = math.nan
+        self.gradient_norm: Tensor | None = None
+        self.figures: Mapping[str, float] = {}
+        self.goodness = -math.inf
+        self.history: list[dict[str, Any]] = []
+        self.best_epoch: int | None = None
+        self.examples_seen = 0
+        self.stop_reason: str | None = None
+        self.interrupted = False
+
+    def fit(self, train: Rows, validation: Rows, references: Sequence[str]) -> None:
+        """Train for the epochs of the settings, or until a hook stops it or Ctrl-C is pressed.
+
+        Raises:
+            TrainingError: the loss is no longer a number; the message says where and what to try.
+        """
+        buckets = LengthBuckets(
+            train.lengths,
+            batch_size=self.settings.batch_size,
+            batch_tokens=self.settings.batch_tokens,
+            shuffle=True,
+            seed=self.seed,
+        )
+        try:
+            self._emit("on_fit_start")
+            while self.epoch < self.settings.epochs and self.stop_reason is None:
+                self._train_epoch(train, buckets.batches(self.epoch))
+                self._evaluate(validation, references)
+                self._emit("on_epoch_end")
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self.stop("interrupted")
+        self._emit("on_fit_end")
+
+    def _train_epoch(self, train: Rows, batches: Sequence[np.ndarray[Any, Any]]) -> None:
+        self.epoch += 1
+        self.steps_per_epoch = len(batches)
+        self.task.train()
+        self._emit("on_epoch_start")
+        started, total, units = time.perf_counter(), 0.0, 0.0
+        for self.batch_number, indices in enumerate(batches, start=1):
+            self._emit("on_batch_start")
+            batch = train.batch(indices).to(self.task.device)
+            loss = self.task.loss(batch)
+            self.loss = self._checked(loss.mean.item())
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.mean.backward()  # type: ignore[no-untyped-call]
+            self._emit("on_backward_end")
+            self.optimizer.step()
+            self.steps += 1
+            self.examples_seen += len(indices)
+            total, units = total + self.loss * loss.units, units + loss.units
+            self._emit("on_step_end")
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "train_loss": total / units,
+                "lr": self.lr,
+                "train_seconds": time.perf_counter() - started,
+            }
+        )
+
+    def _evaluate(self, validation: Rows, references: Sequence[str]) -> None:
+        self._emit("on_evaluate_start")
+        predictions = self.task.answer(validation, batch_size=4 * self.settings.batch_size)
+        self.figures = self.task.score(predictions, references)
+        monitor = self.settings.monitor
+        if monitor not in self.figures:
+            raise SettingsError(
+                f"train.monitor: no figure {monitor!r}; {suggest(monitor, self.figures)}"
+            )
+        self.goodness = self.figures[monitor] * (-1 if monitor == "loss" else 1)
+        self.history[-1] |= self.figures
+        self._emit("on_evaluate_end")
+
+    def stop(self, reason: str) -> None:
+        """End training after the current epoch."""
+        self.stop_reason = reason
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(p.numel() for p in self.task.parameters() if p.requires_grad)
+
+    def _checked(self, loss: float) -> float:
+        if math.isfinite(loss):
+            return loss
+        raise TrainingError(
+            f"the loss became {loss} in epoch {self.epoch} at step {self.steps + 1}; "
+            f"try a lower train.lr (it was {self.lr:g}) or a smaller hooks.clip.norm"
+        )
+
+    def _emit(self, moment: str) -> None:
+        for hook in self.hooks:
+            getattr(hook, moment)(self)
+
+
+def make_optimizer(task: Task, settings: TrainSettings) -> torch.optim.Optimizer:
+    """The optimizer of torch.optim that the settings name, fused where torch has that.
+
+    Raises:
+        SettingsError: no such optimizer, or an option that it does not take.
+    """
+    known = {
+        name: value
+        for name, value in vars(torch.optim).items()
+        if isinstance(value, type)
+        and issubclass(value, torch.optim.Optimizer)
+        and value not in (torch.optim.Optimizer, torch.optim.LBFGS, torch.optim.SparseAdam)
+    }
+    name = settings.optimizer
+    if name not in known:
+        raise SettingsError(f"train.optimizer: no optimizer {name!r}; {suggest(name, known)}")
+    options = dict(settings.optimizer_options)
+    # Unfused, the update of the embedding tables costs as much as the rest of a step.
+    if name in ("Adam", "AdamW", "SGD", "Adagrad"):
+        options.setdefault("fused", True)
+    weights = [weight for weight in task.parameters() if weight.requires_grad]
+    try:
+        return known[name](weights, lr=settings.lr, **options)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"train.optimizer_options: {name}: {error}") from error
