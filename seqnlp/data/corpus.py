@@ -1,0 +1,224 @@
+"""Corpora by one name: bundled, found on SEQNLP_DATA, a path, or from a registered family.
+
+A package adds a corpus, or a family of them (`family:argument`), by an entry point in the group
+`seqnlp.corpora` that names a function
+
+    def open_mine(argument: str | None, *, request: CorpusRequest) -> Corpus
+
+whose first docstring line is what `seqnlp list corpora` shows. `argument` is what follows the
+colon. It makes its splits (`Split.from_examples` for small ones, `stored_split` to stream rows to
+disk), with the field names of `request.fields`, and returns `assemble(...)`, which leaves blank
+texts out of train and cuts a missing validation split off it, as everywhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from seqnlp import registry
+from seqnlp.data.columns import check_columns
+from seqnlp.data.split import Ints, Split
+from seqnlp.errors import InputError, suggest
+from seqnlp.types import Field
+
+__all__ = ["Corpus", "CorpusRequest", "Split", "assemble", "open_corpus"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusRequest:
+    """What the opener of a corpus is asked for.
+
+    fields: the columns that the task reads. columns: field name to column name, where the user
+    named it. seed, validation_share: how validation is cut off train where there is none; a
+    share of 0 leaves it out.
+    """
+
+    fields: tuple[Field, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    validation_share: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Splits of examples and what is to be said about them.
+
+    splits: train, validation, test, as far as they exist. notes: what the user should know, such
+    as that validation was cut off train.
+    """
+
+    name: str
+    splits: Mapping[str, Split]
+    license: str = "not stated"
+    description: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when any row does."""
+        parts = [f"{name} {split.fingerprint}" for name, split in sorted(self.splits.items())]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+    def split(self, name: str) -> Split:
+        """One split.
+
+        Raises:
+            InputError: there is none of that name; the message has the others.
+        """
+        if name not in self.splits:
+            raise InputError(
+                f"corpus {self.name!r} has no {name} split; {suggest(name, self.splits)}"
+            )
+        return self.splits[name]
+
+
+def open_corpus(
+    name: str,
+    *,
+    fields: Sequence[Field],
+    columns: Mapping[str, str] | None = None,
+    seed: int = 0,
+    validation_share: float = 0.1,
+) -> Corpus:
+    """Open a corpus.
+
+    Args:
+        name: in this order of precedence: `family:argument` of a registered family
+            (`hf:owner/name`, `nltk:movie_reviews`); a registered corpus (`reviews`); an existing
+            path, which a "/" makes plain; a folder or file on the search path SEQNLP_DATA.
+        fields: the columns that the task reads.
+        columns: field name to column name, where it is not among the field's aliases.
+        seed: of the cut that makes a missing validation split.
+        validation_share: the share of train that it takes; 0 leaves validation out.
+
+    Raises:
+        InputError: nothing has that name (the message says where it was looked for), or the rows
+            cannot be read (by file and line).
+    """
+    # The readers of paths build on this module, and no other kind of corpus needs them.
+    from seqnlp.data.readers import open_path
+
+    request = CorpusRequest(
+        fields=tuple(fields),
+        columns=dict(columns or {}),
+        seed=seed,
+        validation_share=validation_share,
+    )
+    check_columns(request.columns, request.fields)
+    family, colon, argument = name.partition(":")
+    if family in registry.corpora.names():
+        open_registered = registry.corpora.get(family)
+        corpus: Corpus = open_registered(argument if colon else None, request=request)
+        return corpus
+    if "/" in name or os.sep in name or Path(name).exists():
+        return open_path(Path(name), request=request)
+    if found := _find(name):
+        return open_path(found, name=name, request=request)
+    raise _not_found(name)
+
+
+def assemble(
+    name: str,
+    splits: Mapping[str, Split],
+    *,
+    request: CorpusRequest,
+    license: str = "not stated",
+    description: str = "",
+    notes: Sequence[str] = (),
+) -> Corpus:
+    """A corpus of these splits: blank texts left out of train, validation cut off where missing.
+
+    Rows with a blank text stay in the other splits, so that scores are comparable; a note says
+    how many and where.
+
+    Raises:
+        InputError: train has too few examples to cut validation off it.
+    """
+    said = list(notes)
+    made: dict[str, Split] = {}
+    for split_name, split in splits.items():
+        blank = np.flatnonzero(split.blank)
+        made[split_name] = split
+        if len(blank):
+            kept = "skipped" if split_name == "train" else "kept"
+            said.append(
+                f"{split_name}: {_rows(len(blank))} with an empty text {kept}, "
+                f"the first at {split.where(int(blank[0]))}"
+            )
+            if split_name == "train":
+                made[split_name] = split.select(np.flatnonzero(~split.blank))
+    if "train" in made and "validation" not in made and request.validation_share > 0:
+        whole = made["train"]
+        made["train"], made["validation"] = _cut(whole, request)
+        said.append(
+            f"no validation split: {len(made['validation']):,} of {len(whole):,} examples "
+            f"({100 * request.validation_share:g} %) cut off train with seed {request.seed}"
+        )
+    if not any(split_name.startswith("test") for split_name in made):
+        said.append("no test split")
+    order = sorted(made, key=lambda n: {"train": 0, "validation": 1, "test": 2}.get(n, 3))
+    return Corpus(
+        name=name,
+        splits=MappingProxyType({split_name: made[split_name] for split_name in order}),
+        license=license,
+        description=description,
+        notes=tuple(said),
+    )
+
+
+def _cut(train: Split, request: CorpusRequest) -> tuple[Split, Split]:
+    """Train and validation; the same rows for the same seed, and every label stays in train."""
+    order: Ints = np.random.default_rng(request.seed).permutation(len(train))
+    if "label" in train.fields:
+        _, codes = train.codes("label")
+        # The last row of every label in the drawn order is not for validation.
+        _, last = np.unique(codes[order][::-1], return_index=True)
+        order = np.delete(order, len(order) - 1 - last)
+    count = min(max(1, round(len(train) * request.validation_share)), len(order))
+    if not count or count == len(train):
+        raise InputError(
+            f"{train.origin}: {_rows(len(train))}, too few to cut a validation split off; "
+            "add a validation file"
+        )
+    chosen = np.zeros(len(train), dtype=np.bool_)
+    chosen[order[:count]] = True
+    validation = train.select(np.flatnonzero(chosen)).renamed("validation")
+    return train.select(np.flatnonzero(~chosen)), validation
+
+
+def _find(name: str) -> Path | None:
+    from seqnlp.data.readers import SUFFIXES
+
+    for root in _search_path():
+        for path in (root / name, *(root / f"{name}{suffix}" for suffix in SUFFIXES)):
+            if path.exists():
+                return path
+    return None
+
+
+def _search_path() -> list[Path]:
+    roots = os.environ.get("SEQNLP_DATA", "").split(os.pathsep)
+    return [Path(root) for root in roots if root]
+
+
+def _not_found(name: str) -> InputError:
+    from seqnlp.data.readers import corpora_in
+
+    roots = _search_path()
+    known = {*registry.corpora.names(), *(found for root in roots for found in corpora_in(root))}
+    places = os.pathsep.join(map(str, roots)) or "not set"
+    return InputError(
+        f"no corpus is named {name!r}; {suggest(name, known)}; looked among the registered "
+        f"corpora, in the current folder and on SEQNLP_DATA ({places})"
+    )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

@@ -1,0 +1,218 @@
+"""Files of rows, read as streams: what every format shares, JSON Lines, and Parquet."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+import zlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, cast
+
+from seqnlp.data.columns import match_columns
+from seqnlp.data.store import Row, Source
+from seqnlp.errors import InputError, suggest
+from seqnlp.types import Field
+
+Reader = Callable[[Path, Sequence[Field], Mapping[str, str]], Source]
+
+PARQUET_ROWS = 1024
+
+
+def read_lines(path: Path) -> Generator[str, None, None]:
+    """Lines of a UTF-8 text file, gzipped or plain, without their ends.
+
+    Raises:
+        InputError: it cannot be read, is damaged, or has a line that is not UTF-8 or has a NUL.
+    """
+    number = 0
+    with _open(path) as file:
+        try:
+            for number, raw in enumerate(file, start=1):
+                line = raw.decode("utf-8")
+                if "\0" in line:
+                    raise InputError(
+                        f"{path}:{number}: a NUL character; expected plain text in UTF-8"
+                    )
+                yield line.removeprefix("\ufeff" if number == 1 else "").rstrip("\n")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}:{number}: not UTF-8: byte 0x{error.object[error.start]:02x} "
+                f"at position {error.start + 1} of the line"
+            ) from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path}: damaged after line {number}: {error}") from error
+
+
+def value_of(value: Any, name: str, where: str) -> str | list[str]:
+    """The value of a field as it is stored: a string, or a list of strings.
+
+    Labels become strings and lose the space around them. A missing text is an empty one.
+
+    Raises:
+        InputError: a missing or empty label, or a value of a kind that is not text.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        value = None
+    if name == "label":
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise InputError(f"{where}: the label is {'missing' if value is None else 'empty'}")
+        value = value.strip() if isinstance(value, str) else value
+    elif value is None:
+        return ""
+    elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return str(value)
+    raise InputError(f"{where}: {name!r} is {kind_of(value)}; expected a string")
+
+
+def kind_of(value: Any) -> str:
+    """What to call a value in a message.
+
+    >>> kind_of([]), kind_of(None), kind_of(1.5)
+    ('a list', 'null', 'a number')
+    """
+    if value is None:
+        return "null"
+    kinds = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number"}
+    return kinds.get(type(value), f"a {type(value).__name__}")
+
+
+def empty(path: Path) -> InputError:
+    return InputError(f"{path}: the file is empty")
+
+
+def read_json_lines(path: Path, fields: Sequence[Field], columns: Mapping[str, str]) -> Source:
+    """One JSON object a line; the keys of the first are the header."""
+    objects = _objects(path)
+    first = next(objects, None)
+    if first is None:
+        raise empty(path)
+    number, keys = first[0], list(first[1])
+    found = match_columns(keys, fields, columns, f"{path}:{number}")
+    wanted = [(name, keys[position]) for name, position in found.items()]
+
+    def rows() -> Generator[Row, None, None]:
+        for number, row in chain([first], objects):
+            where = f"{path}:{number}"
+            values = []
+            for name, key in wanted:
+                if key not in row:
+                    raise InputError(f"{where}: no key {key!r}; {suggest(key, row)}")
+                values.append(value_of(row[key], name, where))
+            yield f":{number}", values
+
+    return Source(fields=tuple(found), rows=rows())
+
+
+def read_parquet(path: Path, fields: Sequence[Field], columns: Mapping[str, str]) -> Source:
+    """A Parquet file; label numbers become names where the `datasets` library stored them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a Parquet file: {_first_line(error)}") from error
+    header = list(file.schema_arrow.names)
+    found = match_columns(header, fields, columns, str(path))
+    names = [header[position] for position in found.values()]
+    if not file.metadata.num_rows:
+        file.close()
+        raise InputError(f"{path}: columns but no rows")
+    labels = [_class_names(file.schema_arrow, name) for name in names]
+
+    def rows() -> Generator[Row, None, None]:
+        number = 0
+        with file:
+            batches = file.iter_batches(PARQUET_ROWS, columns=names)
+            while True:
+                try:
+                    batch = next(batches, None)
+                    read = [batch.column(name).to_pylist() for name in names] if batch else []
+                except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+                    raise InputError(
+                        f"{path}: damaged after row {number}: {_first_line(error)}"
+                    ) from error
+                if not read:
+                    return
+                for row in zip(*read, strict=True):
+                    number += 1
+                    where = f", row {number}"
+                    yield (
+                        where,
+                        [
+                            value_of(named(value, classes), name, f"{path}{where}")
+                            for name, value, classes in zip(found, row, labels, strict=True)
+                        ],
+                    )
+
+    return Source(fields=tuple(found), rows=rows())
+
+
+def named(value: Any, classes: Sequence[str] | None) -> Any:
+    """The name of a class number; -1 is how the `datasets` library writes a missing label."""
+    if classes is None or not isinstance(value, int):
+        return value
+    return classes[value] if 0 <= value < len(classes) else None
+
+
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == 1 and line.lstrip().startswith("["):
+                raise InputError(f"{where}: a JSON array; expected one object a line") from error
+            raise InputError(
+                f"{where}: not JSON: {error.msg} at character {error.colno}"
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: not JSON that can be read: {error}") from error
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: {kind_of(value)}; expected a JSON object")
+        yield number, value
+
+
+def _class_names(schema: Any, column: str) -> list[str] | None:
+    """Names of label numbers, which `datasets` leaves in the metadata of the files it writes."""
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        names = features[column]["names"]
+    except (TypeError, KeyError, ValueError):
+        return None
+    return [str(name) for name in names]
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open a file, unpacking it where its first bytes say that it is gzipped.
+
+    Raises:
+        InputError: it cannot be opened, or its name says gzip and its content does not.
+    """
+    try:
+        file = path.open("rb")
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if not packed:
+        if path.suffix == ".gz" and path.stat().st_size:
+            file.close()
+            raise InputError(f"{path}: not gzipped, though its name ends in .gz")
+        return file
+    file.close()
+    return cast("IO[bytes]", io.BufferedReader(gzip.open(path), 1 << 16))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

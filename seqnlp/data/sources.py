@@ -1,0 +1,246 @@
+"""Registered corpora: the bundled reviews, the Hugging Face hub, NLTK."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from seqnlp.data.columns import match_columns
+from seqnlp.data.corpus import Corpus, CorpusRequest, assemble
+from seqnlp.data.formats import named, value_of
+from seqnlp.data.readers import SPLITS, open_path
+from seqnlp.data.split import Split
+from seqnlp.data.store import Row, Source, stored_split
+from seqnlp.errors import InputError, UnknownNameError, suggest
+from seqnlp.files import shipped
+
+HUB_ROWS = 1024
+
+
+def open_bundled_reviews(argument: str | None, *, request: CorpusRequest) -> Corpus:
+    """Short reviews over several domains, written so that word order decides."""
+    if argument is not None:
+        raise InputError(f"the corpus 'reviews' takes no argument; found {argument!r}")
+    return open_path(
+        shipped("corpora") / "sentiment",
+        request=request,
+        name="reviews",
+        license="MIT",
+        description="Short reviews over several domains, written for this package so that word "
+        "order decides: negation, contrast, scope, comparison.",
+    )
+
+
+def open_hub(argument: str | None, *, request: CorpusRequest) -> Corpus:
+    """A dataset of the Hugging Face hub, or a local folder in its layout: hf:owner/name[:config]
+
+    It is downloaded by the `datasets` library and kept in its cache; HF_HUB_OFFLINE, HF_ENDPOINT
+    and HF_HOME are respected. Label numbers become names. A split whose labels are withheld is
+    left out and noted.
+
+    Raises:
+        InputError: the hub cannot be reached, has no such dataset, or needs a configuration named.
+    """
+    if not argument:
+        raise InputError("hf: names no dataset; expected hf:owner/name or hf:owner/name:config")
+    name = f"hf:{argument}"
+    path, _, config = argument.partition(":")
+    if path.startswith((".", "/")) and not Path(path).is_dir():
+        raise InputError(f"{name}: no such folder")
+    loaded = _load_hub(path, config or None)
+    splits: dict[str, Split] = {}
+    notes, left_out = [], []
+    license = description = ""
+    for key, dataset in loaded.items():
+        split = SPLITS.get(key)
+        if split is None or split in splits:
+            left_out.append(key)
+            continue
+        license, description = dataset.info.license or "", dataset.info.description or ""
+        if _labels_withheld(dataset, request):
+            notes.append(f"the {split} split has no labels and is left out")
+            continue
+        splits[split] = _hub_split(f"{name} {key}", split, dataset, request)
+    if left_out:
+        notes.append(f"splits left out: {', '.join(left_out)}")
+    if not splits:
+        raise InputError(f"{name}: none of its splits is train, validation or test: {left_out}")
+    return assemble(
+        name,
+        splits,
+        request=request,
+        license=license.strip() or "not stated",
+        description=description.strip().partition("\n")[0],
+        notes=notes,
+    )
+
+
+def open_nltk(argument: str | None, *, request: CorpusRequest) -> Corpus:
+    """A labeled corpus of NLTK's data: nltk:movie_reviews, nltk:sentence_polarity
+
+    movie_reviews: one example a file; the last 200 files of each class, by name, are the test
+    split. sentence_polarity: one example a line; the last tenth of each class is the test split.
+    Nothing is downloaded.
+
+    Raises:
+        InputError: no such corpus, or its data is not installed.
+    """
+    readers = {"movie_reviews": _documents, "sentence_polarity": _sentences}
+    if argument not in readers:
+        raise UnknownNameError("corpus of NLTK", argument or "", readers)
+    from nltk import corpus as nltk_corpora
+
+    name = f"nltk:{argument}"
+    reader = getattr(nltk_corpora, argument)
+    try:
+        reader.ensure_loaded()
+    except LookupError as error:
+        raise InputError(
+            f"{name}: its data is not installed (NLTK_DATA names where it is looked for); "
+            f"to get it: python -m nltk.downloader {argument}"
+        ) from error
+    names = [field.name for field in request.fields if field.required]
+    if "label" not in names or len(names) != 2:
+        raise InputError(f"{name} has a text and a label; the task reads {', '.join(names)}")
+    text = next(field for field in names if field != "label")
+    root = _file_of(reader)
+    key = {"nltk": name, "root": str(root), "mtime": root.stat().st_mtime_ns, "text": text}
+    return assemble(
+        name,
+        {
+            split: stored_split(
+                split,
+                key={**key, "split": split},
+                source=lambda split=split: Source(  # type: ignore[misc]
+                    fields=(text, "label"), rows=readers[argument](reader, split == "test")
+                ),
+                origin=name,
+            )
+            for split in ("train", "test")
+        },
+        request=request,
+        license="research use; see the README in NLTK's data",
+        description=f"The corpus {argument} of NLTK's data.",
+    )
+
+
+def _documents(reader: Any, test: bool) -> Generator[Row, None, None]:
+    for label in sorted(reader.categories()):
+        files = sorted(reader.fileids(label))
+        for file in files[-200:] if test else files[:-200]:
+            yield f"/{file}", (reader.raw(file), label)
+
+
+def _sentences(reader: Any, test: bool) -> Generator[Row, None, None]:
+    for label in sorted(reader.categories()):
+        for file in sorted(reader.fileids(label)):
+            lines = reader.raw(file).splitlines()
+            first = len(lines) - len(lines) // 10
+            for number in range(first, len(lines)) if test else range(first):
+                yield f"/{file}:{number + 1}", (lines[number].strip(), label)
+
+
+def _file_of(reader: Any) -> Path:
+    """The folder of a corpus, or the zip file that it is in."""
+    packed = getattr(reader.root, "zipfile", None)
+    return Path(packed.filename if packed is not None else str(reader.root))
+
+
+def _load_hub(path: str, config: str | None) -> Mapping[str, Any]:
+    import datasets
+    from datasets.exceptions import DatasetNotFoundError
+
+    where = f"hf:{path}" + (f":{config}" if config else "")
+    try:
+        loaded: Mapping[str, Any] = datasets.load_dataset(path, config)
+    except DatasetNotFoundError as error:
+        raise InputError(
+            f"{where}: the hub has no such dataset, or it is private or gated: {_line(error)}"
+        ) from error
+    except ConnectionError as error:
+        offline = os.environ.get("HF_HUB_OFFLINE")
+        why = f"HF_HUB_OFFLINE is {offline}" if offline else _line(error)
+        raise InputError(
+            f"{where}: the Hugging Face hub cannot be reached, and the dataset is not in the "
+            f"local cache ({why})"
+        ) from error
+    except ValueError as error:
+        configs = _configs(path)
+        if config is None and len(configs) > 1:
+            raise InputError(
+                f"{where}: several configurations; choose one, as in hf:{path}:{configs[0]}; "
+                f"known: {', '.join(configs)}"
+            ) from error
+        if config is not None and configs and config not in configs:
+            raise InputError(
+                f"{where}: no configuration {config!r}; {suggest(config, configs)}"
+            ) from error
+        raise InputError(f"{where}: {_line(error)}") from error
+    except Exception as error:  # the library raises many kinds for data that it cannot read
+        raise InputError(f"{where}: cannot be loaded: {_line(error.__cause__ or error)}") from error
+    return loaded
+
+
+def _configs(path: str) -> list[str]:
+    import datasets
+
+    try:
+        names: list[str] = datasets.get_dataset_config_names(path)
+    except ValueError:  # the message of the first attempt says why
+        return []
+    return names
+
+
+def _line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _hub_columns(dataset: Any, request: CorpusRequest, where: str) -> dict[str, str]:
+    header = list(dataset.column_names)
+    found = match_columns(header, request.fields, request.columns, where)
+    return {field: header[position] for field, position in found.items()}
+
+
+def _labels_withheld(dataset: Any, request: CorpusRequest) -> bool:
+    """Whether every label is -1, which is how a hub marks a test split without answers."""
+    column = _hub_columns(dataset, request, "hf").get("label")
+    if column is None or not hasattr(dataset.features[column], "names"):
+        return False
+    import pyarrow.compute as pc
+
+    return bool(pc.max(dataset.data.column(column)).as_py() == -1)
+
+
+def _hub_split(origin: str, split: str, dataset: Any, request: CorpusRequest) -> Split:
+    columns = _hub_columns(dataset, request, origin)
+    files = [Path(cached["filename"]) for cached in dataset.cache_files]
+    key = {
+        "hf": origin,
+        "files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files],
+        "columns": columns,
+    }
+    return stored_split(
+        split,
+        key=key,
+        source=lambda: Source(fields=tuple(columns), rows=_hub_rows(origin, dataset, columns)),
+        origin=origin,
+    )
+
+
+def _hub_rows(origin: str, dataset: Any, columns: Mapping[str, str]) -> Generator[Row, None, None]:
+    classes = [getattr(dataset.features[column], "names", None) for column in columns.values()]
+    batches: Iterator[Any] = dataset.select_columns(list(columns.values())).iter(HUB_ROWS)
+    number = 0
+    for batch in batches:
+        for row in zip(*(batch[column] for column in columns.values()), strict=True):
+            number += 1
+            where = f", row {number}"
+            yield (
+                where,
+                [
+                    value_of(named(value, names), field, f"{origin}{where}")
+                    for field, value, names in zip(columns, row, classes, strict=True)
+                ],
+            )

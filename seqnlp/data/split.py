@@ -1,0 +1,189 @@
+"""A split: rows in an Arrow table that stays on disk, read one at a time or as a stream."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import Any, overload
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from seqnlp.errors import InputError, suggest
+from seqnlp.types import Example
+
+Ints = NDArray[np.int64]
+
+WHERE, EMPTY = "_where", "_empty"
+"""Columns beside the fields: what follows `origin` in the name of a row, and whether one of its
+texts is blank."""
+
+BLOCK = 4096
+
+
+class Split(Sequence[Example]):
+    """Rows of one split; a selection shares the table of the whole.
+
+    Args:
+        name: train, validation, test.
+        table: pyarrow Table, usually memory-mapped; columns that begin with `_` are no fields.
+        origin: the file or the source that the rows came from.
+        fingerprint: changes when the rows do; caches are keyed by it.
+        indices: int64 [N], which rows of the table, in which order; all of them by default.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        table: pa.Table,
+        *,
+        origin: str,
+        fingerprint: str,
+        indices: Ints | None = None,
+    ) -> None:
+        self.name, self.origin, self.fingerprint = name, origin, fingerprint
+        self.fields = tuple(column for column in table.column_names if column[0] != "_")
+        self._table, self._indices = table, indices
+        self._columns = {column: table.column(column) for column in table.column_names}
+
+    @classmethod
+    def from_examples(
+        cls, name: str, examples: Iterable[Example], *, origin: str = "memory"
+    ) -> Split:
+        """A split of rows in memory, all with the same fields; their values become strings."""
+        rows = [{field: str(value) for field, value in row.items()} for row in examples]
+        table = pa.Table.from_pylist(rows)
+        digest = hashlib.sha256(repr(rows).encode("utf-8", "surrogatepass"))
+        return cls(name, table, origin=origin, fingerprint=digest.hexdigest()[:32])
+
+    def __len__(self) -> int:
+        return self._table.num_rows if self._indices is None else len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Split: ...
+    def __getitem__(self, index: int | slice) -> Example | Split:
+        if isinstance(index, slice):
+            return self.select(np.arange(len(self))[index])
+        row = self._row(index)
+        return {field: self._columns[field][row].as_py() for field in self.fields}
+
+    def __iter__(self) -> Iterator[Example]:
+        columns = [self.column(field) for field in self.fields]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(self.fields, values, strict=True))
+
+    def __repr__(self) -> str:
+        return f"Split({self.name!r}, {len(self)} rows of {', '.join(self.fields)})"
+
+    def select(self, indices: ArrayLike) -> Split:
+        """The rows of these indices (int [M]), in this order; the table is shared, not copied."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        if self._indices is not None:
+            chosen = self._indices[chosen]
+        digest = hashlib.sha256(self.fingerprint.encode() + chosen.tobytes())
+        return Split(
+            self.name,
+            self._table,
+            origin=self.origin,
+            fingerprint=digest.hexdigest()[:32],
+            indices=chosen,
+        )
+
+    def renamed(self, name: str) -> Split:
+        """The same rows under another split name."""
+        return Split(
+            name,
+            self._table,
+            origin=self.origin,
+            fingerprint=self.fingerprint,
+            indices=self._indices,
+        )
+
+    def column(self, field: str) -> Iterator[Any]:
+        """Stream the values of a field in constant memory.
+
+        Raises:
+            InputError: there is no such field.
+        """
+        if field not in self.fields:
+            raise InputError(
+                f"{self.origin}: the {self.name} split has no field {field!r}; "
+                f"{suggest(field, self.fields)}"
+            )
+        return self._stream(field)
+
+    def codes(self, field: str) -> tuple[tuple[str, ...], Ints]:
+        """The distinct values of a field in first-seen order, and each row's number among them."""
+        numbers: dict[str, int] = {}
+        column = self.column(field)
+        values = np.fromiter(
+            (numbers.setdefault(value, len(numbers)) for value in column), np.int64, len(self)
+        )
+        return tuple(numbers), values
+
+    def where(self, index: int) -> str:
+        """Name a row as the user knows it: `reviews.tsv:12`."""
+        row = self._row(index)
+        if WHERE not in self._columns:
+            return f"{self.origin}, row {row + 1}"
+        return f"{self.origin}{self._columns[WHERE][row].as_py()}"
+
+    @cached_property
+    def blank(self) -> NDArray[np.bool_]:
+        """Bool [N], True where a text of the row is empty or white space."""
+        if EMPTY in self._columns:
+            return np.fromiter(self._stream(EMPTY), np.bool_, len(self))
+        texts = [field for field in self.fields if field != "label"]
+        rows = zip(*(self._stream(field) for field in texts), strict=True)
+        return np.fromiter((is_blank(row) for row in rows), np.bool_, len(self))
+
+    def _row(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        index %= len(self)
+        return index if self._indices is None else int(self._indices[index])
+
+    def _stream(self, column: str) -> Iterator[Any]:
+        """Values by runs of rows of one chunk: a take from a whole column may copy all its text."""
+        chunks = self._columns[column].chunks
+        if self._indices is None:
+            for chunk in chunks:
+                for begin in range(0, len(chunk), BLOCK):
+                    yield from chunk[begin : begin + BLOCK].to_pylist()
+            return
+        ends = np.cumsum([len(chunk) for chunk in chunks])
+        for begin in range(0, len(self._indices), BLOCK):
+            rows = self._indices[begin : begin + BLOCK]
+            number = np.searchsorted(ends, rows, side="right")
+            for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(number)) + 1):
+                chunk = chunks[number[run[0]]]
+                first = ends[number[run[0]]] - len(chunk)
+                yield from chunk.take(pa.array(rows[run] - first)).to_pylist()
+
+
+def is_blank(texts: Iterable[Any]) -> bool:
+    """Whether a string among the values has nothing but white space.
+
+    >>> is_blank(["fine", " "]), is_blank(["fine"])
+    (True, False)
+    """
+    return any(isinstance(text, str) and not text.strip() for text in texts)
+
+
+def concatenate(name: str, splits: Sequence[Split], *, origin: str) -> Split:
+    """One split of the whole tables of several, such as the shards of a large corpus."""
+    if len(splits) == 1:
+        return splits[0].renamed(name)
+    digest = hashlib.sha256("\n".join(split.fingerprint for split in splits).encode())
+    table = pa.concat_tables([split._table for split in splits])
+    return Split(name, table, origin=origin, fingerprint=digest.hexdigest()[:32])
+
+
+def first_examples(split: Split, count: int) -> list[Mapping[str, Any]]:
+    """The first `count` rows, or all of fewer."""
+    return list(islice(split, count))
