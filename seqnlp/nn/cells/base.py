@@ -1,0 +1,134 @@
+"""What a recurrent cell is: one step of a recurrence. Loops over time live in the engines."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import Enum, auto
+from typing import Any, ClassVar, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+State: TypeAlias = tuple[Tensor, ...]
+"""What a cell remembers: leaves [B, ...] of any rank and dtype. Only the cell reads them."""
+
+Gates: TypeAlias = tuple[Tensor, ...]
+"""One float [B, H] for each gate."""
+
+
+class NativeForm(Enum):
+    """The recurrences that torch computes in one call."""
+
+    LSTM = auto()
+    GRU = auto()
+    RNN_TANH = auto()
+    RNN_RELU = auto()
+
+
+class Cell(nn.Module, ABC):
+    """One step of any recurrence; the reference engine runs it over time.
+
+    Args:
+        input_size: I, features of an input.
+        hidden_size: H, features of an output.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State:
+        """The state before the first step, on the device of the parameters."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take one step.
+
+        Args:
+            x: float [B, I].
+            state: leaves [B, ...]; the new state has the same shapes and dtypes.
+
+        Returns:
+            The output, float [B, H], which is what the next layer sees; the new state.
+        """
+
+
+class GatedCell(Cell):
+    r"""A cell that is pointwise but for one product with the input and one with its last output.
+
+        x_gates = W_x x + b     h_gates = W_h h (+ b_h)     state' = update(x_gates, h_gates, state)
+
+    A subclass declares its gates and writes `update`; this base owns the weights `weight_x`
+    [G*H, I], `weight_h` [G*H, H], `bias` [G*H] and, with `recurrent_bias`, `bias_h` [G*H], each a
+    stack of G blocks of H rows. The first leaf of the state is h, float [B, H], the output.
+
+    Parameters that a subclass registers on itself reach `update` as keywords of their names.
+    `update` reads tensors from its arguments only, never from self, so that an engine may trace it.
+    """
+
+    gates: ClassVar[int]
+    """G, the number of gates."""
+    states: ClassVar[int] = 1
+    """Leaves of the state, each float [B, H] and zero at the start."""
+    recurrent_bias: ClassVar[bool] = False
+    """Whether the recurrent product has its own bias, as it must where it is not merely added."""
+    forget_gate: ClassVar[int | None] = None
+    """Index of the gate whose bias, when large, makes the cell remember."""
+
+    _base_names: ClassVar[frozenset[str]] = frozenset({"weight_x", "weight_h", "bias", "bias_h"})
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        rows = self.gates * hidden_size
+        self.weight_x = nn.Parameter(torch.empty(rows, input_size))
+        self.weight_h = nn.Parameter(torch.empty(rows, hidden_size))
+        self.bias = nn.Parameter(torch.empty(rows))
+        self.bias_h = nn.Parameter(torch.empty(rows)) if self.recurrent_bias else None
+        # What torch's own recurrent modules start from: U(-1/sqrt(H), 1/sqrt(H)) everywhere.
+        bound = hidden_size**-0.5
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    @abstractmethod
+    def update(
+        self, x_gates: Gates, h_gates: Gates, state: State, *args: Any, **parameters: Any
+    ) -> State:
+        """The pointwise part: G tensors [B, H] from the input, G from the last output, the state.
+
+        Declare it as `update(self, x_gates, h_gates, state)`, followed by the names of the
+        parameters that the cell registers on itself, if any.
+        """
+
+    def native(self) -> NativeForm | None:
+        """The torch recurrence that this cell equals on these weights, gates in torch's order."""
+        return None
+
+    def author_parameters(self) -> dict[str, Tensor]:
+        """The parameters that the subclass registered, by name: what `update` gets as keywords."""
+        # Read on every step of the reference loop, where named_parameters() is slow.
+        own = self._parameters.items()
+        return {name: p for name, p in own if p is not None and name not in self._base_names}
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros, `states` times float [B, H]."""
+        zeros = self.weight_h.new_zeros(batch_size, self.hidden_size)
+        return (zeros,) * self.states
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take one step; the output is the first leaf of the new state."""
+        x_gates = F.linear(x, self.weight_x, self.bias).chunk(self.gates, dim=1)
+        h_gates = F.linear(state[0], self.weight_h, self.bias_h).chunk(self.gates, dim=1)
+        state = self.update(x_gates, h_gates, state, **self.author_parameters())
+        return state[0], state
+
+    def extra_repr(self) -> str:
+        """Sizes, for printing."""
+        return f"{self.input_size}, {self.hidden_size}"
+
+    def _computes_as(self, ancestor: type[GatedCell]) -> bool:
+        """Whether no subclass of `ancestor` changed what a step computes."""
+        own = type(self)
+        return own.update is ancestor.update and own.forward is GatedCell.forward

@@ -1,0 +1,33 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from torch import sigmoid, tanh
+
+from seqnlp.nn.cells.base import GatedCell, Gates, NativeForm, State
+
+
+class LSTMCell(GatedCell):
+    r"""One step of long short-term memory.
+
+        i = sigmoid(x_i + h_i)      f = sigmoid(x_f + h_f)      o = sigmoid(x_o + h_o)
+        g = tanh(x_g + h_g)         c' = f * c + i * g          h' = o * tanh(c')
+
+    x: float [B, I].  state: (h, c), each float [B, H].  Weights stacked i, f, g, o.
+    Source: Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000; this form is
+    the one torch.nn.LSTM computes.
+    """
+
+    gates = 4
+    states = 2
+    forget_gate = 1
+
+    def update(self, x_gates: Gates, h_gates: Gates, state: State) -> State:
+        """See the class."""
+        i, f, g, o = (x + h for x, h in zip(x_gates, h_gates, strict=True))
+        c = sigmoid(f) * state[1] + sigmoid(i) * tanh(g)
+        return sigmoid(o) * tanh(c), c
+
+    def native(self) -> NativeForm | None:
+        """torch.nn.LSTM."""
+        return NativeForm.LSTM if self._computes_as(LSTMCell) else None

@@ -1,0 +1,61 @@
+"""Engines: the loops that run cells over time, and the choice among them."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from seqnlp import registry
+from seqnlp.errors import InputError, UnknownNameError
+from seqnlp.nn.cells.base import Cell
+from seqnlp.nn.engines.base import Engine
+from seqnlp.nn.engines.native import NativeEngine
+from seqnlp.nn.engines.padding import Padding
+from seqnlp.nn.engines.reference import ReferenceEngine
+
+__all__ = ["Engine", "NativeEngine", "Padding", "ReferenceEngine", "check", "find", "select"]
+
+AUTO = "auto"
+
+_NATIVE = NativeEngine()
+_REFERENCE = ReferenceEngine()
+
+
+def select(name: str, cell: Cell, x: Tensor) -> Engine:
+    """The engine of that name; "auto" is native where it can run the cell, else reference.
+
+    Raises:
+        UnknownNameError: no engine has that name.
+        InputError: the engine cannot run this cell.
+    """
+    if name == AUTO:
+        return _NATIVE if _NATIVE.supports(cell, x) else _REFERENCE
+    engine = find(name)
+    if not engine.supports(cell, x):
+        raise InputError(
+            f"the engine {name!r} cannot run {type(cell).__name__}({cell.extra_repr()}); "
+            "use 'reference', which runs every cell, or 'auto'"
+        )
+    return engine
+
+
+def check(name: str) -> None:
+    """Refuse a name that `select` would not know, before there is anything to run.
+
+    Raises:
+        UnknownNameError: it is neither an engine's nor "auto".
+    """
+    if name != AUTO:
+        find(name)
+
+
+def find(name: str) -> Engine:
+    """The registered engine of that name, whatever cells it can run.
+
+    Raises:
+        UnknownNameError: no engine has that name.
+    """
+    known = registry.engines.names()
+    if name not in known:
+        raise UnknownNameError("engine", name, [AUTO, *known])
+    engine: Engine = registry.engines.get(name)()
+    return engine
