@@ -1,0 +1,246 @@
+"""Recurrence over time: one cell unrolled, and encoders of stacked layers in both directions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from seqnlp import registry
+from seqnlp.config import build
+from seqnlp.errors import InputError
+from seqnlp.nn import engines
+from seqnlp.nn.cells.base import Cell, State
+from seqnlp.nn.dropout import DropoutSite
+from seqnlp.nn.engines.padding import Padding
+from seqnlp.nn.initialization import initialize
+from seqnlp.types import Encoded
+
+NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
+
+
+def unroll(
+    cell: Cell,
+    x: Tensor,
+    lengths: Tensor | None = None,
+    state: State | None = None,
+    *,
+    reverse: bool = False,
+    engine: str = "auto",
+) -> tuple[Tensor, State]:
+    """Run a cell over every row of a padded batch.
+
+    What stands on padding changes neither results nor gradients.
+
+    Args:
+        cell: any recurrence; its `forward` is one step.
+        x: float [B, T, I].
+        lengths: int64 [B], each in 0..T; None where every row is full.
+        state: before the first step; None for the cell's initial state.
+        reverse: read each row from its last real step to its first.
+        engine: a registered name, or "auto" for the fastest that runs the cell.
+
+    Returns:
+        Outputs, float [B, T, H], each at the time of its input and zero on padding; the state
+        after the last step read of each row, which for an empty row is the one before the first.
+
+    Raises:
+        InputError: shapes, lengths or engine do not suit the cell.
+    """
+    _check_input(x, cell.input_size)
+    padding = Padding.of(lengths, x)
+    if state is None:
+        state = cell.initial_state(x.shape[0])
+    if padding is not None:
+        # Not a product with the mask: it would keep NaN, which is 0 * inf too.
+        x = x.masked_fill(~padding.mask.unsqueeze(2), 0.0)
+    chosen = engines.select(engine, cell, x)
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        return x.new_zeros(*x.shape[:2], cell.hidden_size), state
+    outputs, final = chosen.run(cell, x, padding, state, reverse=reverse, want_state=True)
+    assert final is not None
+    return outputs, final
+
+
+class Encoder(nn.Module, ABC):
+    """Vectors in, contextual states out. Registered by name, so that any network can stand here.
+
+    Args:
+        input_size: features of an input.
+        output_size: features of a state and of the summary.
+    """
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.output_size = output_size
+
+    @abstractmethod
+    def forward(self, x: Tensor, lengths: Tensor) -> Encoded:
+        """Encode float [B, T, input_size], of int64 [B] real steps, finite on padding."""
+
+
+class RecurrentLayer(nn.Module):
+    """One or two cells over one input, side by side.
+
+    Args:
+        forward_cell: reads each row from its start.
+        backward_cell: reads each row from its end; None for one direction.
+        residual: whether the input is added to the output, which has its size.
+        layer_norm: whether the sum is normalized.
+        engine: see `unroll`.
+    """
+
+    def __init__(
+        self,
+        forward_cell: Cell,
+        backward_cell: Cell | None,
+        *,
+        residual: bool,
+        layer_norm: bool,
+        engine: str,
+    ) -> None:
+        super().__init__()
+        self.forward_cell = forward_cell
+        self.backward_cell = backward_cell
+        self.residual = residual
+        self.output_size = forward_cell.hidden_size * (1 if backward_cell is None else 2)
+        self.norm = nn.LayerNorm(self.output_size) if layer_norm else None
+        self.engine = engine
+
+    def forward(self, x: Tensor, padding: Padding | None) -> Tensor:
+        """From float [B, T, I], B and T at least 1, to [B, T, output_size], zero on padding."""
+        cell = self.forward_cell
+        engine = engines.select(self.engine, cell, x)
+        if self.backward_cell is None:
+            state = cell.initial_state(x.shape[0])
+            outputs, _ = engine.run(cell, x, padding, state, reverse=False, want_state=False)
+        else:
+            outputs = engine.run_both(cell, self.backward_cell, x, padding)
+        if self.residual:
+            outputs = outputs + x
+        if self.norm is not None:
+            outputs = self.norm(outputs)
+        if padding is not None and (self.residual or self.norm is not None):
+            outputs = padding.zero(outputs)
+        return outputs
+
+
+class RecurrentEncoder(Encoder):
+    """Layers of any registered recurrent cell, in one direction or both.
+
+    The summary is the last real output of the forward direction beside the first of the backward
+    one: where each has read the whole row. Between layers stands the dropout site "layer".
+
+    Args:
+        input_size: features of an input.
+        cell: a registered name.
+        cell_options: what the cell's constructor takes beside its sizes.
+        hidden_size: H of each direction.
+        layers: how many are stacked.
+        bidirectional: whether a second cell a layer reads backward; doubles `output_size`.
+        residual: adds a layer's input to its output where their sizes agree, which in the first
+            layer they may not.
+        layer_norm: normalizes a layer's output, after that sum.
+        engine: see `unroll`.
+        input_init: initializer of the input weights, a name of `seqnlp.nn.initialization`.
+        recurrent_init: initializer of the recurrent weights.
+        forget_bias: bias of the forget gate, in cells that declare one.
+
+    Raises:
+        UnknownNameError: no cell, engine or initializer has that name.
+        SettingsError: an option that the cell does not have.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        *,
+        cell: str = "lstm",
+        cell_options: Mapping[str, object] = NO_OPTIONS,
+        hidden_size: int = 128,
+        layers: int = 1,
+        bidirectional: bool = True,
+        residual: bool = False,
+        layer_norm: bool = False,
+        engine: str = "auto",
+        input_init: str = "xavier",
+        recurrent_init: str = "orthogonal",
+        forget_bias: float = 1.0,
+    ) -> None:
+        if layers < 1:
+            raise InputError(f"layers must be at least 1, not {layers}")
+        if hidden_size < 1:
+            raise InputError(f"hidden_size must be at least 1, not {hidden_size}")
+        output_size = hidden_size * (2 if bidirectional else 1)
+        super().__init__(input_size, output_size)
+        self.bidirectional = bidirectional
+        self.hidden_size = hidden_size
+        factory = registry.cells.get(cell)
+        engines.check(engine)
+
+        def make(size: int) -> Cell:
+            made: Cell = build(
+                factory,
+                cell_options,
+                where="model.cell_options",
+                input_size=size,
+                hidden_size=hidden_size,
+            )
+            initialize(made, input=input_init, recurrent=recurrent_init, forget_bias=forget_bias)
+            return made
+
+        sizes = [input_size] + [output_size] * (layers - 1)
+        self.layers = nn.ModuleList(
+            RecurrentLayer(
+                make(size),
+                make(size) if bidirectional else None,
+                residual=residual and size == output_size,
+                layer_norm=layer_norm,
+                engine=engine,
+            )
+            for size in sizes
+        )
+        # One site for all gaps, even for none: a recipe that sets it suits any number of layers.
+        self.layer_dropout = DropoutSite("layer")
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Encoded:
+        """Encode float [B, T, I], of int64 [B] real steps, finite on padding.
+
+        Raises:
+            InputError: `x` or `lengths` has another shape, or a length is not in 0..T.
+        """
+        _check_input(x, self.input_size)
+        padding = Padding.of(lengths, x)
+        if x.shape[0] == 0 or x.shape[1] == 0:
+            return self._encode_nothing(x)
+        # Time-major storage: every step is then one block, and both directions share the copy.
+        states = x.transpose(0, 1).contiguous().transpose(0, 1)
+        for index, layer in enumerate(self.layers):
+            states = layer(self.layer_dropout(states) if index else states, padding)
+        mask = x.new_ones(x.shape[:2], dtype=torch.bool) if padding is None else padding.mask
+        return Encoded(states=states, mask=mask, summary=self._summarize(states, padding))
+
+    def _summarize(self, states: Tensor, padding: Padding | None) -> Tensor:
+        last = states[:, -1] if padding is None else padding.last(states)
+        if not self.bidirectional:
+            return last
+        size = self.hidden_size
+        return torch.cat([last[:, :size], states[:, 0, size:]], dim=1)
+
+    def _encode_nothing(self, x: Tensor) -> Encoded:
+        """No rows, or no steps: neither engines nor torch run these."""
+        shape = x.shape[:2]
+        return Encoded(
+            states=x.new_zeros(*shape, self.output_size),
+            mask=x.new_zeros(shape, dtype=torch.bool),
+            summary=x.new_zeros(shape[0], self.output_size),
+        )
+
+
+def _check_input(x: Tensor, size: int) -> None:
+    if x.dim() != 3 or x.shape[2] != size:
+        raise InputError(f"x must be float [B, T, {size}], not {list(x.shape)}")
