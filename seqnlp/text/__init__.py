@@ -1,0 +1,46 @@
+"""From text to ids: normalizers, tokenizers, the vocabulary, hashed n-grams, pretrained vectors.
+
+Importing this imports none of spaCy, NLTK, `tokenizers` and torch; a tokenizer imports its library
+when it is made.
+"""
+
+from seqnlp.text.linguistic import NltkTokenizer, SpacyTokenizer
+from seqnlp.text.ngrams import NgramHasher
+from seqnlp.text.normalize import normalize
+from seqnlp.text.parallel import tokenize_all
+from seqnlp.text.pipeline import PieceArrays, TokenArrays, TokenPipeline
+from seqnlp.text.subwords import BPETokenizer, UnigramTokenizer, WordPieceTokenizer
+from seqnlp.text.tokenizers import (
+    CharTokenizer,
+    RegexTokenizer,
+    Tokenizer,
+    WhitespaceTokenizer,
+    parse_tokenizer,
+)
+from seqnlp.text.vectors import read_vectors
+from seqnlp.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+
+__all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
+    "UNK",
+    "BPETokenizer",
+    "CharTokenizer",
+    "NgramHasher",
+    "NltkTokenizer",
+    "PieceArrays",
+    "RegexTokenizer",
+    "SpacyTokenizer",
+    "TokenArrays",
+    "TokenPipeline",
+    "Tokenizer",
+    "UnigramTokenizer",
+    "Vocabulary",
+    "WhitespaceTokenizer",
+    "WordPieceTokenizer",
+    "normalize",
+    "parse_tokenizer",
+    "read_vectors",
+    "tokenize_all",
+]
