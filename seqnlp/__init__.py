@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from seqnlp.nn.recurrence import Encoder, RecurrentEncoder, unroll
     from seqnlp.registry import Registry
     from seqnlp.tasks.base import Task
-    from seqnlp.text import TokenPipeline
+    from seqnlp.text.pipeline import TokenPipeline
     from seqnlp.training.hooks import Hook
     from seqnlp.training.run import train
     from seqnlp.training.trainer import Trainer
@@ -37,7 +37,7 @@ _HOME = {
     "Settings": "seqnlp.config",
     "State": "seqnlp.nn.cells",
     "Task": "seqnlp.tasks.base",
-    "TokenPipeline": "seqnlp.text",
+    "TokenPipeline": "seqnlp.text.pipeline",
     "Trainer": "seqnlp.training.trainer",
     "load": "seqnlp.bundle",
     "load_settings": "seqnlp.config",

@@ -30,7 +30,7 @@ from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import BundleError, InputError
 from seqnlp.files import write_bytes, write_text
 from seqnlp.tasks.base import Task
-from seqnlp.text import TokenPipeline
+from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Prediction
 
 FORMAT = 1

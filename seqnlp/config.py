@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from seqnlp.errors import InputError, SettingsError, suggest
+from seqnlp.errors import InputError, SettingsError, UnknownNameError, suggest
 
 T = TypeVar("T")
 S = TypeVar("S", bound=BaseModel)
@@ -217,9 +217,9 @@ def build(
             raise SettingsError(f"{where}: the key {name!r} is required")
     try:
         return factory(**given, **values)
-    except InputError as error:
-        raise SettingsError(f"{where}: {error}") from error
-    except ValueError as error:
+    except (SettingsError, UnknownNameError):
+        raise  # it names its own place
+    except (InputError, ValueError) as error:
         raise SettingsError(f"{where}: {error}") from error
 
 
@@ -245,7 +245,7 @@ def _keys(model: type[BaseModel], path: Iterable[str]) -> list[str]:
     """The keys of the section at a path."""
     for part in path:
         inner = model.model_fields[part].annotation
-        assert inner is not None
+        assert isinstance(inner, type)
         assert issubclass(inner, BaseModel)
         model = inner
     return list(model.model_fields)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from seqnlp.cli.options import SpreadingCommand, columns_option, model_argument
+from seqnlp.cli.screen import open_screen
 
 
 @click.command(cls=SpreadingCommand, short_help="Measure a saved model on a split of a corpus.")
@@ -37,10 +38,8 @@ def command(
     if as_json:
         click.echo(json.dumps({"corpus": chosen.name, "split": split, **report}))
         return
-    from rich.console import Console
-
     from seqnlp.cli.report import confusion, figures
 
-    screen = Console(highlight=False)
+    screen = open_screen()
     screen.print(figures([(f"{chosen.name} {split}", model.name, report)]))
     screen.print(confusion(report, f"confusion on {split}"))

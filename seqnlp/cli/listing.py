@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import click
+from rich.table import Table
+
+from seqnlp.cli.screen import open_screen
 
 
 @click.command("list", short_help="List what is registered: cells, tokenizers, corpora, ...")
@@ -12,9 +15,7 @@ def command(kind: str | None) -> None:
 
     Name, the package that it comes from, and one line of what it is. No plugin is imported.
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from seqnlp.data.corpus import found_names
     from seqnlp.errors import UnknownNameError
     from seqnlp.registry import REGISTRIES
 
@@ -27,12 +28,6 @@ def command(kind: str | None) -> None:
         for name, package in REGISTRIES[each].names().items():
             table.add_row(each, name, package, REGISTRIES[each].summary(name))
         if each == "corpora":
-            for name in _found_corpora():
+            for name in found_names():
                 table.add_row(each, name, "SEQNLP_DATA", "")
-    Console(highlight=False).print(table)
-
-
-def _found_corpora() -> list[str]:
-    from seqnlp.data.corpus import data_names
-
-    return data_names()
+    open_screen().print(table)

@@ -19,11 +19,6 @@ from seqnlp.training.hooks.base import Hook
 from seqnlp.training.trainer import Trainer
 
 
-def console() -> Console:
-    """Where people read: standard error, so that standard output stays clean."""
-    return Console(stderr=True, highlight=False)
-
-
 class ProgressHook(Hook):
     """Epochs, batches, loss, examples a second and time left, live; one line an epoch stays."""
 
@@ -69,12 +64,12 @@ class ProgressHook(Hook):
 
     def on_evaluate_end(self, trainer: Trainer) -> None:
         record = trainer.history[-1]
-        shown = [f"train loss {record['train_loss']:.3f}"]
-        shown += [f"validation {name} {value:.4f}" for name, value in trainer.figures.items()]
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in trainer.figures.items())
         best = "  best" if trainer.best_epoch == trainer.epoch else ""
-        number = f"{trainer.epoch}/{trainer.settings.epochs}"
         self.screen.print(
-            f"epoch {number}  {'  '.join(shown)}  {record['train_seconds']:.1f} s{best}"
+            f"epoch {trainer.epoch:>2}  {record['train_seconds']:5.1f} s  "
+            f"loss {record['train_loss']:.3f}  validation: {figures}{best}",
+            soft_wrap=True,
         )
 
     def on_fit_end(self, trainer: Trainer) -> None:

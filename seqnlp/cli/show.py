@@ -5,21 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from rich.table import Table
 
 from seqnlp.cli.options import model_argument
+from seqnlp.cli.screen import open_screen
 
 
 @click.command(short_help="Describe a saved model.")
 @model_argument
 def command(model: Path) -> None:
     """Describe the MODEL in a folder: settings, sizes, figures, vocabulary, size on disk."""
-    from rich.console import Console
-    from rich.table import Table
-
     from seqnlp.bundle import load, read_manifest
     from seqnlp.cli.report import figures
 
-    screen = Console(highlight=False)
+    screen = open_screen()
     loaded = load(model)
     manifest = read_manifest(model)
     screen.print(f"[bold]{model}[/]: saved by seqnlp {manifest['seqnlp']}")

@@ -74,11 +74,12 @@ def command(
     """  # noqa: D301 - \b keeps the lines apart
     settings = _settings(recipe, short, columns, overrides)
     from seqnlp.cli import report
-    from seqnlp.cli.progress import ProgressHook, console
+    from seqnlp.cli.progress import ProgressHook
+    from seqnlp.cli.screen import open_screen
     from seqnlp.training.run import train
 
     folder = output or _new_folder(settings)
-    screen = console()
+    screen = open_screen(error=True)
     report.announce(screen, settings)
     hooks = [] if quiet else [ProgressHook(screen, settings)]
     model = train(settings, folder, force=force, hooks=hooks, notify=report.notifier(screen))

@@ -14,7 +14,7 @@ from torch import device as Device
 
 from seqnlp.config import Section, Settings
 from seqnlp.data.corpus import Corpus, Split
-from seqnlp.text import TokenPipeline
+from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Example, Field, Loss, Prediction
 
 

@@ -63,9 +63,10 @@ def _counts(text: TokenizedText, known: int) -> Any:
     """Token counts as a sparse matrix [N, known]; tokens that train never saw are left out."""
     from scipy.sparse import csr_matrix
 
-    tokens: NDArray[np.int32] = np.asarray(text.tokens)
+    # Copied: the tokens are mapped from a file that is not to be written to.
+    tokens: NDArray[np.int32] = np.array(text.tokens)
     ones = np.ones(len(tokens), dtype=np.float64)
     width = max(int(tokens.max(initial=0)) + 1, known)
-    counts = csr_matrix((ones, tokens, np.asarray(text.offsets)), shape=(len(text), width))
+    counts = csr_matrix((ones, tokens, np.array(text.offsets)), shape=(len(text), width))
     counts.sum_duplicates()
     return counts[:, :known]

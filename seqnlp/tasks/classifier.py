@@ -15,7 +15,7 @@ from seqnlp.errors import SettingsError
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.recurrence import Encoder
-from seqnlp.text import TokenPipeline
+from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import TokenBatch
 
 

@@ -118,4 +118,7 @@ def classification_report(
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
-    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
+    quotient: Floats = np.divide(
+        part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0
+    )
+    return quotient

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqnlp.data.tokens import TokenizedText
-from seqnlp.text import TokenPipeline
+from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Pieces, TokenBatch
 
 Ints = NDArray[np.int64]
@@ -38,32 +38,38 @@ class TokenRows:
         long_documents: Literal["chunk", "truncate"],
     ) -> None:
         sizes = np.asarray(text.lengths, dtype=np.int64)
+        if long_documents == "truncate":
+            sizes = np.minimum(sizes, max_tokens)
         self.size = len(sizes)
-        chunks = (
-            np.maximum(-(-sizes // max_tokens), 1)
-            if long_documents == "chunk"
-            else np.ones_like(sizes)
-        )
-        self.documents: Ints = np.repeat(np.arange(len(sizes)), chunks)
-        number = np.arange(len(self.documents)) - np.repeat(np.cumsum(chunks) - chunks, chunks)
-        parts, whole = np.repeat(chunks, chunks), np.repeat(sizes, chunks)
-        begin = number * whole // parts
-        length = (number + 1) * whole // parts - begin
-        self._begin: Ints = np.repeat(np.asarray(text.offsets[:-1], dtype=np.int64), chunks) + begin
-        self._length: Ints = np.minimum(length, max_tokens)
+        self.documents: Ints = np.arange(self.size)
+        self._begin: Ints = np.asarray(text.offsets[:-1], dtype=np.int64)
+        self._length: Ints = sizes
+        if sizes.max(initial=0) > max_tokens:
+            self._chunk(max_tokens)
         self.lengths: Ints = np.maximum(self._length, 1)
-        self._tokens = text.tokens
+        # Plain arrays over the same file: a selection from a memmap costs a new memmap.
+        self._tokens = np.asarray(text.tokens)
         self._load_features(text, pipeline)
+
+    def _chunk(self, max_tokens: int) -> None:
+        """Cut every document into as few rows of nearly equal length as it takes."""
+        chunks = np.maximum(-(-self._length // max_tokens), 1)
+        self.documents = np.repeat(self.documents, chunks)
+        number = np.arange(len(self.documents)) - np.repeat(np.cumsum(chunks) - chunks, chunks)
+        parts, whole = np.repeat(chunks, chunks), np.repeat(self._length, chunks)
+        begin = number * whole // parts
+        self._begin = np.repeat(self._begin, chunks) + begin
+        self._length = (number + 1) * whole // parts - begin
 
     def _load_features(self, text: TokenizedText, pipeline: TokenPipeline) -> None:
         """Ids and n-grams of every type, and of two more: an unknown token and padding."""
         assert pipeline.vocabulary is not None
         ids, ngrams, offsets = pipeline.features(text.types)
         self._unknown, self._padding = len(ids), len(ids) + 1
-        self._ids = np.append(ids, [pipeline.vocabulary.unk, pipeline.vocabulary.pad])
+        self._ids = np.concatenate([ids, (pipeline.vocabulary.unk, pipeline.vocabulary.pad)])
         self._ngrams = ngrams if pipeline.hasher is not None else None
         # The n-grams of type u are ngrams[first[u]:first[u + 1]]; the two added types have none.
-        self._first = np.concatenate([offsets, np.full(3, len(ngrams), dtype=np.int64)])
+        self._first = np.concatenate([offsets, (len(ngrams),) * 3])
 
     def tokens(self, indices: Ints) -> TokenBatch:
         """The rows of these indices, int64 [B], padded to the longest among them."""

@@ -24,7 +24,8 @@ from seqnlp.tasks import metrics
 from seqnlp.tasks.base import Batch, Rows, Task
 from seqnlp.tasks.classifier import Classifier, load_vectors
 from seqnlp.tasks.rows import Ints, TokenRows
-from seqnlp.text import NgramHasher, TokenPipeline
+from seqnlp.text.ngrams import NgramHasher
+from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.tokenizers import parse_tokenizer
 from seqnlp.types import Field, Loss, Prediction, TokenBatch
 
@@ -36,7 +37,7 @@ class SentimentOptions(Section):
     """What is made of the states; several are concatenated."""
     attention: str | None = None
     """An attention whose pooling is added to the others."""
-    attention_options: dict[str, Any] = {}
+    attention_options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
     label_smoothing: float = Limit(default=0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Weights in the loss by label; "balanced" is inverse to the label's share of train."""
@@ -50,6 +51,8 @@ class LabeledBatch(Batch):
     labels: Tensor | None
 
     def to(self, device: Device | str) -> LabeledBatch:
+        if self.tokens.ids.device == torch.device(device):
+            return self
         labels = None if self.labels is None else self.labels.to(device)
         return LabeledBatch(tokens=self.tokens.to(device), labels=labels)
 
@@ -206,21 +209,26 @@ class SentimentTask(Task):
         """Float [N, K] by document; chunks of a document are combined by their geometric mean."""
         order = np.argsort(rows.lengths, kind="stable")
         logs = np.empty((len(order), len(self.labels)))
-        training = self.training
-        self.eval()
+        device, training = self.device, self.training
+        if training:
+            self.eval()
         with torch.inference_mode():
             for begin in range(0, len(order), batch_size):
                 indices = order[begin : begin + batch_size]
-                batch = rows.batch(indices).to(self.device)
+                batch = rows.batch(indices).to(device)
                 logs[indices] = self.log_probabilities(batch).cpu().numpy()
-        self.train(training)
+        if training:
+            self.train()
         documents = rows.tokens.documents
         if len(documents) != rows.tokens.size:
             sums = np.zeros((rows.tokens.size, len(self.labels)))
             np.add.at(sums, documents, logs)
+            # Chunks that contradict each other leave every label too small for exp.
             logs = sums / np.bincount(documents, minlength=rows.tokens.size)[:, None]
-        shares: NDArray[np.float64] = np.exp(logs - logs.max(1, keepdims=True, initial=-np.inf))
-        return shares / shares.sum(1, keepdims=True)
+            logs -= logs.max(1, keepdims=True, initial=-np.inf)
+        shares: NDArray[np.float64] = np.exp(logs)
+        shares /= shares.sum(1, keepdims=True)
+        return shares
 
     def answer(self, rows: Rows, *, batch_size: int) -> list[Prediction]:
         assert isinstance(rows, LabeledRows)

@@ -83,6 +83,11 @@ def train(
     model.metrics["seconds"] = time.perf_counter() - started
     if folder is not None:
         model.save(folder)
+    if not interrupted:
+        # After the first save: nothing that a baseline does can lose the model.
+        model.metrics["baselines"] = task.baselines(corpus)
+        if folder is not None:
+            model.save(folder)
     return model
 
 
@@ -107,15 +112,13 @@ def make_hooks(settings: Settings, folder: Path | None) -> list[Hook]:
     chosen = {name: options for name, options in settings.hooks.items() if options is not False}
     if folder is not None:
         chosen.setdefault("log", {})
+    places: dict[str, dict[str, object]] = {}
+    if folder is not None:
+        places = {"log": {"path": folder / "log.jsonl"}, "tensorboard": {"folder": folder}}
     made: list[Hook] = []
     for name, options in chosen.items():
-        given: dict[str, object] = {}
-        if folder is not None:
-            given = {"log": {"path": folder / "log.jsonl"}, "tensorboard": {"folder": folder}}.get(
-                name, {}
-            )
-        given = {key: value for key, value in given.items() if key not in options}
-        made.append(build(registry.hooks.get(name), options, where=f"hooks.{name}", **given))
+        options = {**places.get(name, {}), **options}
+        made.append(build(registry.hooks.get(name), options, where=f"hooks.{name}"))
     return made
 
 
@@ -181,7 +184,7 @@ def _measure(
     """Figures on validation and test (test is looked at here, once, and nowhere else)."""
     held_out = [name for name in ("validation", "test") if name in corpus.splits]
     metrics: dict[str, Any] = {name: model.evaluate(corpus, name) for name in held_out}
-    metrics["baselines"] = {} if interrupted else model.task.baselines(corpus)
+    metrics["baselines"] = {}
     metrics["baseline_split"] = held_out[-1]
     metrics["training"] = courses
     metrics["interrupted"] = interrupted

@@ -149,7 +149,7 @@ def make_optimizer(task: Task, settings: TrainSettings) -> torch.optim.Optimizer
     Raises:
         SettingsError: no such optimizer, or an option that it does not take.
     """
-    known = {
+    known: dict[str, Any] = {
         name: value
         for name, value in vars(torch.optim).items()
         if isinstance(value, type)
@@ -165,6 +165,7 @@ def make_optimizer(task: Task, settings: TrainSettings) -> torch.optim.Optimizer
         options.setdefault("fused", True)
     weights = [weight for weight in task.parameters() if weight.requires_grad]
     try:
-        return known[name](weights, lr=settings.lr, **options)
+        optimizer: torch.optim.Optimizer = known[name](weights, lr=settings.lr, **options)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"train.optimizer_options: {name}: {error}") from error
+    return optimizer

@@ -1,0 +1,88 @@
+"""`seqnlp corpus`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from seqnlp.cli.options import SpreadingCommand, columns_option
+from seqnlp.cli.screen import open_screen
+
+if TYPE_CHECKING:
+    from seqnlp.data.describe import CorpusSummary
+
+WIDTH = 100
+"""Characters of an example that are shown."""
+
+
+@click.group(short_help="Look at a corpus.")
+def command() -> None:
+    """Look at a corpus."""
+
+
+@command.command("show", cls=SpreadingCommand)
+@click.argument("corpus")
+@columns_option
+@click.option("--task", default="sentiment", show_default=True, help="Whose columns to read.")
+@click.option("--examples", type=click.IntRange(0), default=3, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of the validation split, where it is cut off train.")  # fmt: skip
+def show(
+    corpus: str, columns: tuple[tuple[str, str], ...], task: str, examples: int, seed: int
+) -> None:
+    """Show a CORPUS: splits, labels, lengths, examples, and texts that occur more than once."""
+    from seqnlp import registry
+    from seqnlp.data.corpus import open_corpus
+    from seqnlp.data.describe import describe
+
+    fields = registry.tasks.get(task).fields
+    opened = open_corpus(corpus, fields=fields, columns=dict(columns), seed=seed)
+    _print(open_screen(), describe(opened, fields=fields, examples=examples))
+
+
+def _print(screen: Console, summary: CorpusSummary) -> None:
+    screen.print(f"{summary.name}  (license: {summary.license})", style="bold", markup=False)
+    if summary.description:
+        screen.print(summary.description, markup=False)
+    for note in summary.notes:
+        screen.print(f"note: {note}", markup=False)
+    sizes = Table(title="splits", title_justify="left")
+    for heading in ("split", "rows", "field", "words: mean", "median", "95 %", "max"):
+        sizes.add_column(heading, justify="left" if heading in ("split", "field") else "right")
+    for name, split in summary.splits.items():
+        for field, lengths in split.lengths.items():
+            w = lengths.words
+            cells = (f"{w.mean:.1f}", f"{w.median:.0f}", f"{w.p95:.0f}", f"{w.max:,}")
+            sizes.add_row(name, f"{split.rows:,}", field, *cells)
+    screen.print(sizes)
+    labels = list(dict.fromkeys(label for s in summary.splits.values() for label in s.labels))
+    if labels:
+        counts = Table(title="labels", title_justify="left")
+        counts.add_column("label")
+        for name in summary.splits:
+            counts.add_column(name, justify="right")
+        for label in labels:
+            shares = (
+                f"{split.labels.get(label, 0):,} ({split.labels.get(label, 0) / split.rows:.1%})"
+                for split in summary.splits.values()
+            )
+            counts.add_row(label, *shares)
+        screen.print(counts)
+    for each in summary.duplicates:
+        where = f"within {each.first}" if each.first == each.second else (
+            f"of {each.second} also in {each.first}"
+        )  # fmt: skip
+        conflict = f", {each.conflicting} under another label" if each.conflicting else ""
+        screen.print(f"duplicates: {each.rows:,} texts {where}{conflict}")
+    for name, split in summary.splits.items():
+        for row in split.examples:
+            fields = "  ".join(_short(str(value)) for value in reversed(list(row.values())))
+            screen.print(f"{name}: {fields}", markup=False, soft_wrap=True)
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= WIDTH else flat[: WIDTH - 3] + "..."

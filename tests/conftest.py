@@ -1,0 +1,44 @@
+"""What every test shares: its own cache, one thread, and no network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqnlp.training.run import train
+from tests.toy import small_settings, write_corpus
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["SEQNLP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    data = os.environ.get("SEQNLP_DATA")
+    if data and Path(data).is_dir():
+        return
+    skip = pytest.mark.skip(reason="SEQNLP_DATA names no folder of real corpora")
+    for item in items:
+        if "data" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def toy_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a corpus that a small model learns in a second."""
+    return write_corpus(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model trained on it; read only."""
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    train(small_settings(toy_corpus), folder)
+    return folder

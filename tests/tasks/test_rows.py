@@ -1,0 +1,96 @@
+"""Rows of ids: chunks, cuts, padding and n-grams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqnlp.data.tokens import TokenizedText
+from seqnlp.tasks.rows import TokenRows
+from seqnlp.text.ngrams import NgramHasher
+from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.tokenizers import WhitespaceTokenizer
+
+WORDS = ["alpha", "beta", "gamma", "delta", "epsilon"]
+documents = st.lists(st.lists(st.sampled_from([*WORDS, "unseen"]), max_size=12), min_size=1, max_size=8)  # fmt: skip
+
+
+def _pipeline(buckets: int = 0) -> TokenPipeline:
+    hasher = NgramHasher(buckets=buckets) if buckets else None
+    return TokenPipeline(tokenizer=WhitespaceTokenizer(), hasher=hasher).fit(WORDS)
+
+
+def _rows(texts: list[list[str]], most: int, long: str, buckets: int = 0) -> TokenRows:
+    text = TokenizedText.from_tokens(texts)
+    return TokenRows(text, _pipeline(buckets), max_tokens=most, long_documents=long)  # type: ignore[arg-type]
+
+
+@given(documents, st.integers(1, 6))
+@settings(max_examples=80, deadline=None)
+def test_chunks_are_the_document_again(texts: list[list[str]], most: int) -> None:
+    rows, pipeline = _rows(texts, most, "chunk"), _pipeline()
+    batch = rows.tokens(np.arange(len(rows.lengths)))
+    seen: list[list[int]] = [[] for _ in texts]
+    sizes: list[list[int]] = [[] for _ in texts]
+    for row, document in enumerate(rows.documents):
+        length = int(batch.lengths[row])
+        seen[document] += batch.ids[row, :length].tolist()
+        sizes[document].append(length)
+        assert batch.ids[row, length:].eq(0).all()
+    for text, ids, chunk in zip(texts, seen, sizes, strict=True):
+        assert ids == (pipeline.ids(text).tolist() or [1])
+        assert max(chunk) <= most
+        assert max(chunk) - min(chunk) <= 1
+
+
+@given(documents, st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_a_cut_document_is_its_beginning(texts: list[list[str]], most: int) -> None:
+    rows, pipeline = _rows(texts, most, "truncate"), _pipeline()
+    assert rows.documents.tolist() == list(range(len(texts)))
+    batch = rows.tokens(np.arange(len(texts)))
+    for row, text in enumerate(texts):
+        expected = pipeline.ids(text[:most]).tolist() or [1]
+        assert batch.ids[row, : int(batch.lengths[row])].tolist() == expected
+
+
+@given(documents)
+@settings(max_examples=40, deadline=None)
+def test_ngrams_are_those_of_each_token(texts: list[list[str]]) -> None:
+    rows = _rows(texts, 20, "chunk", buckets=50)
+    order = np.random.default_rng(0).permutation(len(rows.lengths))
+    batch = rows.tokens(order)
+    assert batch.pieces is not None
+    ends = torch.cat([batch.pieces.offsets[1:], torch.tensor([len(batch.pieces.ids)])])
+    hasher = NgramHasher(buckets=50)
+    for row, document in enumerate(order):
+        for step in range(batch.ids.shape[1]):
+            kind = int(batch.pieces.inverse[row, step])
+            found = batch.pieces.ids[int(batch.pieces.offsets[kind]) : int(ends[kind])]
+            tokens = texts[document]
+            expected = hasher.ids(tokens[step]).tolist() if step < len(tokens) else []
+            assert found.tolist() == expected
+
+
+def test_a_selection_is_padded_to_its_own_longest_row() -> None:
+    rows = _rows([["alpha"], ["alpha"] * 9, ["beta", "beta"]], 20, "chunk")
+    assert rows.tokens(np.array([2, 0])).ids.shape == (2, 2)
+    assert rows.tokens(np.array([2, 0])).mask.tolist() == [[True, True], [True, False]]
+
+
+def test_an_empty_document_is_one_unknown_token() -> None:
+    batch = _rows([[]], 5, "chunk", buckets=50).tokens(np.array([0]))
+    assert batch.ids.tolist() == [[1]]
+    assert batch.lengths.tolist() == [1]
+    assert batch.pieces is not None
+    assert len(batch.pieces.ids) == 0
+
+
+@pytest.mark.parametrize("long", ["chunk", "truncate"])
+def test_no_documents_make_no_rows(long: str) -> None:
+    rows = _rows([], 5, long)
+    assert len(rows.lengths) == 0
+    assert rows.size == 0

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from seqnlp.errors import InputError
+from seqnlp.files import cache_folder, new_file, new_folder, shipped, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(ZeroDivisionError), new_file(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "x") as folder:
+        (folder / "part").write_text("1")
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "x") as folder:
+        (folder / "a").write_text("1")
+    with pytest.raises(InputError, match="exists already"), new_folder(tmp_path / "x"):
+        pass
+    with new_folder(tmp_path / "x", replace=True) as folder:
+        (folder / "b").write_text("2")
+    assert os.listdir(tmp_path) == ["x"]
+    assert os.listdir(tmp_path / "x") == ["b"]
+
+
+def test_an_unwritable_place_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write .*file/a.txt: Not a directory"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+    with pytest.raises(InputError, match="cannot write"), new_folder(tmp_path / "file" / "x" / "y"):
+        pass
+
+
+def test_written_files_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "x")
+    (tmp_path / "b").write_text("x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEQNLP_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"
+    monkeypatch.delenv("SEQNLP_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "seqnlp"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "seqnlp"
+
+
+def test_shipped_data_is_there() -> None:
+    assert (shipped("corpora") / "sentiment" / "train.tsv").is_file()
+    assert (shipped("recipes") / "sst2.toml").is_file()
