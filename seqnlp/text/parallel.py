@@ -22,8 +22,8 @@ from seqnlp.text.pipeline import TokenPipeline
 
 _CHUNK_CHARACTERS = 200_000
 _CHUNK_TEXTS = 5_000
-_LOOKAHEAD = 32  # chunks
-_WORTHWHILE = 4.0  # seconds of work that is left: starting processes costs about one
+_LOOKAHEAD = 150  # chunks: a tokenizer that is through these sooner needs no help
+_WORTHWHILE = 8.0  # seconds of work that is left: a worker that imports spaCy starts in three
 
 Worker = subprocess.Popen[str]
 
@@ -31,7 +31,7 @@ Worker = subprocess.Popen[str]
 def tokenize_all(
     pipeline: TokenPipeline, texts: Iterable[str], *, workers: int | None = None
 ) -> Iterator[list[str]]:
-    """Yield the tokens of each text, in order; a few chunks of texts are in memory at a time.
+    """Yield the tokens of each text, in order; some 30 million characters are in memory at most.
 
     Args:
         pipeline: its normalizers and tokenizer are used.
