@@ -203,17 +203,21 @@ def _find(name: str) -> Path | None:
     return None
 
 
+def found_names() -> list[str]:
+    """The names of the corpora on SEQNLP_DATA, sorted."""
+    from seqnlp.data.readers import corpora_in
+
+    return sorted({name for root in _search_path() for name in corpora_in(root)})
+
+
 def _search_path() -> list[Path]:
     roots = os.environ.get("SEQNLP_DATA", "").split(os.pathsep)
     return [Path(root) for root in roots if root]
 
 
 def _not_found(name: str) -> InputError:
-    from seqnlp.data.readers import corpora_in
-
-    roots = _search_path()
-    known = {*registry.corpora.names(), *(found for root in roots for found in corpora_in(root))}
-    places = os.pathsep.join(map(str, roots)) or "not set"
+    known = {*registry.corpora.names(), *found_names()}
+    places = os.pathsep.join(map(str, _search_path())) or "not set"
     return InputError(
         f"no corpus is named {name!r}; {suggest(name, known)}; looked among the registered "
         f"corpora, in the current folder and on SEQNLP_DATA ({places})"

@@ -46,7 +46,14 @@ def _read(
     fields: Sequence[Field],
     columns: Mapping[str, str],
 ) -> Source:
-    first = next(records, None)
+    names = [*column_names(fields), *columns.values()]
+    several = sum(field.required for field in fields) > 1
+    try:
+        first = next(records, None)
+    except InputError:
+        # Quoted cells between semicolons are no CSV either.
+        _check_delimiter(f"{path}:1", [[next(read_lines(path), "")]], delimiter, names, several)
+        raise
     if first is None:
         raise empty(path)
     line, header = first
@@ -63,8 +70,7 @@ def _read(
             found = match_columns(header, fields, columns, where)
         except InputError:
             rows = [cells for _, cells in head or [first]]
-            names = [*column_names(fields), *columns.values()]
-            _check_delimiter(where, rows, delimiter, names, sum(f.required for f in fields) > 1)
+            _check_delimiter(where, rows, delimiter, names, several)
             raise
         head = head[1:]
     positions = tuple(found.items())
@@ -115,6 +121,8 @@ def _csv_message(path: Path, begin: int, end: int, message: str) -> str:
             f"{path}:{begin}: a cell of more than {csv.field_size_limit():,} characters; "
             "is a quote left open?"
         )
+    if message.startswith("new-line character"):
+        return f"{path}:{end}: a carriage return outside quotes"
     if "expected after" in message:
         return f"{path}:{end}: text after a closing quote; a quote within a cell is doubled"
     return f"{path}:{end}: not CSV: {message}"

@@ -59,10 +59,14 @@ def open_hub(argument: str | None, *, request: CorpusRequest) -> Corpus:
             left_out.append(key)
             continue
         license, description = dataset.info.license or "", dataset.info.description or ""
-        if _labels_withheld(dataset, request):
+        origin = f"{name} {key}"
+        header = list(dataset.column_names)
+        found = match_columns(header, request.fields, request.columns, origin)
+        columns = {field: header[position] for field, position in found.items()}
+        if _labels_withheld(dataset, columns.get("label")):
             notes.append(f"the {split} split has no labels and is left out")
             continue
-        splits[split] = _hub_split(f"{name} {key}", split, dataset, request)
+        splits[split] = _hub_split(origin, split, dataset, columns)
     if left_out:
         notes.append(f"splits left out: {', '.join(left_out)}")
     if not splits:
@@ -197,15 +201,8 @@ def _line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _hub_columns(dataset: Any, request: CorpusRequest, where: str) -> dict[str, str]:
-    header = list(dataset.column_names)
-    found = match_columns(header, request.fields, request.columns, where)
-    return {field: header[position] for field, position in found.items()}
-
-
-def _labels_withheld(dataset: Any, request: CorpusRequest) -> bool:
+def _labels_withheld(dataset: Any, column: str | None) -> bool:
     """Whether every label is -1, which is how a hub marks a test split without answers."""
-    column = _hub_columns(dataset, request, "hf").get("label")
     if column is None or not hasattr(dataset.features[column], "names"):
         return False
     import pyarrow.compute as pc
@@ -213,13 +210,12 @@ def _labels_withheld(dataset: Any, request: CorpusRequest) -> bool:
     return bool(pc.max(dataset.data.column(column)).as_py() == -1)
 
 
-def _hub_split(origin: str, split: str, dataset: Any, request: CorpusRequest) -> Split:
-    columns = _hub_columns(dataset, request, origin)
+def _hub_split(origin: str, split: str, dataset: Any, columns: Mapping[str, str]) -> Split:
     files = [Path(cached["filename"]) for cached in dataset.cache_files]
     key = {
         "hf": origin,
         "files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files],
-        "columns": columns,
+        "columns": dict(columns),
     }
     return stored_split(
         split,

@@ -161,24 +161,35 @@ def _batch(schema: Any, block: list[Row], origin: str) -> Any:
         [where for where, _ in block],
         [is_blank(values[i] for i in texts) for _, values in block],
     ]
+    # Arrow would take a string for a list of its characters.
+    kinds: list[type] = [list if pa.types.is_list(kind) else str for kind in schema.types[:-2]]
+    if any(set(map(type, column)) != {kind} for column, kind in zip(columns, kinds, strict=False)):
+        _blame_kind(schema, block, kinds, origin)
     try:
         arrays = [
             pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)
         ]
-    except (UnicodeEncodeError, pa.ArrowInvalid, pa.ArrowTypeError):
-        _blame(schema, block, origin)
+    except UnicodeEncodeError:
+        _blame_surrogate(schema, block, origin)
         raise
     return pa.record_batch(arrays, schema=schema)
 
 
-def _blame(schema: Any, block: list[Row], origin: str) -> None:
-    """Name the row that Arrow does not take."""
+def _blame_kind(schema: Any, block: list[Row], kinds: Sequence[type], origin: str) -> None:
+    called: dict[type, str] = {list: "a list", str: "a string"}
     for where, values in block:
-        for name, kind, value in zip(schema.names, schema.types, values, strict=False):
-            if isinstance(value, list) != pa.types.is_list(kind):
-                found, before = ("a list", "a string") if isinstance(value, list) else (
-                    "a string", "a list")  # fmt: skip
-                raise InputError(f"{origin}{where}: {name!r} is {found}; in earlier rows {before}")
+        for name, kind, value in zip(schema.names, kinds, values, strict=False):
+            if not isinstance(value, kind):
+                found = called.get(type(value), f"a {type(value).__name__}")
+                raise InputError(
+                    f"{origin}{where}: {name!r} is {found}; expected {called[kind]}, "
+                    "as in the first row"
+                )
+
+
+def _blame_surrogate(schema: Any, block: list[Row], origin: str) -> None:
+    for where, values in block:
+        for name, value in zip(schema.names, values, strict=False):
             try:
                 "".join(value).encode("utf-8")
             except UnicodeEncodeError as error:

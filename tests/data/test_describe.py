@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqnlp.data import Corpus, Split, describe, open_corpus
+from seqnlp.types import Field
+
+FIELDS = (Field(name="text"), Field(name="label"))
+ROWS = st.lists(st.tuples(st.sampled_from(["a", "b ", " b", "c c"]), st.sampled_from("xyz")),
+                min_size=1)  # fmt: skip
+
+
+def split_of(name: str, rows: list[tuple[str, str]]) -> Split:
+    return Split.from_examples(name, [{"text": text, "label": label} for text, label in rows])
+
+
+@given(train=ROWS, test=ROWS)
+def test_duplicates_against_a_plain_count(
+    train: list[tuple[str, str]], test: list[tuple[str, str]]
+) -> None:
+    corpus = Corpus(name="c", splits={"train": split_of("train", train),
+                                      "test": split_of("test", test)})  # fmt: skip
+    found = {(d.first, d.second): (d.rows, d.conflicting)
+             for d in describe(corpus, fields=FIELDS).duplicates}  # fmt: skip
+    expected: Counter[tuple[str, str, str]] = Counter()
+    for name, rows, before in (
+        ("train", train, None), ("test", test, None), ("test", test, train)
+    ):  # fmt: skip
+        seen: list[tuple[str, str]] = []
+        for text, label in rows:
+            earlier = before if before is not None else seen
+            labels = [other for known, other in earlier if known.strip() == text.strip()]
+            first = name if before is None else "train"
+            expected[first, name, "rows"] += bool(labels)
+            expected[first, name, "conflicting"] += bool(labels) and label not in labels
+            seen.append((text, label))
+    pairs = [("train", "train"), ("test", "test"), ("train", "test")]
+    assert found == {
+        pair: (expected[*pair, "rows"], expected[*pair, "conflicting"])
+        for pair in pairs
+        if expected[*pair, "rows"]
+    }
+
+
+def test_figures_of_a_split() -> None:
+    texts = ["one two", "three", "", "a b c d"]
+    rows = list(zip(texts, ["x", "y", "y", "z"], strict=True))
+    corpus = Corpus(name="c", splits={"train": split_of("train", rows)}, license="MIT",
+                    description="d", notes=("n",))  # fmt: skip
+    summary = describe(corpus, fields=FIELDS, examples=2)
+    split = summary.splits["train"]
+    assert (summary.name, summary.license, summary.description, summary.notes) == (
+        "c", "MIT", "d", ("n",))  # fmt: skip
+    assert split.rows == 4
+    assert list(split.labels.items()) == [("y", 2), ("x", 1), ("z", 1)]
+    for lengths, sizes in (
+        (split.lengths["text"].characters, [7, 5, 0, 7]),
+        (split.lengths["text"].words, [2, 1, 0, 4]),
+    ):
+        assert lengths.mean == np.mean(sizes)
+        assert lengths.median == np.median(sizes)
+        assert lengths.p95 == np.percentile(sizes, 95)
+        assert lengths.max == max(sizes)
+    assert split.examples == (
+        {"text": "one two", "label": "x"}, {"text": "three", "label": "y"})  # fmt: skip
+
+
+def test_a_corpus_without_labels_and_an_empty_split() -> None:
+    train = Split.from_examples("train", [{"text": "a"}, {"text": "a"}])
+    corpus = Corpus(name="c", splits={"train": train, "test": train[:0].renamed("test")})
+    summary = describe(corpus, fields=FIELDS[:1])
+    assert summary.splits["train"].labels == {}
+    assert summary.splits["test"].lengths["text"].words.max == 0
+    (duplicates,) = summary.duplicates
+    assert (duplicates.rows, duplicates.conflicting) == (1, 0)
+
+
+@pytest.mark.data
+def test_test_texts_of_trec_that_occur_in_train() -> None:
+    corpus = open_corpus("trec", fields=FIELDS, validation_share=0)
+    found = {(d.first, d.second): d.rows for d in describe(corpus, fields=FIELDS).duplicates}
+    assert found["train", "test"] == 10
