@@ -166,6 +166,22 @@ def test_a_name_that_nothing_has(places: Path, monkeypatch: pytest.MonkeyPatch) 
         open_corpus("fams:film", fields=FIELDS)
 
 
+def test_the_bundled_reviews() -> None:
+    corpus = open_corpus("reviews", fields=FIELDS)
+    assert list(corpus.splits) == ["train", "validation", "test"]
+    assert (corpus.name, corpus.license, corpus.notes) == ("reviews", "MIT", ())
+    assert set(corpus.split("test").column("label")) == {"negative", "positive"}
+
+
+@pytest.fixture
+def nltk_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NLTK's data beside the other real corpora, also where NLTK_DATA does not name it."""
+    import nltk
+
+    folders = [str(Path(root) / "nltk_data") for root in os.environ["SEQNLP_DATA"].split(":")]
+    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, *folders])
+
+
 REAL = {
     "sst2": (6920, 872, 1821),
     "sst5": (8544, 1101, 2210),
@@ -177,6 +193,7 @@ REAL = {
 
 
 @pytest.mark.data
+@pytest.mark.usefixtures("nltk_data")
 @pytest.mark.parametrize("name", REAL)
 def test_real_corpora(name: str) -> None:
     corpus = open_corpus(name, fields=FIELDS)
@@ -187,6 +204,7 @@ def test_real_corpora(name: str) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.usefixtures("nltk_data")
 def test_movie_reviews_are_split_by_file_name() -> None:
     corpus = open_corpus("nltk:movie_reviews", fields=FIELDS)
     files = [corpus.split("test").where(i) for i in range(400)]
