@@ -73,11 +73,17 @@ class ProgressHook(Hook):
         )
 
     def on_fit_end(self, trainer: Trainer) -> None:
+        self._stop()
+        if trainer.stop_reason not in (None, "interrupted"):
+            self.screen.print(f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
+
+    def on_fit_error(self, trainer: Trainer) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
-        if trainer.stop_reason not in (None, "interrupted"):
-            self.screen.print(f"stopped after epoch {trainer.epoch}: {trainer.stop_reason}")
 
     def _update(self, **values: object) -> None:
         if self.progress is not None:

@@ -29,12 +29,12 @@ def announce(screen: Console, settings: Settings) -> None:
         f"tokenizer {settings.text.tokenizer}",
         f"seed {settings.seed}",
     ]
-    screen.print(", ".join(parts), markup=False)
+    screen.print(", ".join(parts), markup=False, soft_wrap=True)
 
 
 def notifier(screen: Console) -> Callable[[str], None]:
     """Prints notes of a run."""
-    return lambda line: screen.print(f"note: {line}", markup=False)
+    return lambda line: screen.print(f"note: {line}", markup=False, soft_wrap=True)
 
 
 def training(screen: Console, model: Model, folder: Path) -> None:
@@ -51,10 +51,12 @@ def training(screen: Console, model: Model, folder: Path) -> None:
     if metrics["interrupted"]:
         screen.print("[bold]interrupted[/]: the best weights so far were saved")
     name = shlex.quote(str(folder))
-    screen.print(f"saved in [bold]{name}[/] after {metrics['seconds']:.0f} s; try next:")
-    screen.print(f'  seqnlp predict {name} "not bad at all"', markup=False)
-    screen.print(f"  seqnlp evaluate {name} --split {last}", markup=False)
-    screen.print(f"  seqnlp show {name}", markup=False)
+    screen.print(
+        f"saved in [bold]{name}[/] after {metrics['seconds']:.0f} s; try next:", soft_wrap=True
+    )
+    screen.print(f'  seqnlp predict {name} "not bad at all"', markup=False, soft_wrap=True)
+    screen.print(f"  seqnlp evaluate {name} --split {last}", markup=False, soft_wrap=True)
+    screen.print(f"  seqnlp show {name}", markup=False, soft_wrap=True)
 
 
 def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:

@@ -38,7 +38,7 @@ def command(model: Path) -> None:
     screen.print(sizes)
     vocabulary = loaded.task.pipeline.vocabulary
     assert vocabulary is not None
-    first = ", ".join(vocabulary.tokens[len(vocabulary.specials) :][:12])
+    first = ", ".join(vocabulary.tokens[:12])
     screen.print(f"vocabulary: {len(vocabulary):,} tokens: {first}, ...", markup=False)
     on_disk = sum(path.stat().st_size for path in model.iterdir() if path.is_file())
     screen.print(f"on disk: {on_disk / 1e6:.1f} MB")

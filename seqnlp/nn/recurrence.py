@@ -112,7 +112,7 @@ class RecurrentLayer(nn.Module):
         self.engine = engine
 
     def forward(self, x: Tensor, padding: Padding | None) -> Tensor:
-        """From float [B, T, I], B and T at least 1, to [B, T, output_size], zero on padding."""
+        """From float [B, T, I] to [B, T, output_size], both zero on padding; B and T at least 1."""
         cell = self.forward_cell
         engine = engines.select(self.engine, cell, x)
         if self.backward_cell is None:
@@ -124,8 +124,8 @@ class RecurrentLayer(nn.Module):
             outputs = outputs + x
         if self.norm is not None:
             outputs = self.norm(outputs)
-        if padding is not None and (self.residual or self.norm is not None):
-            outputs = padding.zero(outputs)
+            if padding is not None:
+                outputs = padding.zero(outputs)
         return outputs
 
 
@@ -217,8 +217,7 @@ class RecurrentEncoder(Encoder):
         padding = Padding.of(lengths, x)
         if x.shape[0] == 0 or x.shape[1] == 0:
             return self._encode_nothing(x)
-        # Time-major storage: every step is then one block, and both directions share the copy.
-        states = x.transpose(0, 1).contiguous().transpose(0, 1)
+        states = x if padding is None else padding.zero(x)
         for index, layer in enumerate(self.layers):
             states = layer(self.layer_dropout(states) if index else states, padding)
         mask = x.new_ones(x.shape[:2], dtype=torch.bool) if padding is None else padding.mask

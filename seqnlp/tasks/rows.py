@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -98,3 +99,23 @@ class TokenRows:
             offsets=torch.from_numpy(offsets),
             inverse=torch.from_numpy(inverse.reshape(types.shape)),
         )
+
+
+def single_row(tokens: Sequence[str], pipeline: TokenPipeline) -> TokenBatch:
+    """A batch of one text, what `TokenRows` makes of it where it is not too long, only sooner.
+
+    Arrays over a whole text pay for many texts; for one, they take as long as the network.
+    """
+    vocabulary, hasher = pipeline.vocabulary, pipeline.hasher
+    assert vocabulary is not None
+    ids = vocabulary.ids(tokens) or [vocabulary.unk]
+    pieces = None
+    if hasher is not None:
+        numbers = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+        ngrams, offsets = hasher.bags(list(numbers))
+        pieces = Pieces(
+            ids=torch.from_numpy(ngrams),
+            offsets=torch.from_numpy(offsets) if tokens else torch.tensor([0]),
+            inverse=torch.tensor([[numbers[token] for token in tokens] or [0]]),
+        )
+    return TokenBatch(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]), pieces=pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from seqnlp.errors import InputError, SettingsError, suggest
 from seqnlp.tasks import metrics
 from seqnlp.tasks.base import Batch, Rows, Task
 from seqnlp.tasks.classifier import Classifier, load_vectors
-from seqnlp.tasks.rows import Ints, TokenRows
+from seqnlp.tasks.rows import Ints, TokenRows, single_row
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.tokenizers import parse_tokenizer
@@ -232,13 +233,28 @@ class SentimentTask(Task):
 
     def answer(self, rows: Rows, *, batch_size: int) -> list[Prediction]:
         assert isinstance(rows, LabeledRows)
-        return [
-            Prediction(
-                output=self.labels[int(np.argmax(row))],
-                probabilities=dict(zip(self.labels, row.tolist(), strict=True)),
-            )
-            for row in self.probabilities(rows, batch_size=batch_size)
-        ]
+        shares = self.probabilities(rows, batch_size=batch_size).tolist()
+        return [self._prediction(row) for row in shares]
+
+    def answer_texts(self, texts: Sequence[str], *, batch_size: int) -> list[Prediction]:
+        """See `Task.answer_texts`."""
+        if len(texts) != 1 or self.training:
+            return super().answer_texts(texts, batch_size=batch_size)
+        tokens = self.pipeline.tokens(texts[0])
+        if len(tokens) > self.settings.text.max_tokens:
+            return super().answer_texts(texts, batch_size=batch_size)
+        with torch.inference_mode():
+            batch = LabeledBatch(tokens=single_row(tokens, self.pipeline), labels=None)
+            logs = self.log_probabilities(batch.to(self._weights.device))[0].tolist()
+        shares = [math.exp(value) for value in logs]
+        total = sum(shares)
+        return [self._prediction([share / total for share in shares])]
+
+    def _prediction(self, shares: Sequence[float]) -> Prediction:
+        return Prediction(
+            output=self.labels[shares.index(max(shares))],
+            probabilities=dict(zip(self.labels, shares, strict=True)),
+        )
 
     def references(self, split: Split) -> list[str]:
         return list(split.column("label"))

@@ -8,7 +8,7 @@ from seqnlp.text.linguistic import NltkTokenizer, SpacyTokenizer
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.normalize import normalize
 from seqnlp.text.parallel import tokenize_all
-from seqnlp.text.pipeline import PieceArrays, TokenArrays, TokenPipeline
+from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.subwords import BPETokenizer, UnigramTokenizer, WordPieceTokenizer
 from seqnlp.text.tokenizers import (
     CharTokenizer,
@@ -29,10 +29,8 @@ __all__ = [
     "CharTokenizer",
     "NgramHasher",
     "NltkTokenizer",
-    "PieceArrays",
     "RegexTokenizer",
     "SpacyTokenizer",
-    "TokenArrays",
     "TokenPipeline",
     "Tokenizer",
     "UnigramTokenizer",

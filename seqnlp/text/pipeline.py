@@ -31,28 +31,6 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PieceArrays:
-    """N-grams of the U distinct token types of a batch.
-
-    ids: int64 [N]. offsets: int64 [U], where each type begins in `ids`. inverse: int64 [B, T], the
-    type at each position. Type 0 is that of padding and has no n-grams.
-    """
-
-    ids: Ints
-    offsets: Ints
-    inverse: Ints
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenArrays:
-    """A padded batch: ids int64 [B, T], lengths int64 [B], and the n-grams if there are any."""
-
-    ids: Ints
-    lengths: Ints
-    pieces: PieceArrays | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class TokenPipeline:
     """Normalizers, a tokenizer, a vocabulary, hashed n-grams; immutable.
 
@@ -149,33 +127,6 @@ class TokenPipeline:
             none = np.zeros(0, dtype=np.int64)
             return self.ids(types), none, np.zeros(len(types), dtype=np.int64)
         return self.ids(types), *self.hasher.bags(types)
-
-    def batch(self, rows: Sequence[Sequence[str]]) -> TokenArrays:
-        """Pad tokenized texts to the longest.
-
-        A text without tokens is read as one `<unk>`, which has no n-grams.
-
-        Raises:
-            InputError: there are no rows.
-        """
-        if not rows:
-            raise InputError("a batch needs at least one text")
-        vocabulary = self._vocabulary
-        # Types are numbered as they come, after those of padding (0) and of empty texts (1).
-        numbers: dict[str, int] = {}
-        lengths = np.array([len(row) or 1 for row in rows], dtype=np.int64)
-        inverse = np.zeros((len(rows), int(lengths.max())), dtype=np.int64)
-        for place, row in zip(inverse, rows, strict=True):
-            place[: len(row)] = [numbers.setdefault(token, len(numbers) + 2) for token in row]
-            if not row:
-                place[0] = 1
-        ids, ngrams, offsets = self.features(list(numbers))
-        table = np.concatenate([[vocabulary.pad, vocabulary.unk], ids])
-        pieces = None
-        if self.hasher is not None:
-            offsets = np.concatenate([np.zeros(2, dtype=np.int64), offsets])
-            pieces = PieceArrays(ids=ngrams, offsets=offsets, inverse=inverse)
-        return TokenArrays(ids=table[inverse], lengths=lengths, pieces=pieces)
 
     def fingerprint(self) -> str:
         """A digest of all that the tokens of a text depend on: a key for cached tokens."""

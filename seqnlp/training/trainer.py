@@ -73,6 +73,9 @@ class Trainer:
         except KeyboardInterrupt:
             self.interrupted = True
             self.stop("interrupted")
+        except BaseException:
+            self._emit("on_fit_error")
+            raise
         self._emit("on_fit_end")
 
     def _train_epoch(self, train: Rows, batches: Sequence[np.ndarray[Any, Any]]) -> None:

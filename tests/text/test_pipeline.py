@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqnlp import registry
@@ -108,44 +108,10 @@ ROWS = st.lists(
 )
 
 
-@given(ROWS)
-def test_batches_hold_every_token_once_and_padding_is_empty(rows: list[list[str]]) -> None:
-    batch = HASHED.batch(rows)
-    assert batch.pieces is not None
-    pieces = batch.pieces
-    ends = [*pieces.offsets.tolist()[1:], len(pieces.ids)]
-    bags = [pieces.ids[a:b].tolist() for a, b in zip(pieces.offsets, ends, strict=True)]
-    assert batch.ids.shape == pieces.inverse.shape == (len(rows), max(1, *map(len, rows), 1))
-    for number, row in enumerate(rows):
-        for place in range(batch.ids.shape[1]):
-            id, bag = batch.ids[number, place], bags[pieces.inverse[number, place]]
-            if place < len(row):
-                assert id == HASHED.ids([row[place]])[0]
-                assert bag == _bag(HASHED, row[place])
-            elif place == 0:
-                assert (id, bag) == (1, [])
-            else:
-                assert (id, bag) == (0, [])
-        assert batch.lengths[number] == max(1, len(row))
-    distinct = {token for row in rows for token in row}
-    assert len(pieces.offsets) == len(distinct) + 2
-    arrays = (batch.ids, batch.lengths, pieces.ids, pieces.offsets, pieces.inverse)
-    assert all(array.dtype == np.int64 for array in arrays)
-
-
-def test_batches_without_ngrams() -> None:
-    batch = PLAIN.fit(TEXTS).batch([["a", "noir"], []])
-    assert batch.pieces is None
-    assert batch.ids.tolist() == [[2, 1], [1, 0]]
-    assert batch.lengths.tolist() == [2, 1]
-
-
-def test_use_before_fit_and_empty_batches() -> None:
-    for use in (lambda: PLAIN.encode("a"), lambda: PLAIN.decode([1]), lambda: PLAIN.batch([["a"]])):
+def test_use_before_fit() -> None:
+    for use in (lambda: PLAIN.encode("a"), lambda: PLAIN.decode([1])):
         with pytest.raises(InputError, match="the pipeline has no vocabulary yet; call fit"):
             use()
-    with pytest.raises(InputError, match="a batch needs at least one text"):
-        HASHED.batch([])
     with pytest.raises(UnknownNameError, match="did you mean 'lowercase'"):
         TokenPipeline(normalizers=("lowercas",), tokenizer=CharTokenizer()).tokens("a")
 
@@ -290,11 +256,3 @@ def test_a_tokenizer_of_this_process_is_saved_and_loaded(
     monkeypatch.setattr(registry.tokenizers, "_local", {})
     with pytest.raises(BundleError, match="the tokenizer 'commas' comes from this process, which"):
         TokenPipeline.load(tmp_path)
-
-
-@settings(max_examples=25)
-@given(st.lists(st.text(max_size=6), min_size=1))
-def test_encode_agrees_with_batch(texts: list[str]) -> None:
-    batch = HASHED.batch([HASHED.tokens(text) for text in texts])
-    for text, ids, length in zip(texts, batch.ids, batch.lengths, strict=True):
-        assert ids[:length].tolist() == (HASHED.encode(text) or [1])

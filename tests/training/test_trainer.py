@@ -60,7 +60,7 @@ def test_moments_come_in_the_documented_order(toy_corpus: Path) -> None:
         if line.strip().startswith("on_")
     ]
     assert documented == ["on_fit_start", "on_epoch_start", *step, "on_evaluate_start",
-                          "on_evaluate_end", "on_epoch_end", "on_fit_end"]  # fmt: skip
+                          "on_evaluate_end", "on_epoch_end", "on_fit_end", "on_fit_error"]  # fmt: skip
     assert set(documented) == set(MOMENTS)
 
 

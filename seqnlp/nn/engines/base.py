@@ -36,8 +36,7 @@ class Engine(ABC):
 
         Args:
             cell: one that `supports` accepts.
-            x: float [B, T, I], B and T at least 1, finite on padding; fastest where it is a view
-                of time-major storage [T, B, I].
+            x: float [B, T, I], B and T at least 1, zero on padding.
             padding: where the rows end; None where all are full.
             state: before the first step.
             reverse: read each row from its last real step to its first.

@@ -16,8 +16,6 @@ from seqnlp.errors import InputError
 class Padding:
     """Where the rows of a padded batch end.
 
-    Its methods work on rows in time-major order, float [T*B, D], since a step is one block there.
-
     lengths: int64 [B], not all equal to `time`. time: T.
     """
 
@@ -59,38 +57,30 @@ class Padding:
         """Bool [B, T], True on real steps."""
         return self._mask.t()
 
-    def reverse(self, x: Tensor) -> Tensor:
-        """Reverse the real steps of each row of x [B, T, D]; padding stays where it is."""
-        return self.unstack(self.reverse_rows(self.stack(x)))
+    @cached_property
+    def absent(self) -> Tensor:
+        """Bool [T, B, 1], time-major, True on padding."""
+        return ~self._mask.unsqueeze(2)
 
     def zero(self, x: Tensor) -> Tensor:
         """A copy of x [B, T, D], finite on padding, with zeros there."""
-        return self.unstack(self.stack(x) * self._mask.view(-1, 1))
+        # A product: the fills of torch visit each element on its own, several times slower.
+        return x * self.mask.unsqueeze(2)
 
     def last(self, x: Tensor) -> Tensor:
         """The last real step of each row of x [B, T, D], [B, D]; the first, of an empty row."""
         index = (self.lengths - 1).clamp_(min=0)
         return x[torch.arange(len(index), device=index.device), index]
 
-    def stack(self, x: Tensor) -> Tensor:
-        """Rows [T*B, D] of x [B, T, D]; free where x is a view of time-major storage."""
-        return x.transpose(0, 1).reshape(-1, x.shape[2])
+    def reverse(self, x: Tensor) -> Tensor:
+        """Reverse the real steps of each row of x [B, T, D]; padding stays where it is.
 
-    def unstack(self, rows: Tensor) -> Tensor:
-        """The view [B, T, D] of rows [T*B, D]."""
-        return rows.view(self.time, -1, rows.shape[1]).transpose(0, 1)
-
-    def reverse_rows(self, rows: Tensor) -> Tensor:
-        """`reverse` on rows [T*B, D]."""
-        if not rows.requires_grad:
-            return rows.index_select(0, self._reversal)
-        reversed_rows: Tensor = _Reversal.apply(rows, self._reversal)  # type: ignore[no-untyped-call]
-        return reversed_rows
-
-    def zero_rows_(self, rows: Tensor) -> Tensor:
-        """`zero` on rows [T*B, D] in place, which are no view and not saved by autograd."""
-        # A product: the in-place fills of torch visit each element on its own, ten times slower.
-        return rows.mul_(self._mask.view(-1, 1))
+        The result is a view of time-major storage.
+        """
+        batch_size, time, size = x.shape
+        rows = x.transpose(0, 1).reshape(time * batch_size, size)
+        moved: Tensor = _Reversal.apply(rows, self._reversal)  # type: ignore[no-untyped-call]
+        return moved.view(time, batch_size, size).transpose(0, 1)
 
     @cached_property
     def _steps(self) -> Tensor:

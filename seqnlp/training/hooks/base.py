@@ -25,6 +25,7 @@ class Hook:
           on_evaluate_end        trainer.figures are new
           on_epoch_end
         on_fit_end               also after Ctrl-C
+        on_fit_error             in its place where the run failed: let go of files and displays
 
     order: hooks of a lower order act first at every moment.
     """
@@ -40,6 +41,7 @@ class Hook:
     def on_evaluate_end(self, trainer: Trainer) -> None: ...
     def on_epoch_end(self, trainer: Trainer) -> None: ...
     def on_fit_end(self, trainer: Trainer) -> None: ...
+    def on_fit_error(self, trainer: Trainer) -> None: ...
 
     def state_dict(self) -> dict[str, Any]:
         """What the hook must remember to go on where it stopped."""

@@ -47,15 +47,22 @@ class LogHook(Hook):
             best_epoch=trainer.best_epoch,
             reason=trainer.stop_reason,
         )
-        if self.file is not None:
-            self.file.close()
-            self.file = None
+        self._close()
+
+    def on_fit_error(self, trainer: Trainer) -> None:
+        self.write(event="fit_error", steps=trainer.steps, loss=str(trainer.loss))
+        self._close()
 
     def write(self, **values: Any) -> None:
         """Add a line; it is on disk when this returns."""
         if self.file is not None:
             self.file.write(json.dumps({"time": time.time(), **values}) + "\n")
             self.file.flush()
+
+    def _close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+            self.file = None
 
 
 class TensorBoardHook(Hook):
@@ -96,3 +103,7 @@ class TensorBoardHook(Hook):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.writer.close()
+
+    def on_fit_error(self, trainer: Trainer) -> None:
+        if self.writer is not None:
+            self.writer.close()
