@@ -61,15 +61,19 @@ class Model:
         return self.task.predict(texts, batch_size=batch_size)
 
     def corpus(self, name: str | None = None, columns: Mapping[str, str] | None = None) -> Corpus:
-        """The corpus that the model was trained on, or another one of the same kind."""
+        """The corpus that the model was trained on, or another one, as it is: nothing is cut off."""
+        if name is not None:
+            return open_corpus(
+                name, fields=self.task.fields, columns=columns, validation_share=0.0
+            )
         chosen = self.settings.corpus
-        same = name is None
         return open_corpus(
-            name or chosen.name,
+            chosen.name,
             fields=self.task.fields,
-            columns=columns or (chosen.columns if same else {}),
+            columns=columns or chosen.columns,
             seed=self.settings.seed,
             validation_share=chosen.validation_share,
+            test_share=chosen.test_share,
         )
 
     def evaluate(

@@ -35,6 +35,8 @@ class CorpusSettings(Section):
     """Field to column, where the column's name is not one of the usual ones."""
     validation_share: float = Field(default=0.1, gt=0, lt=1)
     """The share of train that is cut off where the corpus has no validation split."""
+    test_share: float = Field(default=0.0, ge=0, lt=1)
+    """The share of train that is cut off before, where it has no test split; 0 does without."""
 
 
 class TextSettings(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -12,6 +13,9 @@ from seqnlp.training.run import train
 from tests.toy import small_settings, write_corpus
 
 torch.set_num_threads(1)
+# A busy machine is no reason to fail.
+hypothesis.settings.register_profile("seqnlp", deadline=None)
+hypothesis.settings.load_profile("seqnlp")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -26,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     skip = pytest.mark.skip(reason="SEQNLP_DATA names no folder of real corpora")
     for item in items:
-        if "data" in item.keywords:
+        if item.get_closest_marker("data"):
             item.add_marker(skip)
 
 

@@ -13,7 +13,7 @@ from seqnlp.cli.screen import open_screen
 
 @click.command(cls=SpreadingCommand, short_help="Measure a saved model on a split of a corpus.")
 @model_argument
-@click.option("--split", default="test", show_default=True, help="The split to measure on.")
+@click.option("--split", help="The split to measure on.  [default: test, or the only one]")
 @click.option("--corpus", help="Another corpus than the model's own.")
 @columns_option
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
@@ -21,7 +21,7 @@ from seqnlp.cli.screen import open_screen
 @click.option("--json", "as_json", is_flag=True, help="All figures as one JSON object.")
 def command(
     model: Path,
-    split: str,
+    split: str | None,
     corpus: str | None,
     columns: tuple[tuple[str, str], ...],
     batch_size: int,
@@ -34,6 +34,8 @@ def command(
 
     loaded = load(model, device=str(choose_device(device)))
     chosen = loaded.corpus(corpus, dict(columns))
+    if split is None:
+        split = next(iter(chosen.splits)) if len(chosen.splits) == 1 else "test"
     report = loaded.evaluate(chosen, split, batch_size=batch_size)
     if as_json:
         click.echo(json.dumps({"corpus": chosen.name, "split": split, **report}))

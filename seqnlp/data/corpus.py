@@ -36,7 +36,8 @@ class CorpusRequest:
     """What the opener of a corpus is asked for.
 
     fields: the columns that the task reads. columns: field name to column name, where the user
-    named it. seed, validation_share: how validation is cut off train where there is none; a
+    named it. seed, test_share, validation_share: how test and then validation are cut off train
+    where there is none; a
     share of 0 leaves it out.
     """
 
@@ -44,6 +45,7 @@ class CorpusRequest:
     columns: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     validation_share: float = 0.1
+    test_share: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,7 @@ def open_corpus(
     columns: Mapping[str, str] | None = None,
     seed: int = 0,
     validation_share: float = 0.1,
+    test_share: float = 0.0,
 ) -> Corpus:
     """Open a corpus.
 
@@ -97,6 +100,7 @@ def open_corpus(
         columns: field name to column name, where it is not among the field's aliases.
         seed: of the cut that makes a missing validation split.
         validation_share: the share of train that it takes; 0 leaves validation out.
+        test_share: the share of train that a missing test split takes before; 0 leaves it out.
 
     Raises:
         InputError: nothing has that name (the message says where it was looked for), or the rows
@@ -110,6 +114,7 @@ def open_corpus(
         columns=dict(columns or {}),
         seed=seed,
         validation_share=validation_share,
+        test_share=test_share,
     )
     check_columns(request.columns, request.fields)
     family, colon, argument = name.partition(":")
@@ -139,7 +144,7 @@ def assemble(
     how many and where.
 
     Raises:
-        InputError: train has too few examples to cut validation off it.
+        InputError: train has too few examples to cut test or validation off it.
     """
     said = list(notes)
     made: dict[str, Split] = {}
@@ -154,13 +159,14 @@ def assemble(
             )
             if split_name == "train":
                 made[split_name] = split.select(np.flatnonzero(~split.blank))
-    if "train" in made and "validation" not in made and request.validation_share > 0:
-        whole = made["train"]
-        made["train"], made["validation"] = _cut(whole, request)
-        said.append(
-            f"no validation split: {len(made['validation']):,} of {len(whole):,} examples "
-            f"({100 * request.validation_share:g} %) cut off train with seed {request.seed}"
-        )
+    for missing, share in (("test", request.test_share), ("validation", request.validation_share)):
+        if "train" in made and missing not in made and share > 0:
+            whole = made["train"]
+            made["train"], made[missing] = _cut(whole, missing, share, request.seed)
+            said.append(
+                f"no {missing} split: {len(made[missing]):,} of {len(whole):,} examples "
+                f"({100 * share:g} %) cut off train with seed {request.seed}"
+            )
     if not any(split_name.startswith("test") for split_name in made):
         said.append("no test split")
     order = sorted(made, key=lambda n: {"train": 0, "validation": 1, "test": 2}.get(n, 3))
@@ -173,24 +179,24 @@ def assemble(
     )
 
 
-def _cut(train: Split, request: CorpusRequest) -> tuple[Split, Split]:
-    """Train and validation; the same rows for the same seed, and every label stays in train."""
-    order: Ints = np.random.default_rng(request.seed).permutation(len(train))
+def _cut(train: Split, name: str, share: float, seed: int) -> tuple[Split, Split]:
+    """Train and the split of that name; the same rows for the same seed, every label in train."""
+    order: Ints = np.random.default_rng(seed).permutation(len(train))
     if "label" in train.fields:
         _, codes = train.codes("label")
-        # The last row of every label in the drawn order is not for validation.
+        # The last row of every label in the drawn order stays in train.
         _, last = np.unique(codes[order][::-1], return_index=True)
         order = np.delete(order, len(order) - 1 - last)
-    count = min(max(1, round(len(train) * request.validation_share)), len(order))
+    count = min(max(1, round(len(train) * share)), len(order))
     if not count or count == len(train):
         raise InputError(
-            f"{train.origin}: {_rows(len(train))}, too few to cut a validation split off; "
-            "add a validation file"
+            f"{train.origin}: {_rows(len(train))}, too few to cut a {name} split off; "
+            f"add a {name} file"
         )
     chosen = np.zeros(len(train), dtype=np.bool_)
     chosen[order[:count]] = True
-    validation = train.select(np.flatnonzero(chosen)).renamed("validation")
-    return train.select(np.flatnonzero(~chosen)), validation
+    cut = train.select(np.flatnonzero(chosen)).renamed(name)
+    return train.select(np.flatnonzero(~chosen)), cut
 
 
 def _find(name: str) -> Path | None:

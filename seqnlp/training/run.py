@@ -58,6 +58,7 @@ def train(
         columns=settings.corpus.columns,
         seed=settings.seed,
         validation_share=settings.corpus.validation_share,
+        test_share=settings.corpus.test_share,
     )
     for note in corpus.notes:
         notify(note)

@@ -104,7 +104,7 @@ def test_evaluate_on_another_corpus(
         "body,stars\n" + "the film was fine and then great,positive\n" * 12
     )
     status, out, err = call(
-        capfd, "evaluate", toy_run, "--corpus", tmp_path / "other.csv", "--split", "train", "--json",
+        capfd, "evaluate", toy_run, "--corpus", tmp_path / "other.csv", "--json",
         "--columns", "text=body", "label=stars",
     )  # fmt: skip
     assert status == 0, err

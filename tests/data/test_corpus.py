@@ -75,6 +75,21 @@ def test_nothing_is_cut_where_validation_exists_or_is_not_asked_for() -> None:
     assert list(assemble("c", {"test": splits["test"]}, request=request()).splits) == ["test"]
 
 
+def test_a_missing_test_split_is_cut_off_first_where_it_is_asked_for() -> None:
+    train = split_of("train", [(str(i), "ab"[i % 2]) for i in range(100)])
+    corpus = assemble("c", {"train": train}, request=request(test_share=0.2))
+    parts = {name: set(split.column("text")) for name, split in corpus.splits.items()}
+    assert {name: len(part) for name, part in parts.items()} == {
+        "train": 72, "validation": 8, "test": 20}  # fmt: skip
+    assert len(set.union(*parts.values())) == 100
+    assert corpus.notes == (
+        "no test split: 20 of 100 examples (20 %) cut off train with seed 0",
+        "no validation split: 8 of 80 examples (10 %) cut off train with seed 0",
+    )
+    kept = assemble("c", {"train": train, "test": train}, request=request(test_share=0.2))
+    assert list(kept.split("test")) == list(train)
+
+
 @pytest.mark.parametrize("rows", [[("a", "x")], [("a", "x"), ("b", "y")]])
 def test_too_few_rows_to_cut(rows: list[tuple[str, str]]) -> None:
     with pytest.raises(InputError, match=r"^memory: \d rows?, too few to cut a validation split"):
