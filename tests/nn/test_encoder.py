@@ -10,7 +10,17 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqnlp.errors import InputError, SettingsError, UnknownNameError
-from seqnlp.nn import GatedCell, RecurrentEncoder, dropout_sites, unroll
+from seqnlp.nn import (
+    GatedCell,
+    GRUCell,
+    LSTMCell,
+    Padding,
+    RecurrentEncoder,
+    RecurrentLayer,
+    State,
+    dropout_sites,
+    unroll,
+)
 
 LENGTHS = torch.tensor([4, 1, 6, 3])
 B, T, D, H = 4, 6, 3, 5
@@ -177,6 +187,35 @@ def test_empty_rows_batches_and_texts() -> None:
         assert encoded.states.shape == (*shape[:2], 2 * H)
         assert encoded.mask.shape == shape[:2]
         assert torch.equal(encoded.summary, torch.zeros(shape[0], 2 * H))
+
+
+@pytest.mark.parametrize("kind", [LSTMCell, GRUCell])
+def test_a_learned_start_is_kept_behind_padding(kind: type[GatedCell]) -> None:
+    """The backward cell meets its first real step after the padding, in the state it began with."""
+
+    class Started(kind):  # type: ignore[misc, valid-type]
+        def __init__(self, input_size: int, hidden_size: int) -> None:
+            super().__init__(input_size, hidden_size)
+            self.start = nn.Linear(1, hidden_size)
+
+        def initial_state(self, batch_size: int) -> State:
+            first = self.start.bias.expand(batch_size, -1)
+            return (first,) * self.states
+
+    torch.manual_seed(6)
+    cells = [Started(D, H).double() for _ in range(2)]
+    assert cells[0].native() is not None
+    x = torch.randn(B, T, D).double()
+    results = []
+    for engine in ("native", "reference"):
+        layer = RecurrentLayer(*cells, residual=False, layer_norm=False, engine=engine)
+        padding = Padding.of(LENGTHS, x)
+        assert padding is not None
+        outputs = layer(padding.zero(x), padding)
+        starts = [cell.start.bias for cell in cells]
+        results.append([outputs, *torch.autograd.grad(outputs.square().sum(), starts)])
+    for native, reference in zip(*results, strict=True):
+        torch.testing.assert_close(native, reference, rtol=1e-12, atol=1e-13)
 
 
 def test_dropout_stands_between_layers_only() -> None:

@@ -113,7 +113,8 @@ def _call(
     holds = _HOLDS.get(form)
     hold: Tensor | None = None
     if padding is not None and holds is not None:
-        hold = x.new_tensor(holds).mul_(_HOLD).repeat_interleave(cells[0].hidden_size).unsqueeze(1)
+        blocks = x.new_tensor(holds).mul_(_HOLD).unsqueeze(1)
+        hold = blocks.expand(-1, cells[0].hidden_size).reshape(-1, 1)
         x = torch.cat([x, padding.absent.to(x.dtype)], dim=2)
     weights = []
     for cell in cells:

@@ -69,8 +69,8 @@ class Padding:
 
     def last(self, x: Tensor) -> Tensor:
         """The last real step of each row of x [B, T, D], [B, D]; the first, of an empty row."""
-        index = (self.lengths - 1).clamp_(min=0)
-        return x[torch.arange(len(index), device=index.device), index]
+        index = (self.lengths - 1).clamp_(min=0).view(-1, 1, 1)
+        return x.gather(1, index.expand(-1, 1, x.shape[2])).squeeze(1)
 
     def reverse(self, x: Tensor) -> Tensor:
         """Reverse the real steps of each row of x [B, T, D]; padding stays where it is.
