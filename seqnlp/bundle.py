@@ -61,11 +61,9 @@ class Model:
         return self.task.predict(texts, batch_size=batch_size)
 
     def corpus(self, name: str | None = None, columns: Mapping[str, str] | None = None) -> Corpus:
-        """The corpus that the model was trained on, or another one, as it is: nothing is cut off."""
+        """The corpus that the model was trained on, or another one, of which nothing is cut off."""
         if name is not None:
-            return open_corpus(
-                name, fields=self.task.fields, columns=columns, validation_share=0.0
-            )
+            return open_corpus(name, fields=self.task.fields, columns=columns, validation_share=0.0)
         chosen = self.settings.corpus
         return open_corpus(
             chosen.name,
@@ -112,7 +110,7 @@ class Model:
             "seqnlp": version("seqnlp"),
             "torch": torch.__version__,
             "state": self.task.state(),
-            "requires": requirements(self.settings),
+            "requires": requirements(self.task.parts()),
             "sha256": {name: _digest((path / name).read_bytes()) for name in names},
         }
         write_text(path / MANIFEST, json.dumps(manifest, indent=2) + "\n")
@@ -167,17 +165,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return result
 
 
-def requirements(settings: Settings) -> list[dict[str, str]]:
-    """The registered parts that a model of these settings is made of, with their packages."""
-    parts = [
-        ("tasks", settings.task),
-        ("encoders", settings.model.encoder),
-        ("cells", settings.model.cell),
-        ("tokenizers", settings.text.tokenizer.partition(":")[0]),
-        *(("normalizers", name) for name in settings.text.normalizers),
-    ]
-    if attention := settings.head.get("attention"):
-        parts.append(("attentions", attention))
+def requirements(parts: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """The packages that parts, (kind, name) each, come from, with their versions."""
     found = []
     for kind, name in parts:
         package = registry.REGISTRIES[kind].names().get(name, "")

@@ -47,7 +47,8 @@ class Pieces(_Movable):
     """Hashed character n-grams of the U distinct tokens of a batch, stored once a token type.
 
     ids: int64 [N], the n-grams of all types one after another. offsets: int64 [U], where each
-    type begins in `ids`. inverse: int64 [B, T], which type stands at each position.
+    type begins in `ids`. inverse: int64 [B, T], which type stands at each position; on padding
+    one without n-grams.
     """
 
     ids: Tensor

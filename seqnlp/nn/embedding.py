@@ -58,7 +58,7 @@ class TokenEmbedding(nn.Module):
         """Embed ids [B, T] as float [B, T, size]."""
         vectors = F.embedding(batch.ids, self.words, padding_idx=self.padding_id)
         if self.ngrams is not None and batch.pieces is not None:
-            vectors = vectors + _embed_pieces(batch.pieces, self.ngrams, batch.mask)
+            vectors = vectors + _embed_pieces(batch.pieces, self.ngrams)
         dropped: Tensor = self.dropout(self.word_dropout(vectors))
         return dropped
 
@@ -91,9 +91,7 @@ class TokenEmbedding(nn.Module):
             self.words[self.padding_id] = 0.0
 
 
-def _embed_pieces(pieces: Pieces, ngrams: Tensor, mask: Tensor) -> Tensor:
-    """Mean n-gram vectors float [B, T, size], zero on padding; each distinct token costs once."""
+def _embed_pieces(pieces: Pieces, ngrams: Tensor) -> Tensor:
+    """Mean n-gram vectors float [B, T, size], zero without any; each distinct token costs once."""
     means = F.embedding_bag(pieces.ids, ngrams, pieces.offsets, mode="mean")
-    # One more row, of zeros, for padding: cheaper than a mask over [B, T, size].
-    table = F.pad(means, (0, 0, 0, 1))
-    return F.embedding(pieces.inverse.masked_fill(~mask, len(means)), table)
+    return F.embedding(pieces.inverse, means)

@@ -120,6 +120,17 @@ class Task(nn.Module, ABC):
     ) -> dict[str, Any]:
         """All figures of predictions with their intervals, as JSON values."""
 
+    def parts(self) -> list[tuple[str, str]]:
+        """The registered parts that the model is made of, as (kind, name)."""
+        text, model = self.settings.text, self.settings.model
+        return [
+            ("tasks", self.settings.task),
+            ("encoders", model.encoder),
+            ("cells", model.cell),
+            ("tokenizers", text.tokenizer.partition(":")[0]),
+            *(("normalizers", name) for name in text.normalizers),
+        ]
+
     def baselines(self, corpus: Corpus) -> dict[str, dict[str, Any]]:
         """Reports on the test split of models that anybody should beat, by name."""
         return {}

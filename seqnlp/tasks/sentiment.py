@@ -283,6 +283,14 @@ class SentimentTask(Task):
             confidence,
         )
 
+    def parts(self) -> list[tuple[str, str]]:
+        attention = [("attentions", self.options.attention)] if self.options.attention else []
+        return [
+            *super().parts(),
+            *(("poolings", name) for name in self.options.pooling),
+            *attention,
+        ]
+
     def baselines(self, corpus: Corpus) -> dict[str, dict[str, Any]]:
         from seqnlp.tasks.baselines import classification_baselines
 

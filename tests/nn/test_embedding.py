@@ -11,12 +11,12 @@ from seqnlp.types import Pieces, TokenBatch
 
 IDS = torch.tensor([[3, 1, 4], [2, 0, 0]])
 LENGTHS = torch.tensor([3, 1])
-# Three distinct tokens; the second has no n-gram. Padding points at the first.
+# Three distinct tokens; the second has no n-gram, and stands for padding too.
 NGRAMS = [[0, 5, 5], [], [7]]
 PIECES = Pieces(
     ids=torch.tensor([n for ngrams in NGRAMS for n in ngrams]),
     offsets=torch.tensor([0, 3, 3]),
-    inverse=torch.tensor([[0, 1, 2], [2, 0, 0]]),
+    inverse=torch.tensor([[0, 1, 2], [2, 1, 1]]),
 )
 
 

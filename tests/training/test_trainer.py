@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def test_training_is_in_train_mode_and_validation_is_not(toy_corpus: Path) -> No
         task.read(corpus.split("train")), task.read(validation), task.references(validation)
     )
     assert hook.seen == {"training": True}
-    changes = [modes[0], *(b for a, b in zip(modes, modes[1:], strict=False) if a != b)]
+    changes = [modes[0], *(b for a, b in itertools.pairwise(modes) if a != b)]
     assert changes == [True, False, True, False]
 
 

@@ -59,7 +59,7 @@ class NativeEngine(Engine):
         assert isinstance(cell, GatedCell)
         if reverse:
             x = x.flip(1) if padding is None else padding.reverse(x)
-        outputs, leaves = _call([cell], x, [state], padding)
+        outputs, leaves = _call([cell], x, [leaf.unsqueeze(0) for leaf in state], padding)
         final: State | None = None
         if want_state:
             final = tuple(leaf[0] for leaf in leaves)
@@ -82,7 +82,7 @@ class NativeEngine(Engine):
         if padding is not None and (form not in _HOLDS or not _starts_at_zero(backward_cell)):
             return super().run_both(forward_cell, backward_cell, x, padding)
         cells = [forward_cell, backward_cell]
-        outputs, _ = _call(cells, x, [cell.initial_state(x.shape[0]) for cell in cells], padding)
+        outputs, _ = _call(cells, x, _initial_leaves(cells, x.shape[0]), padding)
         if padding is not None and form is not NativeForm.LSTM:
             outputs = padding.zero(outputs)
         return outputs
@@ -93,15 +93,26 @@ def _starts_at_zero(cell: GatedCell) -> bool:
     return type(cell).initial_state is GatedCell.initial_state
 
 
+def _initial_leaves(cells: Sequence[GatedCell], batch_size: int) -> list[Tensor]:
+    """The initial states of cells of one form, leaf by leaf, each [cells, B, H]."""
+    if all(map(_starts_at_zero, cells)):
+        # One tensor for all: on a single short text every call of torch shows.
+        first = cells[0]
+        zeros = first.weight_h.new_zeros(len(cells), batch_size, first.hidden_size)
+        return [zeros] * first.states
+    states = [cell.initial_state(batch_size) for cell in cells]
+    return [torch.stack(leaves) for leaves in zip(*states, strict=True)]
+
+
 def _call(
-    cells: Sequence[GatedCell], x: Tensor, states: Sequence[State], padding: Padding | None
+    cells: Sequence[GatedCell], x: Tensor, leaves: list[Tensor], padding: Padding | None
 ) -> tuple[Tensor, list[Tensor]]:
     """Call torch with one cell, or with two of one form that read in opposite directions.
 
     Args:
         cells: one or two.
         x: float [B, T, I].
-        states: one a cell.
+        leaves: of the states before the first step, each [cells, B, H].
         padding: where the state is held, in forms that can.
 
     Returns:
@@ -117,11 +128,11 @@ def _call(
         hold = blocks.expand(-1, cells[0].hidden_size).reshape(-1, 1)
         x = torch.cat([x, padding.absent.to(x.dtype)], dim=2)
     weights = []
+    no_bias = torch.zeros_like(cells[0].bias)
     for cell in cells:
         weight_x = cell.weight_x if hold is None else torch.cat([cell.weight_x, hold], dim=1)
-        bias_h = torch.zeros_like(cell.bias) if cell.bias_h is None else cell.bias_h
+        bias_h = no_bias if cell.bias_h is None else cell.bias_h
         weights += [weight_x, cell.weight_h, cell.bias, bias_h]
-    leaves = [torch.stack(of_cells) for of_cells in zip(*states, strict=True)]
     start = leaves if len(leaves) > 1 else leaves[0]
     # has_biases, layers, dropout, train, bidirectional, batch_first. cuDNN keeps what backward
     # needs only when told to train.

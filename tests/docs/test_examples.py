@@ -1,0 +1,211 @@
+"""What the pages show works: code runs, commands parse and name what exists, links lead somewhere.
+
+Code blocks of a page run one after another in one namespace and in a folder of their own. Their
+trainings are cut down, so what is held is that the code works, not the figures beside it.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import pkgutil
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import seqnlp
+from seqnlp import registry
+from seqnlp.cli.main import cli, run
+from seqnlp.config import Settings
+from seqnlp.training import run as training
+from tests.docs.pages import PAGES, ROOT, blocks, commands
+
+NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
+RUNNABLE = [page for page in PAGES if blocks(page, "python") or blocks(page, "pycon")]
+COMMANDS = [
+    pytest.param(words, alone, id=f"{page.name}:{line}")
+    for page in PAGES
+    for line, words, alone in commands(page)
+]
+MODELS = {"evaluate", "predict", "show"}
+
+
+@pytest.fixture
+def _own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a page registers in this process is gone after it."""
+    for each in registry.REGISTRIES.values():
+        monkeypatch.setattr(each, "_local", dict(each._local))
+
+
+@pytest.fixture
+def _cut_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = training.train
+
+    def train(settings: Settings, *arguments: object, **options: object) -> object:
+        model = settings.model.model_copy(
+            update={
+                "hidden_size": min(settings.model.hidden_size, 8),
+                "embedding_size": min(settings.model.embedding_size, 8),
+            }
+        )
+        text = settings.text.model_copy(
+            update={"ngram_buckets": min(settings.text.ngram_buckets, 200)}
+        )
+        epochs = settings.train.model_copy(update={"epochs": min(settings.train.epochs, 2)})
+        small = {"model": model, "text": text, "train": epochs, "threads": 1}
+        return real(settings.model_copy(update=small), *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "train", train)
+
+
+@pytest.mark.usefixtures("_own_names", "_cut_down")
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [""] * page.read_text(encoding="utf-8").count("\n")
+    for block in blocks(page, "python"):
+        if block.file is None:
+            text = block.text.splitlines()
+            lines[block.line - 1 : block.line - 1 + len(text)] = text
+    script = tmp_path / f"{page.stem}.py"
+    script.write_text("\n".join(lines) + "\n")  # a traceback has the lines of the page
+    names = runpy.run_path(str(script))
+
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    parser = doctest.DocTestParser()
+    for block in blocks(page, "pycon"):
+        test = parser.get_doctest(block.text, names, page.name, str(page), block.line - 1)
+        runner.run(test, clear_globs=False)
+        names = test.globs
+    assert runner.summarize(verbose=False).failed == 0
+
+
+def _parse(words: list[str]) -> click.Context:
+    """Parse as the command line does, to the innermost command, and call nothing."""
+    context = cli.make_context("seqnlp", list(words))
+    command: click.Command = cli
+    while isinstance(command, click.Group):
+        rest = [*context.protected_args, *context.args]
+        name, found, rest = command.resolve_command(context, rest)
+        assert found is not None, f"no command {name}"
+        command = found
+        context = command.make_context(name, rest, parent=context)
+    return context
+
+
+@pytest.mark.parametrize(("words", "alone"), COMMANDS)
+def test_a_command_of_a_page_works(
+    words: list[str],
+    alone: bool,
+    toy_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Trainings are checked to the last name and key; what is cheap is called."""
+    monkeypatch.chdir(tmp_path)
+    if words[0] in ("train", *MODELS):
+        for word in words:
+            # A folder that an earlier command of the page has made.
+            folder = Path(word.removesuffix("/config.toml"))
+            if folder.parts[:1] == ("runs",) and words[words.index(word) - 1] != "--output":
+                shutil.copytree(toy_run, tmp_path / folder)
+    if words[:1] == ["--version"] or "--help" in words:
+        assert run(words, debug=True) == 0
+        return
+    options = _parse(words).params
+    if words[0] == "train":
+        from seqnlp.cli.train import _settings
+
+        own = {key: options.pop(key) for key in ("recipe", "columns", "overrides")}
+        for key in ("output", "force", "quiet"):
+            options.pop(key)
+        settings = _settings(own["recipe"], options, own["columns"], own["overrides"])
+        training.make_hooks(training.complete(settings), tmp_path)
+        _names_exist(settings)
+    elif alone and options.get("corpus") in (None, "reviews"):
+        assert run(words, debug=True) == 0
+
+
+def _names_exist(settings: Settings) -> None:
+    from seqnlp.text.tokenizers import parse_tokenizer
+
+    if attention := settings.head.get("attention"):
+        registry.attentions.get(attention)
+    parse_tokenizer(settings.text.tokenizer, settings.text.tokenizer_options)
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors that a Markdown renderer gives to the headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        other = (page.parent / file).resolve() if file else page
+        assert other.exists(), f"{page.name}: {target} does not exist"
+        assert other.is_relative_to(ROOT), f"{page.name}: {target} is outside of the project"
+        if anchor:
+            assert anchor in _anchors(other), f"{page.name}: {target}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_the_index_reaches_every_page(page: Path) -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    if page.parent.name == "docs" and page.name != "index.md":
+        assert f"]({page.name})" in index
+
+
+def test_the_settings_page_is_the_one_that_the_code_describes() -> None:
+    out = subprocess.run(
+        [sys.executable, ROOT / "docs" / "make_settings.py", "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert out.returncode == 0, out.stderr
+
+
+def _modules() -> Iterator[str]:
+    for module in pkgutil.walk_packages(seqnlp.__path__, "seqnlp."):
+        if not module.name.endswith("__main__"):
+            yield module.name
+
+
+def test_the_examples_in_docstrings_are_true() -> None:
+    tried = 0
+    for name in _modules():
+        result = doctest.testmod(importlib.import_module(name))
+        assert result.failed == 0, name
+        tried += result.attempted
+    assert tried > 10  # they were found at all
+
+
+def test_every_hook_is_in_the_table_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    own = {name for name, package in registry.hooks.names().items() if package == "seqnlp"}
+    assert set(re.findall(r"^\| `(\w+)` \| .* \|$", readme, re.MULTILINE)) >= own
+
+
+def test_the_files_of_a_model_are_those_of_the_readme(toy_run: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## The files of a saved model")[2].partition("\n## ")[0]
+    told = set(re.findall(r"`([\w.]+\.\w+)`", section))
+    assert told == {path.name for path in toy_run.iterdir()}
+    manifest = json.loads((toy_run / "bundle.json").read_text())
+    assert set(manifest["sha256"]) <= told
