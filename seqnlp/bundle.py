@@ -54,7 +54,7 @@ class Model:
 
     def __call__(self, text: str) -> Prediction:
         """Answer one text."""
-        return next(self.predict([text]))
+        return self.task.answer_texts([text], batch_size=1)[0]
 
     def predict(self, texts: Iterable[str], *, batch_size: int = 64) -> Iterator[Prediction]:
         """Answer texts in their order, lazily."""

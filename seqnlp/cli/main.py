@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import click
 
@@ -53,6 +52,9 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
+        # Half of the time that `--help` takes, if it is imported above.
+        from importlib.metadata import version
+
         click.echo(f"seqnlp {version('seqnlp')}")
         ctx.exit()
 

@@ -136,7 +136,7 @@ class Task(nn.Module, ABC):
         return {}
 
     def predict(
-        self, texts: Iterable[str], *, batch_size: int = 64, window: int = 1024
+        self, texts: Iterable[str], *, batch_size: int = 64, window: int = 4096
     ) -> Iterator[Prediction]:
         """Answer any number of texts in constant memory, in their order.
 

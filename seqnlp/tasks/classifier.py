@@ -33,6 +33,7 @@ class Classifier(nn.Module):
         classes: int,
         pooling: tuple[str, ...],
         pooling_options: dict[str, Any],
+        evidence: bool = False,
     ) -> None:
         super().__init__()
         assert pipeline.vocabulary is not None
@@ -53,13 +54,16 @@ class Classifier(nn.Module):
         size = sum(layer.output_size for layer in self.poolings)  # type: ignore[misc]
         self.output_dropout = DropoutSite("output")
         self.output = nn.Linear(size, classes)
+        self.evidence_weight = nn.Parameter(torch.tensor(0.1)) if evidence else None
 
-    def forward(self, tokens: TokenBatch) -> Tensor:
-        """Logits float [B, K]."""
+    def forward(self, tokens: TokenBatch, evidence: Tensor | None = None) -> Tensor:
+        """Logits float [B, K]; evidence float [B, K] is added by its learned weight."""
         encoded = self.encoder(self.embedding(tokens), tokens.lengths)
         pooled = [layer(encoded) for layer in self.poolings]
         features = pooled[0] if len(pooled) == 1 else torch.cat(pooled, dim=-1)
         logits: Tensor = self.output(self.output_dropout(features))
+        if self.evidence_weight is not None and evidence is not None:
+            logits = logits + self.evidence_weight * evidence
         return logits
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from hashlib import blake2b
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from seqnlp.data.tokens import TokenizedText
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.types import Pieces, TokenBatch
+from seqnlp.types import Bag, Pieces, TokenBatch
 
 Ints = NDArray[np.int64]
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads neighboring numbers (Knuth)
 
 
 class TokenRows:
@@ -25,6 +28,7 @@ class TokenRows:
         max_tokens: the most tokens a row.
         long_documents: a longer document is cut ("truncate") or becomes several rows of nearly
             equal length ("chunk").
+        bag_buckets: hashed words and word pairs that each row is also given as; 0 is without.
 
     lengths: int64 [R], at least 1: an empty document is one unknown token.
     documents: int64 [R], the document that each row belongs to; ascending.
@@ -37,6 +41,7 @@ class TokenRows:
         *,
         max_tokens: int,
         long_documents: Literal["chunk", "truncate"],
+        bag_buckets: int = 0,
     ) -> None:
         sizes = np.asarray(text.lengths, dtype=np.int64)
         if long_documents == "truncate":
@@ -50,6 +55,8 @@ class TokenRows:
         self.lengths: Ints = np.maximum(self._length, 1)
         # Plain arrays over the same file: a selection from a memmap costs a new memmap.
         self._tokens = np.asarray(text.tokens)
+        self._buckets = bag_buckets
+        self._hashes = token_hashes(text.types) if bag_buckets else None
         self._load_features(text, pipeline)
 
     def _chunk(self, max_tokens: int) -> None:
@@ -85,7 +92,14 @@ class TokenRows:
             ids=torch.from_numpy(self._ids[types]),
             lengths=torch.from_numpy(lengths),
             pieces=self._pieces(types) if self._ngrams is not None else None,
+            bag=self._bag(types, real) if self._hashes is not None else None,
         )
+
+    def _bag(self, types: Ints, real: NDArray[np.bool_]) -> Bag:
+        assert self._hashes is not None
+        # What stands on padding is not read, but must be in range.
+        hashes = self._hashes[np.where(real, types, 0)] if real.any() else np.zeros_like(types)
+        return bag_of(hashes, real, self._buckets)
 
     def _pieces(self, types: Ints) -> Pieces:
         assert self._ngrams is not None
@@ -101,7 +115,33 @@ class TokenRows:
         )
 
 
-def single_row(tokens: Sequence[str], pipeline: TokenPipeline) -> TokenBatch:
+def token_hashes(tokens: Sequence[str]) -> NDArray[np.uint64]:
+    """64 bits of a hash of each token, the same on every machine."""
+    digests = b"".join(blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+                       for token in tokens)  # fmt: skip
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def bag_of(hashes: NDArray[Any], real: NDArray[np.bool_], buckets: int) -> Bag:
+    """The distinct hashed words and word pairs of B padded rows.
+
+    Args:
+        hashes: uint64 [B, T], of the token at each place. real: bool [B, T], False on padding.
+    """
+    hashes = hashes.astype(np.uint64, copy=False)
+    pairs = (hashes[:, :-1] * _ODD) ^ (hashes[:, 1:] + _ODD)
+    pairs ^= pairs >> np.uint64(29)
+    both = real[:, 1:]  # padding comes last, so the word before a real one is real
+    rows = np.concatenate([np.nonzero(real)[0], np.nonzero(both)[0]])
+    ids = np.concatenate([hashes[real], pairs[both]]) % np.uint64(buckets)
+    keys = np.unique(rows * buckets + ids.astype(np.int64))
+    offsets = np.searchsorted(keys, np.arange(len(hashes)) * buckets)
+    return Bag(ids=torch.from_numpy(keys % buckets), offsets=torch.from_numpy(offsets))
+
+
+def single_row(
+    tokens: Sequence[str], pipeline: TokenPipeline, *, bag_buckets: int = 0
+) -> TokenBatch:
     """A batch of one text, what `TokenRows` makes of it where it is not too long, only sooner.
 
     Arrays over a whole text pay for many texts; for one, they take as long as the network.
@@ -118,4 +158,10 @@ def single_row(tokens: Sequence[str], pipeline: TokenPipeline) -> TokenBatch:
             offsets=torch.from_numpy(offsets) if tokens else torch.tensor([0]),
             inverse=torch.tensor([[numbers[token] for token in tokens] or [0]]),
         )
-    return TokenBatch(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]), pieces=pieces)
+    bag = None
+    if bag_buckets:
+        hashes = token_hashes(tokens)[None]
+        bag = bag_of(hashes, np.ones(hashes.shape, dtype=np.bool_), bag_buckets)
+    return TokenBatch(
+        ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]), pieces=pieces, bag=bag
+    )

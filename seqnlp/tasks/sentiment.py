@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from seqnlp.errors import InputError, SettingsError, suggest
 from seqnlp.tasks import metrics
 from seqnlp.tasks.base import Batch, Rows, Task
 from seqnlp.tasks.classifier import Classifier, load_vectors
+from seqnlp.tasks.naive_bayes import NaiveBayes
 from seqnlp.tasks.rows import Ints, TokenRows, single_row
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.pipeline import TokenPipeline
@@ -40,6 +42,10 @@ class SentimentOptions(Section):
     """An attention whose pooling is added to the others."""
     attention_options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
     label_smoothing: float = Limit(default=0.0, ge=0, lt=1)
+    naive_bayes: bool = False
+    """Adds naive Bayes log-odds of words and word pairs to the logits, by one learned weight."""
+    naive_bayes_buckets: int = Limit(default=1 << 18, ge=1)
+    """Hashed words and word pairs that it counts."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Weights in the loss by label; "balanced" is inverse to the label's share of train."""
 
@@ -108,9 +114,11 @@ class SentimentTask(Task):
                 classes=len(labels),
                 pooling=pooling,
                 pooling_options={**attention, "attention_options": self.options.attention_options},
+                evidence=self.options.naive_bayes,
             )
             for _ in range(members)
         )
+        self.naive_bayes = NaiveBayes(self._buckets, len(labels)) if self._buckets else None
         self.class_weights = weights
         self._weights: Tensor
         self.register_buffer("_weights", torch.tensor(weights), persistent=False)
@@ -128,6 +136,8 @@ class SentimentTask(Task):
         weights = _class_weights(options_of(settings).class_weights, counts, labels)
         pipeline = fit_pipeline(settings, corpus, "text")
         task = cls(settings, pipeline, labels=labels, weights=weights)
+        if task.naive_bayes is not None:
+            task._count(train)
         if settings.text.vectors is not None:
             for member in task.members:
                 load_vectors(member.embedding, pipeline, settings.text.vectors)  # type: ignore[arg-type]
@@ -151,6 +161,7 @@ class SentimentTask(Task):
         state = {**first.state(), "members": 0}
         combined = cls.restore(first.settings, first.pipeline, state)
         combined.members.extend(member for task in tasks for member in task.members)
+        combined.naive_bayes = first.naive_bayes
         return combined  # type: ignore[return-value]
 
     def state(self) -> dict[str, Any]:
@@ -161,6 +172,9 @@ class SentimentTask(Task):
         }
 
     def read(self, split: Split) -> LabeledRows:
+        return self._labeled(split, max_tokens=self.settings.text.max_tokens)
+
+    def _labeled(self, split: Split, *, max_tokens: int) -> LabeledRows:
         numbers = {label: number for number, label in enumerate(self.labels)}
         labels = np.empty(len(split), dtype=np.int64)
         for row, label in enumerate(split.column("label")):
@@ -170,26 +184,45 @@ class SentimentTask(Task):
                     f"{suggest(label, self.labels)}"
                 )
             labels[row] = numbers[label]
-        return LabeledRows(self._rows(tokenize_split(split, "text", self.pipeline)), labels)
+        text = tokenize_split(split, "text", self.pipeline)
+        return LabeledRows(self._rows(text, max_tokens), labels)
 
     def read_texts(self, texts: Sequence[str]) -> LabeledRows:
         tokens = [self.pipeline.tokens(text) for text in texts]
-        return LabeledRows(self._rows(TokenizedText.from_tokens(tokens)), None)
+        rows = self._rows(TokenizedText.from_tokens(tokens), self.settings.text.max_tokens)
+        return LabeledRows(rows, None)
 
-    def _rows(self, text: TokenizedText) -> TokenRows:
-        chosen = self.settings.text
+    def _rows(self, text: TokenizedText, max_tokens: int) -> TokenRows:
         return TokenRows(
             text,
             self.pipeline,
-            max_tokens=chosen.max_tokens,
-            long_documents=chosen.long_documents,
+            max_tokens=max_tokens,
+            long_documents=self.settings.text.long_documents,
+            bag_buckets=self._buckets,
         )
+
+    @property
+    def _buckets(self) -> int:
+        return self.options.naive_bayes_buckets if self.options.naive_bayes else 0
+
+    def _count(self, train: Split) -> None:
+        """Count every training document once, whole: what naive Bayes knows."""
+        assert self.naive_bayes is not None
+        rows = self._labeled(train, max_tokens=sys.maxsize)
+        order = np.argsort(rows.lengths, kind="stable")
+        for begin in range(0, len(order), 64):
+            batch = rows.batch(order[begin : begin + 64])
+            assert batch.tokens.bag is not None
+            assert batch.labels is not None
+            self.naive_bayes.add(batch.tokens.bag, batch.labels)
 
     def loss(self, batch: Batch) -> Loss:
         """Cross-entropy summed over rows (and members), in nats; units: the weight of the rows."""
         assert isinstance(batch, LabeledBatch)
         assert batch.labels is not None
-        logits = torch.stack([member(batch.tokens) for member in self.members])
+        # The text's own label is left out of the evidence, in training only.
+        evidence = self._evidence(batch.tokens, batch.labels if self.training else None)
+        logits = torch.stack([member(batch.tokens, evidence) for member in self.members])
         total = functional.cross_entropy(
             logits.flatten(0, 1),
             batch.labels.repeat(len(self.members)),
@@ -201,10 +234,21 @@ class SentimentTask(Task):
 
     def log_probabilities(self, batch: LabeledBatch) -> Tensor:
         """Float [B, K]: logarithms of the members' mean probabilities."""
-        logs = [functional.log_softmax(member(batch.tokens), dim=-1) for member in self.members]
+        evidence = self._evidence(batch.tokens, None)
+        logs = [
+            functional.log_softmax(member(batch.tokens, evidence), dim=-1)
+            for member in self.members
+        ]
         if len(logs) == 1:
             return logs[0]
         return torch.logsumexp(torch.stack(logs), dim=0) - float(np.log(len(logs)))
+
+    def _evidence(self, tokens: TokenBatch, labels: Tensor | None) -> Tensor | None:
+        if self.naive_bayes is None:
+            return None
+        assert tokens.bag is not None
+        evidence: Tensor = self.naive_bayes(tokens.bag, labels)
+        return evidence
 
     def probabilities(self, rows: LabeledRows, *, batch_size: int) -> NDArray[np.float64]:
         """Float [N, K] by document; chunks of a document are combined by their geometric mean."""
@@ -244,7 +288,9 @@ class SentimentTask(Task):
         if len(tokens) > self.settings.text.max_tokens:
             return super().answer_texts(texts, batch_size=batch_size)
         with torch.inference_mode():
-            batch = LabeledBatch(tokens=single_row(tokens, self.pipeline), labels=None)
+            batch = LabeledBatch(
+                tokens=single_row(tokens, self.pipeline, bag_buckets=self._buckets), labels=None
+            )
             logs = self.log_probabilities(batch.to(self._weights.device))[0].tolist()
         shares = [math.exp(value) for value in logs]
         total = sum(shares)
