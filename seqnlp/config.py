@@ -63,6 +63,10 @@ class ModelSettings(Section):
     """The encoder and what it reads; a task's own parts are in `head`."""
 
     embedding_size: int = Field(default=100, ge=1)
+    embedding_scale: float = Field(default=0.1, gt=0)
+    """Standard deviation of the first word and n-gram vectors."""
+    ngram_pooling: Literal["mean", "sum"] = "mean"
+    """How the n-gram vectors of a token are put together."""
     encoder: str = "recurrent"
     encoder_options: dict[str, Any] = {}
     """Options of an encoder other than `recurrent`, whose options are the keys below."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +15,10 @@ from seqnlp.types import Pieces, TokenBatch
 
 
 class TokenEmbedding(nn.Module):
-    """A vector for each token, zero on padding: its word's, plus the mean of its n-grams'.
+    """A vector for each token, zero on padding: its word's, plus those of its n-grams.
 
     The n-grams give words that were rare or unseen in training a vector from their spelling.
-    Source: Bojanowski et al. 2017, arXiv:1607.04606, with the mean in place of the sum.
+    Source: Bojanowski et al. 2017, arXiv:1607.04606, equation 2 and its mean.
     Dropout sites: "word", of kind word, then "embedding".
 
     Args:
@@ -27,6 +28,7 @@ class TokenEmbedding(nn.Module):
         buckets: n-gram vectors; 0 for words alone.
         scale: standard deviation of the first word vectors.
         ngram_scale: standard deviation of the first n-gram vectors.
+        ngram_pooling: "mean" or "sum" of a token's n-gram vectors.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class TokenEmbedding(nn.Module):
         buckets: int = 0,
         scale: float = 0.1,
         ngram_scale: float = 0.1,
+        ngram_pooling: Literal["mean", "sum"] = "mean",
     ) -> None:
         super().__init__()
         if not 0 <= padding_id < vocabulary_size:
@@ -46,6 +49,7 @@ class TokenEmbedding(nn.Module):
             )
         self.size = size
         self.padding_id = padding_id
+        self.ngram_pooling = ngram_pooling
         self.words = nn.Parameter(torch.empty(vocabulary_size, size).normal_(std=scale))
         self.ngrams = (
             nn.Parameter(torch.empty(buckets, size).normal_(std=ngram_scale)) if buckets else None
@@ -58,7 +62,7 @@ class TokenEmbedding(nn.Module):
         """Embed ids [B, T] as float [B, T, size]."""
         vectors = F.embedding(batch.ids, self.words, padding_idx=self.padding_id)
         if self.ngrams is not None and batch.pieces is not None:
-            vectors = vectors + _embed_pieces(batch.pieces, self.ngrams)
+            vectors = vectors + _embed_pieces(batch.pieces, self.ngrams, self.ngram_pooling)
         dropped: Tensor = self.dropout(self.word_dropout(vectors))
         return dropped
 
@@ -91,7 +95,7 @@ class TokenEmbedding(nn.Module):
             self.words[self.padding_id] = 0.0
 
 
-def _embed_pieces(pieces: Pieces, ngrams: Tensor) -> Tensor:
-    """Mean n-gram vectors float [B, T, size], zero without any; each distinct token costs once."""
-    means = F.embedding_bag(pieces.ids, ngrams, pieces.offsets, mode="mean")
-    return F.embedding(pieces.inverse, means)
+def _embed_pieces(pieces: Pieces, ngrams: Tensor, pooling: str) -> Tensor:
+    """Pooled n-gram vectors float [B, T, size], zero without any; each distinct token costs once."""
+    pooled = F.embedding_bag(pieces.ids, ngrams, pieces.offsets, mode=pooling)
+    return F.embedding(pieces.inverse, pooled)

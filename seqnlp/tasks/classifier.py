@@ -18,6 +18,11 @@ from seqnlp.nn.recurrence import Encoder
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import TokenBatch
 
+NOT_OF_ENCODERS = {
+    "embedding_size", "embedding_scale", "ngram_pooling", "encoder", "encoder_options",
+}  # fmt: skip
+"""Settings of the model that are about the embedding, or about which encoder it is."""
+
 
 class Classifier(nn.Module):
     """Logits of K classes for a batch of texts.
@@ -39,7 +44,12 @@ class Classifier(nn.Module):
         assert pipeline.vocabulary is not None
         model = settings.model
         self.embedding = TokenEmbedding(
-            len(pipeline.vocabulary), model.embedding_size, buckets=settings.text.ngram_buckets
+            len(pipeline.vocabulary),
+            model.embedding_size,
+            buckets=settings.text.ngram_buckets,
+            scale=model.embedding_scale,
+            ngram_scale=model.embedding_scale,
+            ngram_pooling=model.ngram_pooling,
         )
         self.encoder = build_encoder(model, model.embedding_size)
         self.poolings = nn.ModuleList(
@@ -79,7 +89,7 @@ def build_encoder(model: ModelSettings, input_size: int) -> Encoder:
     factory = registry.encoders.get(model.encoder)
     taken = inspect.signature(factory).parameters
     given = {}
-    for key in set(type(model).model_fields) - {"embedding_size", "encoder", "encoder_options"}:
+    for key in set(type(model).model_fields) - NOT_OF_ENCODERS:
         value = getattr(model, key)
         if key in taken:
             given[key] = value

@@ -30,7 +30,7 @@ from seqnlp.tasks.rows import Ints, TokenRows, single_row
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.tokenizers import parse_tokenizer
-from seqnlp.types import Field, Loss, Prediction, TokenBatch
+from seqnlp.types import Bag, Field, Loss, Prediction, TokenBatch
 
 
 class SentimentOptions(Section):
@@ -44,8 +44,6 @@ class SentimentOptions(Section):
     label_smoothing: float = Limit(default=0.0, ge=0, lt=1)
     naive_bayes: bool = False
     """Adds naive Bayes log-odds of words and word pairs to the logits, by one learned weight."""
-    naive_bayes_buckets: int = Limit(default=1 << 18, ge=1)
-    """Hashed words and word pairs that it counts."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Weights in the loss by label; "balanced" is inverse to the label's share of train."""
 
@@ -96,7 +94,7 @@ class SentimentTask(Task):
 
     def __init__(
         self, settings: Settings, pipeline: TokenPipeline, *, labels: tuple[str, ...],
-        weights: tuple[float, ...], members: int = 1,
+        weights: tuple[float, ...], members: int = 1, features: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.settings, self.pipeline, self.labels = settings, pipeline, labels
@@ -118,7 +116,7 @@ class SentimentTask(Task):
             )
             for _ in range(members)
         )
-        self.naive_bayes = NaiveBayes(self._buckets, len(labels)) if self._buckets else None
+        self.naive_bayes = NaiveBayes(features, len(labels)) if self.options.naive_bayes else None
         self.class_weights = weights
         self._weights: Tensor
         self.register_buffer("_weights", torch.tensor(weights), persistent=False)
@@ -136,8 +134,8 @@ class SentimentTask(Task):
         weights = _class_weights(options_of(settings).class_weights, counts, labels)
         pipeline = fit_pipeline(settings, corpus, "text")
         task = cls(settings, pipeline, labels=labels, weights=weights)
-        if task.naive_bayes is not None:
-            task._count(train)
+        if task.options.naive_bayes:
+            task.naive_bayes = task._count(train)
         if settings.text.vectors is not None:
             for member in task.members:
                 load_vectors(member.embedding, pipeline, settings.text.vectors)  # type: ignore[arg-type]
@@ -153,6 +151,7 @@ class SentimentTask(Task):
             labels=tuple(state["labels"]),
             weights=tuple(state["class_weights"]),
             members=state["members"],
+            features=state["features"],
         )
 
     @classmethod
@@ -169,6 +168,7 @@ class SentimentTask(Task):
             "labels": list(self.labels),
             "class_weights": list(self.class_weights),
             "members": len(self.members),
+            "features": 0 if self.naive_bayes is None else len(self.naive_bayes.keys),
         }
 
     def read(self, split: Split) -> LabeledRows:
@@ -198,23 +198,25 @@ class SentimentTask(Task):
             self.pipeline,
             max_tokens=max_tokens,
             long_documents=self.settings.text.long_documents,
-            bag_buckets=self._buckets,
+            bags=self.options.naive_bayes,
         )
 
-    @property
-    def _buckets(self) -> int:
-        return self.options.naive_bayes_buckets if self.options.naive_bayes else 0
-
-    def _count(self, train: Split) -> None:
-        """Count every training document once, whole: what naive Bayes knows."""
-        assert self.naive_bayes is not None
+    def _count(self, train: Split) -> NaiveBayes:
+        """What naive Bayes knows of the training documents, each counted once and whole."""
         rows = self._labeled(train, max_tokens=sys.maxsize)
-        order = np.argsort(rows.lengths, kind="stable")
-        for begin in range(0, len(order), 64):
-            batch = rows.batch(order[begin : begin + 64])
-            assert batch.tokens.bag is not None
-            assert batch.labels is not None
-            self.naive_bayes.add(batch.tokens.bag, batch.labels)
+        assert rows.labels is not None
+        parts = [np.zeros(0, dtype=np.int64)]
+        sizes = np.zeros(len(rows.lengths), dtype=np.int64)
+        for row in range(len(rows.lengths)):
+            bag = rows.tokens.tokens(np.array([row])).bag
+            assert bag is not None
+            parts.append(bag.ids.numpy())
+            sizes[row] = len(bag.ids)
+        whole = Bag(
+            ids=torch.from_numpy(np.concatenate(parts)),
+            offsets=torch.from_numpy(np.cumsum(sizes) - sizes),
+        )
+        return NaiveBayes.fit(whole, torch.from_numpy(rows.labels), len(self.labels))
 
     def loss(self, batch: Batch) -> Loss:
         """Cross-entropy summed over rows (and members), in nats; units: the weight of the rows."""
@@ -289,7 +291,7 @@ class SentimentTask(Task):
             return super().answer_texts(texts, batch_size=batch_size)
         with torch.inference_mode():
             batch = LabeledBatch(
-                tokens=single_row(tokens, self.pipeline, bag_buckets=self._buckets), labels=None
+                tokens=single_row(tokens, self.pipeline, bag=self.options.naive_bayes), labels=None
             )
             logs = self.log_probabilities(batch.to(self._weights.device))[0].tolist()
         shares = [math.exp(value) for value in logs]

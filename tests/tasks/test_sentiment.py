@@ -135,6 +135,34 @@ def test_every_pooling_learns(pooling: str) -> None:
         assert weight.grad.abs().sum() > 0 or "bias" in name, name
 
 
+def test_evidence_is_added_and_leaves_a_training_text_out(tmp_path: Path) -> None:
+    made = task("head.naive_bayes=true")
+    batch = everything(made).batch(np.arange(4))
+    assert made.naive_bayes is not None
+    assert batch.tokens.bag is not None
+    member = made.members[0]
+    made.eval()
+    plain = member(batch.tokens, None)
+    full = made.naive_bayes(batch.tokens.bag)
+    torch.testing.assert_close(member(batch.tokens, full), plain + 0.1 * full)
+    expected = functional.cross_entropy(plain + 0.1 * full, batch.labels)
+    torch.testing.assert_close(made.loss(batch).mean, expected)
+    made.train()
+    without = made.naive_bayes(batch.tokens.bag, batch.labels)
+    expected = functional.cross_entropy(plain + 0.1 * without, batch.labels)
+    torch.testing.assert_close(made.loss(batch).mean, expected)
+    answers = made.answer(everything(made), batch_size=2)
+    assert [a.output for a in answers] == [a.output for a in made.predict([t for t, _ in ROWS])]
+
+
+def test_evidence_counts_a_document_once_however_many_chunks_it_has() -> None:
+    long = corpus([("a b a b a b", "good"), ("x y", "bad")])
+    made = task("text.max_tokens=2", "head.naive_bayes=true", of=long)
+    assert made.naive_bayes is not None
+    assert made.naive_bayes.totals.tolist() == [1, 1]
+    assert made.naive_bayes.counts.max() == 1
+
+
 def test_scores_are_those_of_the_answers() -> None:
     made = task().eval()
     answers = made.answer(everything(made), batch_size=2)

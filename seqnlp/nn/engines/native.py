@@ -120,13 +120,12 @@ def _call(
     """
     form = cells[0].native()
     assert form is not None
-    x = x.transpose(0, 1)
     holds = _HOLDS.get(form)
     hold: Tensor | None = None
     if padding is not None and holds is not None:
         blocks = x.new_tensor(holds).mul_(_HOLD).unsqueeze(1)
         hold = blocks.expand(-1, cells[0].hidden_size).reshape(-1, 1)
-        x = torch.cat([x, padding.absent.to(x.dtype)], dim=2)
+        x = torch.cat([x.transpose(0, 1), padding.absent.to(x.dtype)], dim=2).transpose(0, 1)
     weights = []
     no_bias = torch.zeros_like(cells[0].bias)
     for cell in cells:
@@ -136,6 +135,6 @@ def _call(
     start = leaves if len(leaves) > 1 else leaves[0]
     # has_biases, layers, dropout, train, bidirectional, batch_first. cuDNN keeps what backward
     # needs only when told to train.
-    options = (True, 1, 0.0, torch.is_grad_enabled(), len(cells) == 2, False)
+    options = (True, 1, 0.0, torch.is_grad_enabled(), len(cells) == 2, True)
     outputs, *final = _FUNCTIONS[form](x, start, weights, *options)
-    return outputs.transpose(0, 1), final
+    return outputs, final
