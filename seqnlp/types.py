@@ -57,28 +57,16 @@ class Pieces(_Movable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bag(_Movable):
-    """Hashed words and word pairs of B texts, each once a text.
-
-    ids: int64 [N], text after text. offsets: int64 [B], where each text begins in `ids`.
-    """
-
-    ids: Tensor
-    offsets: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
 class TokenBatch(_Movable):
     """Token ids of B texts, padded to the longest.
 
     ids: int64 [B, T]. lengths: int64 [B], each at least 1. pieces: n-grams, where the pipeline
-    has them. bag: words and word pairs, where the task counts them.
+    has them.
     """
 
     ids: Tensor
     lengths: Tensor
     pieces: Pieces | None = None
-    bag: Bag | None = None
 
     @property
     def mask(self) -> Tensor:

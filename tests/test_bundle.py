@@ -63,6 +63,13 @@ def test_an_ensemble_is_one_model(toy_corpus: Path, tmp_path: Path) -> None:
     assert list(load(tmp_path / "run").predict(TEXTS)) == list(model.predict(TEXTS))
 
 
+@pytest.mark.parametrize("kind", ["naive_bayes", "logistic"])
+def test_evidence_is_saved(toy_corpus: Path, tmp_path: Path, kind: str) -> None:
+    settings = small_settings(toy_corpus, f"head.evidence={kind}", "train.epochs=2", "ensemble=2")
+    model = seqnlp.train(settings, tmp_path / "run")
+    assert list(load(tmp_path / "run").predict(TEXTS)) == list(model.predict(TEXTS))
+
+
 def test_tied_weights_are_stored_once_and_come_back(toy_run: Path, tmp_path: Path) -> None:
     model = load(toy_run)
     [member] = model.task.members  # type: ignore[misc, union-attr]

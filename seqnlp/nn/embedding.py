@@ -96,6 +96,6 @@ class TokenEmbedding(nn.Module):
 
 
 def _embed_pieces(pieces: Pieces, ngrams: Tensor, pooling: str) -> Tensor:
-    """Pooled n-gram vectors float [B, T, size], zero without any; each distinct token costs once."""
+    """Pooled n-gram vectors float [B, T, size], zero without any; each distinct token once."""
     pooled = F.embedding_bag(pieces.ids, ngrams, pieces.offsets, mode=pooling)
     return F.embedding(pieces.inverse, pooled)

@@ -81,8 +81,12 @@ class Task(nn.Module, ABC):
         """What `restore` needs beside the settings and the pipeline, as JSON values."""
 
     @abstractmethod
-    def read(self, split: Split) -> Rows:
+    def read(self, split: Split, *, training: bool = False) -> Rows:
         """The rows of a split with their references.
+
+        Args:
+            training: the rows are for the trainer: what the task derives from the references of
+                this split is fitted now, and no row shows anything that knows its own.
 
         Raises:
             InputError: an example that the task cannot score, by file and line.

@@ -38,7 +38,7 @@ class Classifier(nn.Module):
         classes: int,
         pooling: tuple[str, ...],
         pooling_options: dict[str, Any],
-        evidence: bool = False,
+        evidence: float | None = None,
     ) -> None:
         super().__init__()
         assert pipeline.vocabulary is not None
@@ -64,7 +64,8 @@ class Classifier(nn.Module):
         size = sum(layer.output_size for layer in self.poolings)  # type: ignore[misc]
         self.output_dropout = DropoutSite("output")
         self.output = nn.Linear(size, classes)
-        self.evidence_weight = nn.Parameter(torch.tensor(0.1)) if evidence else None
+        # What stands beside the network is added by a learned weight that starts at `evidence`.
+        self.evidence_weight = None if evidence is None else nn.Parameter(torch.tensor(evidence))
 
     def forward(self, tokens: TokenBatch, evidence: Tensor | None = None) -> Tensor:
         """Logits float [B, K]; evidence float [B, K] is added by its learned weight."""

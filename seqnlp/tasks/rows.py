@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Literal
 
 import numpy as np
@@ -12,11 +11,9 @@ from numpy.typing import NDArray
 
 from seqnlp.data.tokens import TokenizedText
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.types import Bag, Pieces, TokenBatch
+from seqnlp.types import Pieces, TokenBatch
 
 Ints = NDArray[np.int64]
-
-_ODD = -0x61C8864680B583EB  # 2^64 / golden ratio, as int64: spreads what is alike (Knuth)
 
 
 class TokenRows:
@@ -28,7 +25,6 @@ class TokenRows:
         max_tokens: the most tokens a row.
         long_documents: a longer document is cut ("truncate") or becomes several rows of nearly
             equal length ("chunk").
-        bags: whether each row is also given as its distinct words and word pairs.
 
     lengths: int64 [R], at least 1: an empty document is one unknown token.
     documents: int64 [R], the document that each row belongs to; ascending.
@@ -41,7 +37,6 @@ class TokenRows:
         *,
         max_tokens: int,
         long_documents: Literal["chunk", "truncate"],
-        bags: bool = False,
     ) -> None:
         sizes = np.asarray(text.lengths, dtype=np.int64)
         if long_documents == "truncate":
@@ -55,7 +50,6 @@ class TokenRows:
         self.lengths: Ints = np.maximum(self._length, 1)
         # Plain arrays over the same file: a selection from a memmap costs a new memmap.
         self._tokens = np.asarray(text.tokens)
-        self._hashes = token_hashes(text.types) if bags else None
         self._load_features(text, pipeline)
 
     def _chunk(self, max_tokens: int) -> None:
@@ -91,14 +85,7 @@ class TokenRows:
             ids=torch.from_numpy(self._ids[types]),
             lengths=torch.from_numpy(lengths),
             pieces=self._pieces(types) if self._ngrams is not None else None,
-            bag=self._bag(types, real) if self._hashes is not None else None,
         )
-
-    def _bag(self, types: Ints, real: NDArray[np.bool_]) -> Bag:
-        assert self._hashes is not None
-        hashes = np.zeros(types.shape, dtype=np.int64)
-        hashes[real] = self._hashes[types[real]]
-        return bag_of(hashes, real)
 
     def _pieces(self, types: Ints) -> Pieces:
         assert self._ngrams is not None
@@ -114,34 +101,7 @@ class TokenRows:
         )
 
 
-def token_hashes(tokens: Sequence[str]) -> Ints:
-    """64 bits of a hash of each token, the same on every machine."""
-    digests = b"".join(
-        blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest() for token in tokens
-    )
-    return np.frombuffer(digests, dtype="<i8").astype(np.int64)
-
-
-def bag_of(hashes: Ints, real: NDArray[np.bool_]) -> Bag:
-    """The distinct words and word pairs of B padded rows, as hashes of 64 bits.
-
-    Args:
-        hashes: int64 [B, T], of the token at each place. real: bool [B, T], False on padding.
-    """
-    pairs = (hashes[:, :-1] * _ODD) ^ (hashes[:, 1:] + _ODD)
-    pairs ^= pairs >> 29
-    both = real[:, 1:]  # padding comes last, so the word before a real one is real
-    rows = np.concatenate([np.nonzero(real)[0], np.nonzero(both)[0]])
-    ids = np.concatenate([hashes[real], pairs[both]])
-    order = np.lexsort((ids, rows))
-    rows, ids = rows[order], ids[order]
-    fresh = np.ones(len(ids), dtype=np.bool_)
-    fresh[1:] = (rows[1:] != rows[:-1]) | (ids[1:] != ids[:-1])
-    offsets = np.searchsorted(rows[fresh], np.arange(len(hashes)))
-    return Bag(ids=torch.from_numpy(ids[fresh]), offsets=torch.from_numpy(offsets))
-
-
-def single_row(tokens: Sequence[str], pipeline: TokenPipeline, *, bag: bool = False) -> TokenBatch:
+def single_row(tokens: Sequence[str], pipeline: TokenPipeline) -> TokenBatch:
     """A batch of one text, what `TokenRows` makes of it where it is not too long, only sooner.
 
     Arrays over a whole text pay for many texts; for one, they take as long as the network.
@@ -158,10 +118,4 @@ def single_row(tokens: Sequence[str], pipeline: TokenPipeline, *, bag: bool = Fa
             offsets=torch.from_numpy(offsets) if tokens else torch.tensor([0]),
             inverse=torch.tensor([[numbers[token] for token in tokens] or [0]]),
         )
-    words = None
-    if bag:
-        hashes = token_hashes(tokens)[None]
-        words = bag_of(hashes, np.ones(hashes.shape, dtype=np.bool_))
-    return TokenBatch(
-        ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]), pieces=pieces, bag=words
-    )
+    return TokenBatch(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]), pieces=pieces)

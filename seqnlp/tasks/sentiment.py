@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from seqnlp.errors import InputError, SettingsError, suggest
 from seqnlp.tasks import metrics
 from seqnlp.tasks.base import Batch, Rows, Task
 from seqnlp.tasks.classifier import Classifier, load_vectors
-from seqnlp.tasks.naive_bayes import NaiveBayes
+from seqnlp.tasks.evidence import FIRST_WEIGHT, FITS, LinearEvidence
 from seqnlp.tasks.rows import Ints, TokenRows, single_row
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.tokenizers import parse_tokenizer
-from seqnlp.types import Bag, Field, Loss, Prediction, TokenBatch
+from seqnlp.types import Field, Loss, Prediction, TokenBatch
 
 
 class SentimentOptions(Section):
@@ -42,38 +41,49 @@ class SentimentOptions(Section):
     """An attention whose pooling is added to the others."""
     attention_options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
     label_smoothing: float = Limit(default=0.0, ge=0, lt=1)
-    naive_bayes: bool = False
-    """Adds naive Bayes log-odds of words and word pairs to the logits, by one learned weight."""
+    evidence: Literal["none", "naive_bayes", "logistic"] = "none"
+    """A linear model of words and word pairs whose log-odds are added to the logits."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Weights in the loss by label; "balanced" is inverse to the label's share of train."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledBatch(Batch):
-    """tokens: B rows. labels: int64 [B], numbers into the task's labels; None at prediction."""
+    """tokens: B rows. labels: int64 [B], numbers into the task's labels; None at prediction.
+    evidence: float [B, K], log-odds of each row's document; None where the task has none.
+    """
 
     tokens: TokenBatch
     labels: Tensor | None
+    evidence: Tensor | None = None
 
     def to(self, device: Device | str) -> LabeledBatch:
-        if self.tokens.ids.device == torch.device(device):
-            return self
-        labels = None if self.labels is None else self.labels.to(device)
-        return LabeledBatch(tokens=self.tokens.to(device), labels=labels)
+        return LabeledBatch(
+            tokens=self.tokens.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+            evidence=None if self.evidence is None else self.evidence.to(device),
+        )
 
 
 class LabeledRows(Rows):
-    """Token rows, each with the label of its document; labels: int64 [N] or None."""
+    """Token rows, each with what is known of its document.
 
-    def __init__(self, tokens: TokenRows, labels: Ints | None) -> None:
-        self.tokens, self.labels = tokens, labels
+    labels: int64 [N] or None. evidence: float32 [N, K] or None.
+    """
+
+    def __init__(
+        self, tokens: TokenRows, labels: Ints | None, evidence: NDArray[np.float32] | None = None
+    ) -> None:
+        self.tokens, self.labels, self.evidence = tokens, labels, evidence
         self.lengths = tokens.lengths
 
     def batch(self, indices: Ints) -> LabeledBatch:
-        labels = None
-        if self.labels is not None:
-            labels = torch.from_numpy(self.labels[self.tokens.documents[indices]])
-        return LabeledBatch(tokens=self.tokens.tokens(indices), labels=labels)
+        documents = self.tokens.documents[indices]
+        return LabeledBatch(
+            tokens=self.tokens.tokens(indices),
+            labels=None if self.labels is None else torch.from_numpy(self.labels[documents]),
+            evidence=None if self.evidence is None else torch.from_numpy(self.evidence[documents]),
+        )
 
 
 class SentimentTask(Task):
@@ -112,11 +122,14 @@ class SentimentTask(Task):
                 classes=len(labels),
                 pooling=pooling,
                 pooling_options={**attention, "attention_options": self.options.attention_options},
-                evidence=self.options.naive_bayes,
+                evidence=FIRST_WEIGHT.get(self.options.evidence),
             )
             for _ in range(members)
         )
-        self.naive_bayes = NaiveBayes(features, len(labels)) if self.options.naive_bayes else None
+        self.evidence: LinearEvidence | None = None
+        if self.options.evidence != "none":
+            normalized = self.options.evidence == "logistic"
+            self.evidence = LinearEvidence(features, len(labels), normalized=normalized)
         self.class_weights = weights
         self._weights: Tensor
         self.register_buffer("_weights", torch.tensor(weights), persistent=False)
@@ -134,8 +147,6 @@ class SentimentTask(Task):
         weights = _class_weights(options_of(settings).class_weights, counts, labels)
         pipeline = fit_pipeline(settings, corpus, "text")
         task = cls(settings, pipeline, labels=labels, weights=weights)
-        if task.options.naive_bayes:
-            task.naive_bayes = task._count(train)
         if settings.text.vectors is not None:
             for member in task.members:
                 load_vectors(member.embedding, pipeline, settings.text.vectors)  # type: ignore[arg-type]
@@ -160,7 +171,7 @@ class SentimentTask(Task):
         state = {**first.state(), "members": 0}
         combined = cls.restore(first.settings, first.pipeline, state)
         combined.members.extend(member for task in tasks for member in task.members)
-        combined.naive_bayes = first.naive_bayes
+        combined.evidence = first.evidence
         return combined  # type: ignore[return-value]
 
     def state(self) -> dict[str, Any]:
@@ -168,13 +179,21 @@ class SentimentTask(Task):
             "labels": list(self.labels),
             "class_weights": list(self.class_weights),
             "members": len(self.members),
-            "features": 0 if self.naive_bayes is None else len(self.naive_bayes.keys),
+            "features": 0 if self.evidence is None else len(self.evidence.keys),
         }
 
-    def read(self, split: Split) -> LabeledRows:
-        return self._labeled(split, max_tokens=self.settings.text.max_tokens)
+    def read(self, split: Split, *, training: bool = False) -> LabeledRows:
+        text = tokenize_split(split, "text", self.pipeline)
+        labels = self._label_numbers(split)
+        if self.evidence is None:
+            return LabeledRows(self._rows(text), labels)
+        if not training:
+            return LabeledRows(self._rows(text), labels, self.evidence(text))
+        fit = FITS[self.options.evidence]
+        self.evidence, held_out = fit(text, labels, len(self.labels))
+        return LabeledRows(self._rows(text), labels, held_out)
 
-    def _labeled(self, split: Split, *, max_tokens: int) -> LabeledRows:
+    def _label_numbers(self, split: Split) -> Ints:
         numbers = {label: number for number, label in enumerate(self.labels)}
         labels = np.empty(len(split), dtype=np.int64)
         for row, label in enumerate(split.column("label")):
@@ -184,47 +203,26 @@ class SentimentTask(Task):
                     f"{suggest(label, self.labels)}"
                 )
             labels[row] = numbers[label]
-        text = tokenize_split(split, "text", self.pipeline)
-        return LabeledRows(self._rows(text, max_tokens), labels)
+        return labels
 
     def read_texts(self, texts: Sequence[str]) -> LabeledRows:
-        tokens = [self.pipeline.tokens(text) for text in texts]
-        rows = self._rows(TokenizedText.from_tokens(tokens), self.settings.text.max_tokens)
-        return LabeledRows(rows, None)
+        text = TokenizedText.from_tokens([self.pipeline.tokens(text) for text in texts])
+        evidence = None if self.evidence is None else self.evidence(text)
+        return LabeledRows(self._rows(text), None, evidence)
 
-    def _rows(self, text: TokenizedText, max_tokens: int) -> TokenRows:
+    def _rows(self, text: TokenizedText) -> TokenRows:
         return TokenRows(
             text,
             self.pipeline,
-            max_tokens=max_tokens,
+            max_tokens=self.settings.text.max_tokens,
             long_documents=self.settings.text.long_documents,
-            bags=self.options.naive_bayes,
         )
-
-    def _count(self, train: Split) -> NaiveBayes:
-        """What naive Bayes knows of the training documents, each counted once and whole."""
-        rows = self._labeled(train, max_tokens=sys.maxsize)
-        assert rows.labels is not None
-        parts = [np.zeros(0, dtype=np.int64)]
-        sizes = np.zeros(len(rows.lengths), dtype=np.int64)
-        for row in range(len(rows.lengths)):
-            bag = rows.tokens.tokens(np.array([row])).bag
-            assert bag is not None
-            parts.append(bag.ids.numpy())
-            sizes[row] = len(bag.ids)
-        whole = Bag(
-            ids=torch.from_numpy(np.concatenate(parts)),
-            offsets=torch.from_numpy(np.cumsum(sizes) - sizes),
-        )
-        return NaiveBayes.fit(whole, torch.from_numpy(rows.labels), len(self.labels))
 
     def loss(self, batch: Batch) -> Loss:
         """Cross-entropy summed over rows (and members), in nats; units: the weight of the rows."""
         assert isinstance(batch, LabeledBatch)
         assert batch.labels is not None
-        # The text's own label is left out of the evidence, in training only.
-        evidence = self._evidence(batch.tokens, batch.labels if self.training else None)
-        logits = torch.stack([member(batch.tokens, evidence) for member in self.members])
+        logits = torch.stack([member(batch.tokens, batch.evidence) for member in self.members])
         total = functional.cross_entropy(
             logits.flatten(0, 1),
             batch.labels.repeat(len(self.members)),
@@ -236,21 +234,13 @@ class SentimentTask(Task):
 
     def log_probabilities(self, batch: LabeledBatch) -> Tensor:
         """Float [B, K]: logarithms of the members' mean probabilities."""
-        evidence = self._evidence(batch.tokens, None)
         logs = [
-            functional.log_softmax(member(batch.tokens, evidence), dim=-1)
+            functional.log_softmax(member(batch.tokens, batch.evidence), dim=-1)
             for member in self.members
         ]
         if len(logs) == 1:
             return logs[0]
         return torch.logsumexp(torch.stack(logs), dim=0) - float(np.log(len(logs)))
-
-    def _evidence(self, tokens: TokenBatch, labels: Tensor | None) -> Tensor | None:
-        if self.naive_bayes is None:
-            return None
-        assert tokens.bag is not None
-        evidence: Tensor = self.naive_bayes(tokens.bag, labels)
-        return evidence
 
     def probabilities(self, rows: LabeledRows, *, batch_size: int) -> NDArray[np.float64]:
         """Float [N, K] by document; chunks of a document are combined by their geometric mean."""
@@ -289,9 +279,12 @@ class SentimentTask(Task):
         tokens = self.pipeline.tokens(texts[0])
         if len(tokens) > self.settings.text.max_tokens:
             return super().answer_texts(texts, batch_size=batch_size)
+        evidence = None
+        if self.evidence is not None:
+            evidence = torch.from_numpy(self.evidence(TokenizedText.from_tokens([tokens])))
         with torch.inference_mode():
             batch = LabeledBatch(
-                tokens=single_row(tokens, self.pipeline, bag=self.options.naive_bayes), labels=None
+                tokens=single_row(tokens, self.pipeline), labels=None, evidence=evidence
             )
             logs = self.log_probabilities(batch.to(self._weights.device))[0].tolist()
         shares = [math.exp(value) for value in logs]

@@ -174,8 +174,9 @@ def _train_one(
     task = task_class.create(settings, corpus).to(device)
     train, validation = corpus.split("train"), corpus.split("validation")
     made = [*make_hooks(settings, folder), *hooks]
+    rows = task.read(train, training=True)
     trainer = Trainer(task, settings.train, made, seed=seed)
-    trainer.fit(task.read(train), task.read(validation), task.references(validation))
+    trainer.fit(rows, task.read(validation), task.references(validation))
     return task, trainer
 
 

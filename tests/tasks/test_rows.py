@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqnlp.data.tokens import TokenizedText
-from seqnlp.tasks.rows import TokenRows
+from seqnlp.tasks.rows import TokenRows, single_row
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.tokenizers import WhitespaceTokenizer
@@ -94,3 +94,21 @@ def test_no_documents_make_no_rows(long: str) -> None:
     rows = _rows([], 5, long)
     assert len(rows.lengths) == 0
     assert rows.size == 0
+
+
+@given(st.lists(st.sampled_from([*WORDS, "unseen"]), max_size=12), st.sampled_from([0, 50]))
+@settings(max_examples=60, deadline=None)
+def test_a_single_text_is_the_row_it_would_be_among_others(tokens: list[str], buckets: int) -> None:
+    wanted = _rows([tokens], 20, "chunk", buckets).tokens(np.array([0]))
+    found = single_row(tokens, _pipeline(buckets))
+    assert torch.equal(found.ids, wanted.ids)
+    assert torch.equal(found.lengths, wanted.lengths)
+    assert (found.pieces is None) == (buckets == 0)
+    if found.pieces is not None and wanted.pieces is not None:
+        ours, theirs = (
+            torch.tensor_split(pieces.ids, pieces.offsets[1:])
+            for pieces in (found.pieces, wanted.pieces)
+        )
+        for step in range(found.ids.shape[1]):
+            kind, other = found.pieces.inverse[0, step], wanted.pieces.inverse[0, step]
+            assert torch.equal(ours[kind], theirs[other])

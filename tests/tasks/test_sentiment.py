@@ -13,6 +13,7 @@ from torch.nn import functional
 from seqnlp.config import Settings, load_settings
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.errors import InputError, SettingsError, UnknownNameError
+from seqnlp.tasks.evidence import FIRST_WEIGHT
 from seqnlp.tasks.sentiment import LabeledRows, SentimentTask
 
 ROWS = [("a fine film", "good"), ("a poor film", "bad"), ("so so", "mixed"), ("fine fine", "good")]
@@ -135,32 +136,36 @@ def test_every_pooling_learns(pooling: str) -> None:
         assert weight.grad.abs().sum() > 0 or "bias" in name, name
 
 
-def test_evidence_is_added_and_leaves_a_training_text_out(tmp_path: Path) -> None:
-    made = task("head.naive_bayes=true")
-    batch = everything(made).batch(np.arange(4))
-    assert made.naive_bayes is not None
-    assert batch.tokens.bag is not None
-    member = made.members[0]
+@pytest.mark.parametrize("kind", ["naive_bayes", "logistic"])
+def test_evidence_is_added_by_a_learned_weight(kind: str) -> None:
+    many = corpus(ROWS * 6)
+    made = task(f"head.evidence={kind}", of=many)
+    train = many.split("train")
+    rows = made.read(train, training=True)
+    seen = made.read(train)
+    assert rows.evidence is not None
+    assert seen.evidence is not None
     made.eval()
-    plain = member(batch.tokens, None)
-    full = made.naive_bayes(batch.tokens.bag)
-    torch.testing.assert_close(member(batch.tokens, full), plain + 0.1 * full)
-    expected = functional.cross_entropy(plain + 0.1 * full, batch.labels)
+    batch = rows.batch(np.arange(4))
+    plain = made.members[0](batch.tokens)
+    start = FIRST_WEIGHT[kind]
+    expected = functional.cross_entropy(
+        plain + start * torch.from_numpy(rows.evidence[:4]), batch.labels
+    )
     torch.testing.assert_close(made.loss(batch).mean, expected)
-    made.train()
-    without = made.naive_bayes(batch.tokens.bag, batch.labels)
-    expected = functional.cross_entropy(plain + 0.1 * without, batch.labels)
-    torch.testing.assert_close(made.loss(batch).mean, expected)
-    answers = made.answer(everything(made), batch_size=2)
-    assert [a.output for a in answers] == [a.output for a in made.predict([t for t, _ in ROWS])]
+    answers = made.answer(seen, batch_size=2)[:4]
+    for single, together in zip(made.predict([t for t, _ in ROWS]), answers, strict=True):
+        assert single.probabilities == pytest.approx(together.probabilities, abs=1e-5)
 
 
-def test_evidence_counts_a_document_once_however_many_chunks_it_has() -> None:
-    long = corpus([("a b a b a b", "good"), ("x y", "bad")])
-    made = task("text.max_tokens=2", "head.naive_bayes=true", of=long)
-    assert made.naive_bayes is not None
-    assert made.naive_bayes.totals.tolist() == [1, 1]
-    assert made.naive_bayes.counts.max() == 1
+def test_evidence_is_that_of_the_whole_document_in_each_chunk() -> None:
+    long = corpus([("a b a b a b", "good"), ("x y", "bad"), ("x z", "bad")])
+    made = task("text.max_tokens=2", "head.evidence=naive_bayes", of=long)
+    rows = made.read(long.split("train"), training=True)
+    evidence = rows.batch(np.arange(3)).evidence
+    assert evidence is not None
+    assert rows.tokens.documents.tolist() == [0, 0, 0, 1, 2]
+    assert torch.equal(evidence[0], evidence[2])
 
 
 def test_scores_are_those_of_the_answers() -> None:
