@@ -29,8 +29,9 @@ from seqnlp.config import Settings, read_toml, settings_from
 from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import BundleError, InputError
 from seqnlp.files import write_bytes, write_text
+from seqnlp.registry import THIS_PROCESS
 from seqnlp.tasks.base import Task
-from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.pipeline import PIPELINE_FILES, TokenPipeline
 from seqnlp.types import Prediction
 
 FORMAT = 1
@@ -103,8 +104,7 @@ class Model:
         write_bytes(path / "weights.safetensors", _pack(self.task))
         write_text(path / "metrics.json", json.dumps(self.metrics, indent=2) + "\n")
         write_text(path / "README.md", model_card(self.task, self.metrics, path.name))
-        names = ["config.toml", "weights.safetensors", "metrics.json"]
-        names += sorted(p.name for p in path.glob("*.json") if p.name not in (MANIFEST, *names))
+        names = ["config.toml", "weights.safetensors", "metrics.json", *PIPELINE_FILES]
         manifest = {
             "format": FORMAT,
             "seqnlp": version("seqnlp"),
@@ -131,7 +131,12 @@ def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> Model:
             raise BundleError(f"{path / name}: damaged: its checksum differs from {MANIFEST}")
     settings = settings_from(read_toml(path / "config.toml"), str(path / "config.toml"))
     pipeline = TokenPipeline.load(path)
-    task: Task = registry.tasks.get(settings.task).restore(settings, pipeline, manifest["state"])
+    try:
+        task: Task = registry.tasks.get(settings.task).restore(
+            settings, pipeline, manifest["state"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{path / MANIFEST}: damaged: no state of this task: {error}") from error
     _unpack(task, path / "weights.safetensors")
     metrics = json.loads(_read(path / "metrics.json"))
     return Model(task.to(device), metrics)
@@ -182,10 +187,15 @@ def _check_requirements(path: Path, parts: list[dict[str, str]]) -> None:
     for part in parts:
         kind = registry.REGISTRIES[part["kind"]]
         if part["name"] not in kind.names():
-            package = part["package"]
+            what = f"{path}: needs the {kind.singular} {part['name']!r}"
+            if part["package"] == THIS_PROCESS:
+                raise BundleError(
+                    f"{what}, which the process that saved it had registered itself; "
+                    f"register it before loading"
+                )
             raise BundleError(
-                f"{path}: needs the {kind.singular} {part['name']!r} of {package} "
-                f"{part['version']}, which is not installed; pip install {package}"
+                f"{what} of {part['package']} {part['version']}, which is not installed; "
+                f"pip install {part['package']}"
             )
 
 

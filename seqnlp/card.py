@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seqnlp.config import Settings
 from seqnlp.tasks.base import Task
 
 
@@ -51,12 +52,11 @@ def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
         f" {corpus.get('rows', {}).get('train', '?')} training examples.",
         *(f"- {note}" for note in corpus.get("notes", [])),
         *([f"- Labels: {', '.join(map(str, labels))}."] if labels else []),
-        f"- Seeds {settings.seed} to {settings.seed + settings.ensemble - 1};"
-        f" settings in `config.toml`, which repeats the run.",
+        f"- {_seeds(settings)}; settings in `config.toml`, which repeats the run.",
         "",
         "## Intended use and limits",
         "",
-        f"For texts like those of its corpus: {corpus.get('description') or settings.corpus.name}.",
+        f"For texts like those of its corpus: {_about(corpus, settings)}.",
         "On texts of another kind, language or time its figures do not hold: measure them first",
         "(`seqnlp evaluate`). The model knows nothing but its training texts and repeats their",
         "biases. It is not meant for decisions about people.",
@@ -75,6 +75,15 @@ def _describe(task: Task) -> str:
         f"{number}{model.layers} {model.cell} layer{'s' * (model.layers > 1)}"
         f" of {model.hidden_size} in {direction}, {size:,} parameters"
     )
+
+
+def _seeds(settings: Settings) -> str:
+    last = settings.seed + settings.ensemble - 1
+    return f"Seed {last}" if settings.ensemble == 1 else f"Seeds {settings.seed} to {last}"
+
+
+def _about(corpus: Mapping[str, Any], settings: Settings) -> str:
+    return str(corpus.get("description") or settings.corpus.name).rstrip("./")
 
 
 def _interval(figure: Mapping[str, float]) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -258,12 +259,12 @@ def _keys(model: type[BaseModel], path: Iterable[str]) -> list[str]:
 
 
 def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """`high` over `low`, table by table."""
-    result = dict(low)
+    """`high` over `low`, table by table; neither is changed, nor shared with the result."""
+    result: dict[str, Any] = copy.deepcopy(dict(low))
     for key, value in high.items():
         under = result.get(key)
         both = isinstance(under, Mapping) and isinstance(value, Mapping)
-        result[key] = _merged(under, value) if both else value  # type: ignore[arg-type]
+        result[key] = _merged(under, value) if both else copy.deepcopy(value)  # type: ignore[arg-type]
     return result
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from seqnlp.nn.cells import Cell
 
 T = TypeVar("T")
+THIS_PROCESS = "this process"
+"""Where a part comes from that no package declares."""
 Registered = TypeVar("Registered")
 
 
@@ -75,7 +77,7 @@ class Registry(Generic[T]):
     def names(self) -> dict[str, str]:
         """Every name with the distribution it comes from, sorted; imports nothing."""
         found = {name: _distribution(entry) for name, entry in self._entries.items()}
-        found.update(dict.fromkeys(self._local, "this process"))
+        found.update(dict.fromkeys(self._local, THIS_PROCESS))
         return dict(sorted(found.items()))
 
     def summary(self, name: str) -> str:

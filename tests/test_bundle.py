@@ -135,6 +135,10 @@ def _need(data: dict[str, Any]) -> None:
          f"saved by seqnlp 9.0 in format {FORMAT + 1}; this is seqnlp .*: upgrade seqnlp"),
         (_edit("bundle.json", _need),
          "needs the cell 'mgux' of seqnlp-mgux 0.3, which is not installed; pip install seqnlp-mgux"),
+        (_edit("bundle.json", lambda d: d["state"].pop("labels")), "damaged: no state of this task: 'labels'"),
+        (_edit("bundle.json", lambda d: d["state"].update(members="x")), "damaged: no state of this task"),
+        (_edit("bundle.json", lambda d: d["requires"][2].update(name="mine", package="this process")),
+         "needs the cell 'mine', which the process that saved it had registered itself; register it"),
         (_truncate("weights.safetensors"), "weights.safetensors: damaged: its checksum differs"),
         (_truncate("vocabulary.json"), "vocabulary.json: damaged"),
         (lambda folder: (folder / "weights.safetensors").unlink(), "weights.safetensors: missing"),
@@ -149,6 +153,13 @@ def test_a_damaged_folder_is_one_clear_line(
         load(copy)
     assert "\n" not in str(error.value)
     assert error.value.exit_status == 2
+
+
+def test_a_file_of_the_users_in_the_folder_is_left_alone(copy: Path) -> None:
+    (copy / "notes.json").write_text("{}")
+    load(copy).save(copy)
+    (copy / "notes.json").write_text('{"edited": true}')
+    assert load(copy)("fine").output
 
 
 def test_weights_of_another_model_do_not_fit(copy: Path, toy_corpus: Path, tmp_path: Path) -> None:

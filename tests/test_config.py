@@ -32,6 +32,12 @@ def test_overrides_reach_every_key_and_later_ones_win(tmp_path: Path) -> None:
     assert settings.corpus.columns == {"text": "review body"}
 
 
+def test_an_override_leaves_the_defaults_as_they_are() -> None:
+    before = Settings()
+    load_settings(None, ["hooks.dropout.word=0.9", "hooks.clip.norm=77"])
+    assert load_settings() == before == Settings()
+
+
 def test_the_toml_of_settings_gives_the_same_settings() -> None:
     settings = load_settings(None, ["text.vectors=vectors.txt", "hooks.clip=false", "seed=7"])
     assert settings_from(tomllib.loads(settings.to_toml()), "again") == settings

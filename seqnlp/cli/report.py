@@ -54,7 +54,11 @@ def training(screen: Console, model: Model, folder: Path) -> None:
     screen.print(
         f"saved in [bold]{name}[/] after {metrics['seconds']:.0f} s; try next:", soft_wrap=True
     )
-    screen.print(f'  seqnlp predict {name} "not bad at all"', markup=False, soft_wrap=True)
+    screen.print(
+        f'  seqnlp predict {name} "Far from being dull, it was clever."',
+        markup=False,
+        soft_wrap=True,
+    )
     screen.print(f"  seqnlp evaluate {name} --split {last}", markup=False, soft_wrap=True)
     screen.print(f"  seqnlp show {name}", markup=False, soft_wrap=True)
 

@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-FILE_WIDTH = 120
+FILE_WIDTH = 160
 """Columns where the output is no terminal: rich's 80 would break the tables."""
 
 

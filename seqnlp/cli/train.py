@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,9 @@ def command(
     from seqnlp.cli import report
     from seqnlp.cli.progress import ProgressHook
     from seqnlp.cli.screen import open_screen
-    from seqnlp.training.run import train
+    from seqnlp.training.run import in_use, train
 
-    folder = output or _new_folder(settings)
+    folder = output or _new_folder(settings, in_use)
     screen = open_screen(error=True)
     report.announce(screen, settings)
     hooks = [] if quiet else [ProgressHook(screen, settings)]
@@ -127,9 +128,9 @@ def find_recipe(name: str) -> Path:
     raise SettingsError(f"{name}: no such recipe; {suggest(path.stem, known)}")
 
 
-def _new_folder(settings: Settings) -> Path:
-    """`runs/<corpus>-<cell>`, with a number where that is taken."""
+def _new_folder(settings: Settings, in_use: Callable[[Path], bool]) -> Path:
+    """`runs/<corpus>-<cell>`, with a number where that holds a model or anything else."""
     corpus = re.sub(r"[^\w.-]+", "-", Path(settings.corpus.name).name).strip("-") or "corpus"
     base = Path("runs") / f"{corpus}-{settings.model.cell}"
     numbered = (base.with_name(f"{base.name}-{n}") for n in itertools.count(2))
-    return next(p for p in itertools.chain([base], numbered) if not p.exists())
+    return next(path for path in itertools.chain([base], numbered) if not in_use(path))

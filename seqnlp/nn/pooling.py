@@ -91,7 +91,7 @@ class AttentionPooling(Pooling):
         self.attention: Attention = build(
             registry.attentions.get(attention),
             attention_options,
-            where="attention_options",
+            where="head.attention_options",
             query_size=size,
             memory_size=size,
         )

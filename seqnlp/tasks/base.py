@@ -51,6 +51,8 @@ class Task(nn.Module, ABC):
     """The columns that it reads from a corpus."""
     Options: ClassVar[type[Section]]
     """Its own settings, the table `head` of a recipe."""
+    figures: ClassVar[tuple[str, ...]]
+    """The names of the figures that `score` gives; "loss" is better when lower."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Settings that suit the task where a recipe does not say otherwise."""
 

@@ -24,6 +24,9 @@ from seqnlp.text.storage import dump_json, read_json
 from seqnlp.text.tokenizers import Tokenizer
 from seqnlp.text.vocabulary import PAD, UNK, Vocabulary
 
+PIPELINE_FILES = ("pipeline.json", "tokenizer.json", "vocabulary.json")
+"""What `TokenPipeline.save` writes after `fit`."""
+
 FORMAT = 1
 """Of the files that `TokenPipeline.save` writes; raised when an older reader would misread them."""
 

@@ -43,22 +43,39 @@ def train(
         InputError: the corpus, the settings or the folder cannot be used.
         TrainingError: the run failed; the message says where and what to try.
     """
-    started = time.perf_counter()
-    folder = None if output is None else claim_folder(Path(output), force=force)
     device = choose_device(settings.device)
+    settings = complete(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     # Numbers too small for a normal float slow a CPU down tenfold and change nothing.
     torch.set_flush_denormal(True)
-    settings = complete(settings)
+    if output is None:
+        return _run(settings, None, device, hooks, notify)
+    folder = claim_folder(Path(output), force=force)
+    try:
+        return _run(settings, folder, device, hooks, notify)
+    except InputError:
+        _leave_folder(folder)
+        raise
+
+
+def _run(
+    settings: Settings,
+    folder: Path | None,
+    device: torch.device,
+    hooks: Sequence[Hook],
+    notify: Callable[[str], None],
+) -> Model:
+    started = time.perf_counter()
     task_class = registry.tasks.get(settings.task)
+    chosen = settings.corpus
     corpus = open_corpus(
-        settings.corpus.name,
+        chosen.name,
         fields=task_class.fields,
-        columns=settings.corpus.columns,
+        columns=chosen.columns,
         seed=settings.seed,
-        validation_share=settings.corpus.validation_share,
-        test_share=settings.corpus.test_share,
+        validation_share=chosen.validation_share,
+        test_share=chosen.test_share,
     )
     for note in corpus.notes:
         notify(note)
@@ -76,8 +93,7 @@ def train(
     if not members:
         raise TrainingError("interrupted before the first validation: there is nothing to save")
     task = members[0] if len(members) == 1 else task_class.combine(members)
-    settings = settings.model_copy(update={"ensemble": len(members)})
-    task.settings = settings
+    task.settings = settings.model_copy(update={"ensemble": len(members)})
     model = Model(task, {})
     interrupted = any(course["stopped"] == "interrupted" for course in courses)
     model.metrics = _measure(model, corpus, courses, interrupted=interrupted)
@@ -140,6 +156,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def in_use(path: Path) -> bool:
+    """Whether a path holds anything but the log of a run that failed."""
+    return path.exists() and (
+        not path.is_dir() or any(entry.name != "log.jsonl" for entry in path.iterdir())
+    )
+
+
 def claim_folder(path: Path, *, force: bool) -> Path:
     """Make the folder of a run and see that it can be written to, before work begins.
 
@@ -148,17 +171,22 @@ def claim_folder(path: Path, *, force: bool) -> Path:
     """
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file; name a folder")
-    if path.is_dir() and not force:
-        held = sorted(entry.name for entry in path.iterdir() if entry.name != "log.jsonl")
-        if held:
-            what = "a model" if MANIFEST in held else f"{held[0]}"
-            raise InputError(f"{path} is in use: it holds {what}; --force replaces it")
+    if in_use(path) and not force:
+        what = "a model" if (path / MANIFEST).exists() else "other files"
+        raise InputError(f"{path} is in use: it holds {what}; --force replaces it")
     try:
         path.mkdir(parents=True, exist_ok=True)
         (path / "log.jsonl").write_bytes(b"")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+def _leave_folder(path: Path) -> None:
+    """Take a claimed folder back where the run was refused before it had anything to keep."""
+    if sorted(entry.name for entry in path.iterdir()) == ["log.jsonl"]:
+        (path / "log.jsonl").unlink()
+        path.rmdir()
 
 
 def _train_one(

@@ -29,6 +29,9 @@ class Trainer:
         hooks: sorted by their order.
         seed: fixes the order of the examples; whoever makes the task seeds its weights.
 
+    Raises:
+        SettingsError: the settings name an optimizer or a figure that does not exist.
+
     What hooks may read: task, settings, optimizer, seed, epoch (from 1), steps (done), loss (of the
     last batch, nats a unit), figures (of the last validation), goodness (the monitored figure,
     greater is better), history (a record an epoch), best_epoch, examples_seen.
@@ -37,6 +40,11 @@ class Trainer:
     def __init__(
         self, task: Task, settings: TrainSettings, hooks: Sequence[Hook], *, seed: int = 0
     ) -> None:
+        if settings.monitor not in task.figures:
+            raise SettingsError(
+                f"train.monitor: no figure {settings.monitor!r}; "
+                f"{suggest(settings.monitor, task.figures)}"
+            )
         self.task, self.settings, self.seed = task, settings, seed
         self.hooks = sorted(hooks, key=lambda hook: hook.order)
         self.optimizer = make_optimizer(task, settings)
@@ -111,10 +119,6 @@ class Trainer:
         predictions = self.task.answer(validation, batch_size=4 * self.settings.batch_size)
         self.figures = self.task.score(predictions, references)
         monitor = self.settings.monitor
-        if monitor not in self.figures:
-            raise SettingsError(
-                f"train.monitor: no figure {monitor!r}; {suggest(monitor, self.figures)}"
-            )
         self.goodness = self.figures[monitor] * (-1 if monitor == "loss" else 1)
         self.history[-1] |= self.figures
         self._emit("on_evaluate_end")
@@ -138,7 +142,7 @@ class Trainer:
             return loss
         raise TrainingError(
             f"the loss became {loss} in epoch {self.epoch} at step {self.steps + 1}; "
-            f"try a lower train.lr (it was {self.lr:g}) or a smaller hooks.clip.norm"
+            f"try a lower train.lr (it was {self.lr:g}) or clipping (hooks.clip.norm=1)"
         )
 
     def _emit(self, moment: str) -> None:

@@ -83,6 +83,16 @@ def test_without_output_each_run_gets_a_folder_of_its_own(
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["mine-lstm", "mine-lstm-2"]
 
 
+def test_a_mistake_leaves_no_folder(
+    capfd: pytest.CaptureFixture[str], toy_corpus: Path, tmp_path: Path
+) -> None:
+    for words in (["--cell", "lstn"], ["--attention", "additiv"], ["--corpus", "nope"],
+                  ["--set", "hooks.clip.nrom=1"], ["--set", "train.optimizer=Adan"],
+                  ["--set", "train.monitor=acuracy"]):  # fmt: skip
+        assert train(capfd, "--corpus", toy_corpus, "--output", tmp_path / "x", *words)[0] == 2
+        assert not (tmp_path / "x").exists(), words
+
+
 def test_evaluate_reports_what_training_saved(
     capfd: pytest.CaptureFixture[str], toy_run: Path
 ) -> None:
