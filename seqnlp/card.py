@@ -42,8 +42,13 @@ def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
         lines.append(f"| {split}, {baseline} | {report['examples']} | {figures} |")
     lines += [
         "",
-        "In brackets: 95 % bootstrap intervals over the examples. The weights were chosen on",
-        "validation.",
+        "In brackets: 95 % bootstrap intervals over the examples.",
+        (
+            "Validation chose the epoch; then the model was trained again on train and validation "
+            "together. Its figure on validation is that of the first training."
+            if settings.train.refit
+            else "The weights were chosen on validation."
+        ),
         "",
         "## Training",
         "",

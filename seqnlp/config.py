@@ -96,6 +96,8 @@ class TrainSettings(Section):
     """A class of torch.optim."""
     optimizer_options: dict[str, Any] = {}
     lr: float = Field(default=2e-3, gt=0)
+    refit: bool = False
+    """Once validation has chosen the epoch, train again up to it on train and validation."""
     monitor: str = "accuracy"
     """The validation figure that chooses the best epoch; `loss` is minimized, others maximized."""
 

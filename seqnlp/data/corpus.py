@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from seqnlp import registry
 from seqnlp.data.columns import check_columns
-from seqnlp.data.split import Ints, Split
+from seqnlp.data.split import Ints, Split, concatenate
 from seqnlp.errors import InputError, suggest
 from seqnlp.types import Field
 
@@ -79,6 +79,12 @@ class Corpus:
                 f"corpus {self.name!r} has no {name} split; {suggest(name, self.splits)}"
             )
         return self.splits[name]
+
+    def with_all_in_train(self) -> Corpus:
+        """The same corpus with its validation rows in train too."""
+        parts = [self.split("train"), self.split("validation")]
+        whole = concatenate("train", parts, origin=parts[0].origin)
+        return replace(self, splits=MappingProxyType({**self.splits, "train": whole}))
 
 
 def open_corpus(

@@ -176,12 +176,28 @@ def is_blank(texts: Iterable[Any]) -> bool:
 
 
 def concatenate(name: str, splits: Sequence[Split], *, origin: str) -> Split:
-    """One split of the whole tables of several, such as the shards of a large corpus."""
+    """One split of the rows of several: the shards of a large corpus, or train and validation."""
     if len(splits) == 1:
         return splits[0].renamed(name)
+    tables: list[pa.Table] = []
+    first: dict[int, int] = {}
+    rows: list[Ints] = []
+    for split in splits:
+        # Two selections of one table share it, so that it is not held twice.
+        if id(split._table) not in first:
+            first[id(split._table)] = sum(table.num_rows for table in tables)
+            tables.append(split._table)
+        chosen = np.arange(len(split)) if split._indices is None else split._indices
+        rows.append(chosen + first[id(split._table)])
     digest = hashlib.sha256("\n".join(split.fingerprint for split in splits).encode())
-    table = pa.concat_tables([split._table for split in splits])
-    return Split(name, table, origin=origin, fingerprint=digest.hexdigest()[:32])
+    whole = all(split._indices is None for split in splits)
+    return Split(
+        name,
+        pa.concat_tables(tables),
+        origin=origin,
+        fingerprint=digest.hexdigest()[:32],
+        indices=None if whole else np.concatenate(rows),
+    )
 
 
 def first_examples(split: Split, count: int) -> list[Mapping[str, Any]]:

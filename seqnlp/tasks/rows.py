@@ -1,4 +1,4 @@
-"""Tokenized texts as rows of ids: long documents cut or read in chunks, n-grams added."""
+"""From a corpus to rows of ids: pipeline fitted, long documents cut or chunked, n-grams added."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqnlp.data.tokens import TokenizedText
+from seqnlp.config import Settings
+from seqnlp.data.corpus import Corpus
+from seqnlp.data.tokens import TokenizedText, tokenize_corpus
+from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.tokenizers import parse_tokenizer
 from seqnlp.types import Pieces, TokenBatch
 
 Ints = NDArray[np.int64]
@@ -119,3 +123,22 @@ def single_row(tokens: Sequence[str], pipeline: TokenPipeline) -> TokenBatch:
             inverse=torch.tensor([[numbers[token] for token in tokens] or [0]]),
         )
     return TokenBatch(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]), pieces=pieces)
+
+
+def fit_pipeline(settings: Settings, corpus: Corpus, field: str) -> TokenPipeline:
+    """The pipeline that the settings describe, its tokenizer and vocabulary fitted on train."""
+    chosen = settings.text
+    low, high = chosen.ngram_sizes
+    pipeline = TokenPipeline(
+        normalizers=chosen.normalizers,
+        tokenizer=parse_tokenizer(chosen.tokenizer, chosen.tokenizer_options),
+        hasher=(
+            NgramHasher(buckets=chosen.ngram_buckets, min_size=low, max_size=high)
+            if chosen.ngram_buckets
+            else None
+        ),
+    )
+    pipeline = pipeline.with_trained_tokenizer(corpus.split("train").column(field))
+    text = tokenize_corpus(corpus, field, pipeline)["train"]
+    counts = {token: int(n) for token, n in zip(text.types, text.counts, strict=True) if n}
+    return pipeline.fit_counts(counts, min_count=chosen.min_count, max_size=chosen.max_size)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field as Limit
 from torch import Tensor, nn
-from torch import device as Device
 from torch.nn import functional
 
 from seqnlp.config import Section, Settings, validate_section
@@ -25,11 +22,10 @@ from seqnlp.tasks import metrics
 from seqnlp.tasks.base import Batch, Rows, Task
 from seqnlp.tasks.classifier import Classifier, load_vectors
 from seqnlp.tasks.evidence import FIRST_WEIGHT, FITS, LinearEvidence
-from seqnlp.tasks.rows import Ints, TokenRows, single_row
-from seqnlp.text.ngrams import NgramHasher
+from seqnlp.tasks.labeled import LabeledBatch, LabeledRows, class_weights, natural_order
+from seqnlp.tasks.rows import Ints, TokenRows, fit_pipeline, single_row
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.text.tokenizers import parse_tokenizer
-from seqnlp.types import Field, Loss, Prediction, TokenBatch
+from seqnlp.types import Field, Loss, Prediction
 
 
 class SentimentOptions(Section):
@@ -45,47 +41,6 @@ class SentimentOptions(Section):
     """A linear model of words and word pairs whose log-odds are added to the logits."""
     class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
     """Weights in the loss by label; "balanced" is inverse to the label's share of train."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabeledBatch(Batch):
-    """tokens: B rows. labels: int64 [B], numbers into the task's labels; None at prediction.
-    evidence: float [B, K], log-odds of each row's document; None where the task has none.
-    """
-
-    tokens: TokenBatch
-    labels: Tensor | None
-    evidence: Tensor | None = None
-
-    def to(self, device: Device | str) -> LabeledBatch:
-        if self.tokens.ids.device == torch.device(device):
-            return self  # on one short text, the move to where it is takes 3 % of the time
-        return LabeledBatch(
-            tokens=self.tokens.to(device),
-            labels=None if self.labels is None else self.labels.to(device),
-            evidence=None if self.evidence is None else self.evidence.to(device),
-        )
-
-
-class LabeledRows(Rows):
-    """Token rows, each with what is known of its document.
-
-    labels: int64 [N] or None. evidence: float32 [N, K] or None.
-    """
-
-    def __init__(
-        self, tokens: TokenRows, labels: Ints | None, evidence: NDArray[np.float32] | None = None
-    ) -> None:
-        self.tokens, self.labels, self.evidence = tokens, labels, evidence
-        self.lengths = tokens.lengths
-
-    def batch(self, indices: Ints) -> LabeledBatch:
-        documents = self.tokens.documents[indices]
-        return LabeledBatch(
-            tokens=self.tokens.tokens(indices),
-            labels=None if self.labels is None else torch.from_numpy(self.labels[documents]),
-            evidence=None if self.evidence is None else torch.from_numpy(self.evidence[documents]),
-        )
 
 
 class SentimentTask(Task):
@@ -141,13 +96,13 @@ class SentimentTask(Task):
     def create(cls, settings: Settings, corpus: Corpus) -> SentimentTask:
         train = corpus.split("train")
         counts = Counter(train.column("label"))
-        labels = tuple(sorted(counts, key=_natural))
+        labels = tuple(sorted(counts, key=natural_order))
         if len(labels) < 2:
             raise InputError(
                 f"{train.origin}: every training example has the label {labels[0]!r}; "
                 "a classifier needs at least two labels"
             )
-        weights = _class_weights(options_of(settings).class_weights, counts, labels)
+        weights = class_weights(options_of(settings).class_weights, counts, labels)
         pipeline = fit_pipeline(settings, corpus, "text")
         task = cls(settings, pipeline, labels=labels, weights=weights)
         if settings.text.vectors is not None:
@@ -353,47 +308,3 @@ def options_of(settings: Settings) -> SentimentOptions:
         SettingsError: an unknown key or a value of the wrong type.
     """
     return validate_section(SentimentOptions, settings.head, "head")
-
-
-def fit_pipeline(settings: Settings, corpus: Corpus, field: str) -> TokenPipeline:
-    """The pipeline that the settings describe, its tokenizer and vocabulary fitted on train."""
-    chosen = settings.text
-    low, high = chosen.ngram_sizes
-    pipeline = TokenPipeline(
-        normalizers=chosen.normalizers,
-        tokenizer=parse_tokenizer(chosen.tokenizer, chosen.tokenizer_options),
-        hasher=(
-            NgramHasher(buckets=chosen.ngram_buckets, min_size=low, max_size=high)
-            if chosen.ngram_buckets
-            else None
-        ),
-    )
-    pipeline = pipeline.with_trained_tokenizer(corpus.split("train").column(field))
-    text = tokenize_corpus(corpus, field, pipeline)["train"]
-    counts = {token: int(n) for token, n in zip(text.types, text.counts, strict=True) if n}
-    return pipeline.fit_counts(counts, min_count=chosen.min_count, max_size=chosen.max_size)
-
-
-def _class_weights(
-    chosen: str | dict[str, float], counts: Mapping[str, int], labels: tuple[str, ...]
-) -> tuple[float, ...]:
-    if chosen == "balanced":
-        total = sum(counts.values())
-        return tuple(total / (len(labels) * counts[label]) for label in labels)
-    if isinstance(chosen, str):
-        return (1.0,) * len(labels)
-    for label, weight in chosen.items():
-        if label not in labels:
-            raise SettingsError(f"head.class_weights: no label {label!r}; {suggest(label, labels)}")
-        if weight <= 0:
-            raise SettingsError(f"head.class_weights.{label}: must be positive, not {weight}")
-    return tuple(float(chosen.get(label, 1.0)) for label in labels)
-
-
-def _natural(label: str) -> list[tuple[int, int, str]]:
-    """Sorts "2" before "10"."""
-    return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part)
-        for part in re.split(r"(\d+)", label)
-        if part
-    ]

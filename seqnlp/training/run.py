@@ -79,30 +79,42 @@ def _run(
     )
     for note in corpus.notes:
         notify(note)
+    chosen_members: list[Task] = []
     members: list[Task] = []
     courses: list[dict[str, Any]] = []
     for seed in range(settings.seed, settings.seed + settings.ensemble):
         task, trainer = _train_one(task_class, settings, corpus, seed, device, folder, hooks)
-        members.append(task)
         courses.append(_course(trainer))
+        if trainer.best_epoch is not None:
+            chosen_members.append(task)
+            members.append(task)
         if trainer.interrupted:
             notify(_interruption(trainer))
-            if trainer.best_epoch is None:
-                members.pop()
             break
+        if settings.train.refit:
+            notify(f"training again on train and validation, up to epoch {trainer.best_epoch}")
+            whole = corpus.with_all_in_train()
+            task, again = _train_one(
+                task_class, settings, whole, seed, device, folder, hooks, trainer.best_epoch
+            )
+            if again.interrupted:
+                notify("interrupted; keeping the weights that validation chose")
+                courses[-1]["stopped"] = "interrupted"
+                break
+            members[-1] = task
     if not members:
         raise TrainingError("interrupted before the first validation: there is nothing to save")
-    task = members[0] if len(members) == 1 else task_class.combine(members)
-    task.settings = settings.model_copy(update={"ensemble": len(members)})
-    model = Model(task, {})
+    model = Model(_together(task_class, settings, members), {})
+    # What validation chose is what validation measures: the final weights may have learned from it.
+    selected = Model(_together(task_class, settings, chosen_members), {})
     interrupted = any(course["stopped"] == "interrupted" for course in courses)
-    model.metrics = _measure(model, corpus, courses, interrupted=interrupted)
+    model.metrics = _measure(model, selected, corpus, courses, interrupted=interrupted)
     model.metrics["seconds"] = time.perf_counter() - started
     if folder is not None:
         model.save(folder)
     if not interrupted:
         # After the first save: nothing that a baseline does can lose the model.
-        model.metrics["baselines"] = task.baselines(corpus)
+        model.metrics["baselines"] = model.task.baselines(corpus)
         if folder is not None:
             model.save(folder)
     return model
@@ -197,23 +209,42 @@ def _train_one(
     device: torch.device,
     folder: Path | None,
     hooks: Sequence[Hook],
+    last_epoch: int | None = None,
 ) -> tuple[Task, Trainer]:
+    """One model of one seed; with `last_epoch`, up to that epoch and without validation."""
     torch.manual_seed(seed)
     task = task_class.create(settings, corpus).to(device)
-    train, validation = corpus.split("train"), corpus.split("validation")
     made = [*make_hooks(settings, folder), *hooks]
-    rows = task.read(train, training=True)
+    rows = task.read(corpus.split("train"), training=True)
     trainer = Trainer(task, settings.train, made, seed=seed)
-    trainer.fit(rows, task.read(validation), task.references(validation))
+    if last_epoch is not None:
+        trainer.fit(rows, None, last_epoch=last_epoch)
+    else:
+        validation = corpus.split("validation")
+        trainer.fit(rows, task.read(validation), task.references(validation))
     return task, trainer
 
 
+def _together(task_class: type[Task], settings: Settings, members: list[Task]) -> Task:
+    task = members[0] if len(members) == 1 else task_class.combine(members)
+    task.settings = settings.model_copy(update={"ensemble": len(members)})
+    return task
+
+
 def _measure(
-    model: Model, corpus: Corpus, courses: list[dict[str, Any]], *, interrupted: bool
+    model: Model,
+    selected: Model,
+    corpus: Corpus,
+    courses: list[dict[str, Any]],
+    *,
+    interrupted: bool,
 ) -> dict[str, Any]:
     """Figures on validation and test (test is looked at here, once, and nowhere else)."""
     held_out = [name for name in ("validation", "test") if name in corpus.splits]
-    metrics: dict[str, Any] = {name: model.evaluate(corpus, name) for name in held_out}
+    metrics: dict[str, Any] = {
+        name: (selected if name == "validation" else model).evaluate(corpus, name)
+        for name in held_out
+    }
     metrics["baselines"] = {}
     metrics["baseline_split"] = held_out[-1]
     metrics["training"] = courses

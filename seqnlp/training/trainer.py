@@ -59,8 +59,21 @@ class Trainer:
         self.stop_reason: str | None = None
         self.interrupted = False
 
-    def fit(self, train: Rows, validation: Rows, references: Sequence[str]) -> None:
+    def fit(
+        self,
+        train: Rows,
+        validation: Rows | None,
+        references: Sequence[str] = (),
+        *,
+        last_epoch: int | None = None,
+    ) -> None:
         """Train for the epochs of the settings, or until a hook stops it or Ctrl-C is pressed.
+
+        Args:
+            train: what is learned from.
+            validation: what is looked at after every epoch; None for nothing.
+            references: what the answers on it are scored against.
+            last_epoch: an epoch to end after; schedules still look to the one of the settings.
 
         Raises:
             TrainingError: the loss is no longer a number; the message says where and what to try.
@@ -74,9 +87,10 @@ class Trainer:
         )
         try:
             self._emit("on_fit_start")
-            while self.epoch < self.settings.epochs and self.stop_reason is None:
+            while self.epoch < (last_epoch or self.settings.epochs) and self.stop_reason is None:
                 self._train_epoch(train, buckets.batches(self.epoch))
-                self._evaluate(validation, references)
+                if validation is not None:
+                    self._evaluate(validation, references)
                 self._emit("on_epoch_end")
         except KeyboardInterrupt:
             self.interrupted = True

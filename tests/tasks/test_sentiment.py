@@ -14,7 +14,8 @@ from seqnlp.config import Settings, load_settings
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.errors import InputError, SettingsError, UnknownNameError
 from seqnlp.tasks.evidence import FIRST_WEIGHT
-from seqnlp.tasks.sentiment import LabeledRows, SentimentTask
+from seqnlp.tasks.labeled import LabeledRows
+from seqnlp.tasks.sentiment import SentimentTask
 
 ROWS = [("a fine film", "good"), ("a poor film", "bad"), ("so so", "mixed"), ("fine fine", "good")]
 
