@@ -27,13 +27,18 @@ from seqnlp.training.trainer import Trainer
 
 
 class Stopwatch(Hook):
-    """Seconds from the start of a fit to the end of the validation that was the best so far."""
+    """Seconds from the start of a fit to the end of the validation that was the best so far.
+
+    A fit without validation, which trains the chosen model again, does not count.
+    """
 
     order = 1000
 
+    def __init__(self) -> None:
+        self.began = self.to_best = 0.0
+
     def on_fit_start(self, trainer: Trainer) -> None:
         self.began = time.perf_counter()
-        self.to_best = 0.0
 
     def on_evaluate_end(self, trainer: Trainer) -> None:
         if trainer.best_epoch == trainer.epoch:
