@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import atexit
-import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 
 from seqnlp.data.split import EMPTY, WHERE, Split, is_blank
 from seqnlp.errors import InputError
-from seqnlp.files import cache_folder
+from seqnlp.files import cache_folder, new_file
 
 FORMAT = 1
 """Part of every key: raised when the same source would be stored differently."""
@@ -69,30 +68,6 @@ def cache_entry(kind: str, name: str) -> Path:
     return folder / name
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a temporary file that takes the place of `path` in one step when the block ends well.
-
-    Raises:
-        InputError: it cannot be written, as when the disk is full.
-    """
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"cannot write the cache {path.parent}: {error.strerror}") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-        Path(temporary).replace(path)
-    except OSError as error:
-        # What else goes wrong in the block is not about this file.
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise InputError(f"cannot write the cache {path.parent}: {error.strerror}") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
 def stored_split(
     name: str,
     *,
@@ -129,7 +104,7 @@ def _write(path: Path, source: Source, origin: str) -> None:
         # The first block says which columns are lists. An error of a row comes before any file.
         block = next(blocks, [])
         schema = _schema(source.fields, block)
-        with replacing(path) as file, pa.ipc.new_file(file, schema) as writer:
+        with new_file(path) as file, pa.ipc.new_file(file, schema) as writer:
             while block:
                 writer.write_batch(_batch(schema, block, origin))
                 block = next(blocks, [])

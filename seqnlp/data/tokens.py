@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqnlp.data.corpus import Corpus, Split
-from seqnlp.data.store import cache_entry, digest_of, replacing
+from seqnlp.data.store import cache_entry, digest_of
+from seqnlp.files import new_file
 from seqnlp.text import TokenPipeline, tokenize_all
 
 MAGIC = b"seqnlp tokens 1\n"
@@ -125,7 +126,7 @@ def _make(
 ) -> TokenizedText:
     numbers: dict[str, int] = {}
     ends, pending = array("q", [0]), array("i")
-    with replacing(path) as file:
+    with new_file(path) as file:
         file.write(MAGIC)
         for document in tokenize_all(pipeline, split.column(field), workers=workers):
             pending.extend(numbers.setdefault(token, len(numbers)) for token in document)
@@ -186,7 +187,7 @@ def _renumber(text: TokenizedText, places: NDArray[np.int32], key: Any) -> NDArr
     path = cache_entry("tokens", f"{digest_of(key)}.int32")
     size = len(text.tokens)
     if not path.is_file() or path.stat().st_size != 4 * size:
-        with replacing(path) as file:
+        with new_file(path) as file:
             for begin in range(0, size, BLOCK):
                 places[text.tokens[begin : begin + BLOCK]].tofile(file)
     return _map(path, 0, size)
