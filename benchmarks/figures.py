@@ -19,8 +19,8 @@ from pathlib import Path
 
 from seqnlp import registry
 from seqnlp.bundle import Model
-from seqnlp.cli.train import find_recipe
 from seqnlp.config import Settings, load_settings, read_toml
+from seqnlp.recipes import find_recipe
 from seqnlp.training.hooks import Hook
 from seqnlp.training.run import train
 from seqnlp.training.trainer import Trainer

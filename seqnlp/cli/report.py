@@ -17,7 +17,7 @@ MOST_CLASSES = 12
 """Larger confusion matrices do not fit a screen; they are in metrics.json."""
 
 
-def announce(screen: Console, settings: Settings) -> None:
+def announce(screen: Console, settings: Settings, recipe: Path | None) -> None:
     """One line of what is about to happen."""
     model = settings.model
     attention = settings.head.get("attention")
@@ -28,6 +28,7 @@ def announce(screen: Console, settings: Settings) -> None:
         *([f"{attention} attention"] if attention else []),
         f"tokenizer {settings.text.tokenizer}",
         f"seed {settings.seed}",
+        *([f"recipe {recipe.stem}"] if recipe is not None else []),
     ]
     screen.print(", ".join(parts), markup=False, soft_wrap=True)
 

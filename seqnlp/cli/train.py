@@ -12,8 +12,6 @@ import click
 
 from seqnlp.cli.options import SpreadingCommand, columns_option
 from seqnlp.config import Settings, load_settings
-from seqnlp.errors import SettingsError, suggest
-from seqnlp.files import shipped
 
 SHORT = {
     "task": "task", "corpus": "corpus.name", "cell": "model.cell", "tokenizer": "text.tokenizer",
@@ -72,8 +70,10 @@ def command(
     seqnlp train --task sentiment
     seqnlp train --task sentiment --corpus sst2 --cell gru --attention additive
     seqnlp train recipes/sst2.toml --set train.epochs=8 --seed 3 --ensemble 3
+    Without a recipe, a corpus that one is shipped for is trained with it; options change it.
     """  # noqa: D301 - \b keeps the lines apart
-    settings = _settings(recipe, short, columns, overrides)
+    path = _recipe(recipe, short, overrides)
+    settings = _settings(path, short, columns, overrides)
     from seqnlp.cli import report
     from seqnlp.cli.progress import ProgressHook
     from seqnlp.cli.screen import open_screen
@@ -81,15 +81,26 @@ def command(
 
     folder = output or _new_folder(settings, in_use)
     screen = open_screen(error=True)
-    report.announce(screen, settings)
+    report.announce(screen, settings, path)
     hooks = [] if quiet else [ProgressHook(screen, settings)]
     model = train(settings, folder, force=force, hooks=hooks, notify=report.notifier(screen))
     report.training(screen, model, folder)
     return 130 if model.metrics["interrupted"] else 0
 
 
+def _recipe(name: str | None, short: dict[str, Any], overrides: tuple[str, ...]) -> Path | None:
+    """The recipe that is named, or else the one that is shipped for the corpus."""
+    from seqnlp.recipes import find_recipe, recipe_for
+
+    if name is not None:
+        return find_recipe(name)
+    named = [o.partition("=")[2].strip(" '\"") for o in overrides if o.startswith("corpus.name=")]
+    corpus = named[-1] if named else short["corpus"]
+    return recipe_for(corpus) if corpus else None
+
+
 def _settings(
-    recipe: str | None,
+    path: Path | None,
     short: dict[str, Any],
     columns: tuple[tuple[str, str], ...],
     overrides: tuple[str, ...],
@@ -97,7 +108,6 @@ def _settings(
     from seqnlp import registry
     from seqnlp.config import read_toml
 
-    path = None if recipe is None else find_recipe(recipe)
     given = [f"{SHORT[key]}={_quoted(value)}" for key, value in short.items() if value is not None]
     given += [f"corpus.columns.{field}={_quoted(column)}" for field, column in columns]
     task = short["task"] or ("" if path is None else read_toml(path).get("task", ""))
@@ -111,21 +121,6 @@ def _quoted(value: object) -> str:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
     return str(value)
-
-
-def find_recipe(name: str) -> Path:
-    """A recipe by path, or one that comes with the package by name (`sst2`).
-
-    Raises:
-        SettingsError: neither is there; the message has the shipped names.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    known = {p.stem: p for p in shipped("recipes").glob("*.toml")}
-    if path.stem in known and path.parent.name in ("", "recipes"):
-        return known[path.stem]
-    raise SettingsError(f"{name}: no such recipe; {suggest(path.stem, known)}")
 
 
 def _new_folder(settings: Settings, in_use: Callable[[Path], bool]) -> Path:

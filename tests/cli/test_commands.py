@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from seqnlp.cli.main import run
+from seqnlp.config import Settings
+from seqnlp.errors import SettingsError
 from tests.toy import SMALL
 
 SETS = [word for item in SMALL for word in ("--set", item)]
@@ -68,6 +70,26 @@ def test_a_recipe_an_override_and_options_are_layers(
     saved = (folder / "config.toml").read_text()
     for line in ("seed = 9", "epochs = 1", "hidden_size = 5"):
         assert line in saved
+
+
+def test_a_corpus_with_a_shipped_recipe_is_trained_with_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+
+    def spy(settings: Settings, *_: object, **__: object) -> None:
+        seen.append(settings)
+        raise SettingsError("far enough")
+
+    monkeypatch.setattr("seqnlp.training.run.train", spy)
+    for words in (["--corpus", "sst2", "--cell", "gru"], ["--set", "corpus.name=sst2"],
+                  ["--corpus", "elsewhere/sst2"], []):  # fmt: skip
+        assert call(capfd, "train", *words)[0] == 2
+    named, overridden, path, plain = seen
+    assert named.head["evidence"] == overridden.head["evidence"] == "naive_bayes"
+    assert (named.model.cell, overridden.model.cell) == ("gru", "lstm")
+    assert path.head == {}
+    assert plain == Settings()
 
 
 def test_without_output_each_run_gets_a_folder_of_its_own(

@@ -69,7 +69,9 @@ def test_any_attention_can_pool(name: str) -> None:
 def test_options_reach_the_attention_and_mistakes_are_named() -> None:
     pooling = AttentionPooling(D, attention="additive", attention_options={"size": 9})
     assert pooling.attention.vector.shape == (9,)
-    with pytest.raises(SettingsError, match=r"^head.attention_options: no key 'sized'; did you mean"):
+    with pytest.raises(
+        SettingsError, match=r"^head.attention_options: no key 'sized'; did you mean"
+    ):
         AttentionPooling(D, attention_options={"sized": 9})
     with pytest.raises(
         UnknownNameError, match=r"^no attention is named 'dots'; did you mean 'dot'"
