@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +14,8 @@ from seqnlp.training.run import train
 from tests.toy import small_settings, write_corpus
 
 torch.set_num_threads(1)
+# A job in the background is started deaf to Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("seqnlp", deadline=None)
 hypothesis.settings.load_profile("seqnlp")

@@ -24,7 +24,11 @@ FLOORS = {
     "integrations": 7, "testing": 7,
     "cli": 8, "__main__": 9, "__init__": 9,
 }  # fmt: skip
-MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+MODULES = sorted(
+    path.relative_to(PACKAGE)
+    for path in PACKAGE.rglob("*.py")
+    if path.relative_to(PACKAGE).parts[0] != "_shipped"  # data of the wheel, and its scripts
+)
 
 
 def _imports(path: Path) -> list[tuple[str, int]]:
