@@ -124,12 +124,13 @@ def test_a_command_of_a_page_works(
         return
     options = _parse(words).params
     if words[0] == "train":
-        from seqnlp.cli.train import _settings
+        from seqnlp.cli.train import _recipe, _settings
 
         own = {key: options.pop(key) for key in ("recipe", "columns", "overrides")}
         for key in ("output", "force", "quiet"):
             options.pop(key)
-        settings = _settings(own["recipe"], options, own["columns"], own["overrides"])
+        path = _recipe(own["recipe"], options, own["overrides"])
+        settings = _settings(path, options, own["columns"], own["overrides"])
         training.make_hooks(training.complete(settings), tmp_path)
         _names_exist(settings)
     elif alone and options.get("corpus") in (None, "reviews"):
