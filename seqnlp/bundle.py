@@ -13,12 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, Field, StrictInt
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -28,14 +30,15 @@ from seqnlp.card import model_card
 from seqnlp.config import Settings, read_toml, settings_from
 from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import BundleError, InputError
-from seqnlp.files import write_bytes, write_text
-from seqnlp.registry import THIS_PROCESS
+from seqnlp.files import write_together
 from seqnlp.tasks.base import Task
 from seqnlp.text.pipeline import PIPELINE_FILES, TokenPipeline
 from seqnlp.types import Prediction
 
 FORMAT = 1
 MANIFEST = "bundle.json"
+HASHED = ("config.toml", "weights.safetensors", *PIPELINE_FILES)
+"""The files without which, or with another's, a model is not the one that was saved."""
 
 
 class Model:
@@ -89,7 +92,7 @@ class Model:
         return self.task.report(predictions, self.task.references(examples))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the model's folder; the manifest goes last, so a half-written one is noticed.
+        """Write the model's folder. A model that is there stays until the new one is on disk whole.
 
         Raises:
             InputError: the folder cannot be written to.
@@ -99,21 +102,37 @@ class Model:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from error
-        write_text(path / "config.toml", self.settings.to_toml())
-        self.task.pipeline.save(path)
-        write_bytes(path / "weights.safetensors", _pack(self.task))
-        write_text(path / "metrics.json", json.dumps(self.metrics, indent=2) + "\n")
-        write_text(path / "README.md", model_card(self.task, self.metrics, path.name))
-        names = ["config.toml", "weights.safetensors", "metrics.json", *PIPELINE_FILES]
-        manifest = {
-            "format": FORMAT,
-            "seqnlp": version("seqnlp"),
-            "torch": torch.__version__,
-            "state": self.task.state(),
-            "requires": requirements(self.task.parts()),
-            "sha256": {name: _digest((path / name).read_bytes()) for name in names},
+        with tempfile.TemporaryDirectory() as scratch:
+            self.task.pipeline.save(Path(scratch))
+            files = {name: (Path(scratch) / name).read_bytes() for name in PIPELINE_FILES}
+        files["config.toml"] = self.settings.to_toml().encode()
+        files["weights.safetensors"] = _pack(self.task)
+        manifest = Manifest(
+            format=FORMAT,
+            seqnlp=version("seqnlp"),
+            torch=torch.__version__,
+            state=self.task.state(),
+            requires=requirements(self.task.named_parts(self.settings)),
+            sha256={name: _digest(data) for name, data in files.items()},
+        )
+        files |= self._figures(path.name)
+        # The manifest comes last: a folder without one, or with another's, is noticed.
+        files[MANIFEST] = (manifest.model_dump_json(indent=2) + "\n").encode()
+        write_together(path, files)
+
+    def save_metrics(self, folder: str | os.PathLike[str]) -> None:
+        """Write the figures and the model card of a saved model anew.
+
+        Raises:
+            InputError: the folder cannot be written to.
+        """
+        write_together(Path(folder), self._figures(Path(folder).name))
+
+    def _figures(self, name: str) -> dict[str, bytes]:
+        return {
+            "metrics.json": (json.dumps(self.metrics, indent=2) + "\n").encode(),
+            "README.md": model_card(self.task, self.metrics, name).encode(),
         }
-        write_text(path / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> Model:
@@ -125,24 +144,41 @@ def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> Model:
     """
     path = Path(folder)
     manifest = read_manifest(path)
-    _check_requirements(path, manifest["requires"])
-    for name, digest in manifest["sha256"].items():
-        if _digest(_read(path / name)) != digest:
+    _check_requirements(path, manifest.requires)
+    for name in HASHED:
+        if _digest(_read(path / name)) != manifest.sha256[name]:
             raise BundleError(f"{path / name}: damaged: its checksum differs from {MANIFEST}")
     settings = settings_from(read_toml(path / "config.toml"), str(path / "config.toml"))
     pipeline = TokenPipeline.load(path)
     try:
-        task: Task = registry.tasks.get(settings.task).restore(
-            settings, pipeline, manifest["state"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        task: Task = registry.tasks.get(settings.task).restore(settings, pipeline, manifest.state)
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BundleError(f"{path / MANIFEST}: damaged: no state of this task: {error}") from error
     _unpack(task, path / "weights.safetensors")
-    metrics = json.loads(_read(path / "metrics.json"))
-    return Model(task.to(device), metrics)
+    return Model(task.to(device), _read_metrics(path / "metrics.json"))
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+class Requirement(BaseModel):
+    """A registered part that a model is made of, and the package that it comes from."""
+
+    kind: str
+    name: str
+    package: str
+    version: str
+
+
+class Manifest(BaseModel):
+    """bundle.json: what the folder is, what it needs, and checksums of what must not change."""
+
+    format: StrictInt = Field(ge=1)
+    seqnlp: str
+    torch: str
+    state: dict[str, Any]
+    requires: list[Requirement]
+    sha256: dict[str, str]
+
+
+def read_manifest(folder: Path) -> Manifest:
     """The manifest of a model's folder, without loading the model.
 
     Raises:
@@ -153,24 +189,27 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{folder}: not a saved model: it has no {MANIFEST}")
+    data = _read(path)
     try:
-        manifest = json.loads(_read(path))
-        newest, keys = manifest["format"], {"seqnlp", "state", "requires", "sha256"}
-        complete = isinstance(newest, int) and keys <= manifest.keys()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raw = json.loads(data)
+        newest, saver = raw["format"], str(raw["seqnlp"])[:20]
+        if isinstance(newest, int) and newest > FORMAT:
+            raise BundleError(
+                f"{folder}: saved by seqnlp {saver} in format {newest}; this is seqnlp "
+                f"{version('seqnlp')}, which reads up to format {FORMAT}: upgrade seqnlp"
+            )
+        manifest = Manifest.model_validate_json(data)
+        known = set(registry.REGISTRIES)
+        whole = set(manifest.sha256) == set(HASHED)
+        whole = whole and all(part.kind in known for part in manifest.requires)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: damaged: not the manifest of a model") from error
-    if not complete:
+    if not whole:
         raise BundleError(f"{path}: damaged: not the manifest of a model")
-    if newest > FORMAT:
-        raise BundleError(
-            f"{folder}: saved by seqnlp {manifest['seqnlp']} in format {newest}; this is seqnlp "
-            f"{version('seqnlp')}, which reads up to format {FORMAT}: upgrade seqnlp"
-        )
-    result: dict[str, Any] = manifest
-    return result
+    return manifest
 
 
-def requirements(parts: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+def requirements(parts: Iterable[tuple[str, str]]) -> list[Requirement]:
     """The packages that parts, (kind, name) each, come from, with their versions."""
     found = []
     for kind, name in parts:
@@ -179,24 +218,25 @@ def requirements(parts: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
             release = version(package)
         except (PackageNotFoundError, ValueError):
             release = ""
-        found.append({"kind": kind, "name": name, "package": package, "version": release})
+        found.append(Requirement(kind=kind, name=name, package=package, version=release))
     return found
 
 
-def _check_requirements(path: Path, parts: list[dict[str, str]]) -> None:
+def _check_requirements(path: Path, parts: Iterable[Requirement]) -> None:
     for part in parts:
-        kind = registry.REGISTRIES[part["kind"]]
-        if part["name"] not in kind.names():
-            what = f"{path}: needs the {kind.singular} {part['name']!r}"
-            if part["package"] == THIS_PROCESS:
-                raise BundleError(
-                    f"{what}, which the process that saved it had registered itself; "
-                    f"register it before loading"
-                )
+        kind = registry.REGISTRIES[part.kind]
+        if part.name in kind.names():
+            continue
+        what = f"{path}: needs the {kind.singular} {part.name!r}"
+        if part.package == registry.THIS_PROCESS:
             raise BundleError(
-                f"{what} of {part['package']} {part['version']}, which is not installed; "
-                f"pip install {part['package']}"
+                f"{what}, which the process that saved it had registered itself; "
+                f"register it before loading"
             )
+        raise BundleError(
+            f"{what} of {part.package} {part.version}, which is not installed; "
+            f"pip install {part.package}"
+        )
 
 
 def _pack(task: Task) -> bytes:
@@ -219,9 +259,9 @@ def _unpack(task: Task, path: Path) -> None:
         tensors = load_tensors(data)
         # A safetensors file begins with the size of its JSON header.
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        for name, original in json.loads(header["__metadata__"]["tied"]).items():
+        for name, original in dict(json.loads(header["__metadata__"]["tied"])).items():
             tensors[name] = tensors[original]
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: damaged: {error}") from error
     try:
         task.load_state_dict(tensors)
@@ -230,11 +270,22 @@ def _unpack(task: Task, path: Path) -> None:
         raise BundleError(f"{path}: the weights do not fit config.toml: {detail}") from error
 
 
+def _read_metrics(path: Path) -> dict[str, Any]:
+    try:
+        metrics = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: damaged: not JSON") from error
+    if not isinstance(metrics, dict):
+        raise BundleError(f"{path}: damaged: not the figures of a model")
+    return metrics
+
+
 def _read(path: Path) -> bytes:
+    # Nothing but a plain file is opened: a device or a pipe would never end.
+    if not path.is_file():
+        raise BundleError(f"{path}: missing from the model's folder")
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:
-        raise BundleError(f"{path}: missing from the model's folder") from error
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from seqnlp.config import Settings
 from seqnlp.tasks.base import Task
+from seqnlp.tasks.metrics import intervals_of
 
 
 def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
@@ -29,17 +30,18 @@ def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
         "",
         "## Figures",
         "",
-        "| split | examples | accuracy | macro-F1 |",
-        "|---|---|---|---|",
     ]
-    for split in ("validation", "test"):
-        if report := metrics.get(split):
-            figures = f"{_interval(report['accuracy'])} | {_interval(report['macro_f1'])}"
-            lines.append(f"| {split} | {report['examples']} | {figures} |")
-    for baseline, report in metrics.get("baselines", {}).items():
-        figures = f"{_interval(report['accuracy'])} | {_interval(report['macro_f1'])}"
-        split = metrics["baseline_split"]
-        lines.append(f"| {split}, {baseline} | {report['examples']} | {figures} |")
+    rows = [(split, metrics[split]) for split in ("validation", "test") if split in metrics]
+    rows += [
+        (f"{metrics['baseline_split']}, {name}", report)
+        for name, report in metrics.get("baselines", {}).items()
+    ]
+    names = list(intervals_of(rows[0][1])) if rows else []
+    lines.append(f"| split | examples | {' | '.join(names)} |")
+    lines.append("|---" * (2 + len(names)) + "|")
+    for split, report in rows:
+        figures = " | ".join(_interval(intervals_of(report)[name]) for name in names)
+        lines.append(f"| {split} | {report['examples']} | {figures} |")
     lines += [
         "",
         "In brackets: 95 % bootstrap intervals over the examples.",

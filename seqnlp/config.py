@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from seqnlp.errors import InputError, SettingsError, UnknownNameError, suggest
 
 T = TypeVar("T")
 S = TypeVar("S", bound=BaseModel)
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+]
+"""Several names, or one without brackets."""
 
 
 class Section(BaseModel):
@@ -43,14 +48,14 @@ class CorpusSettings(Section):
 class TextSettings(Section):
     """From text to ids."""
 
-    normalizers: tuple[str, ...] = ("nfc", "lowercase")
+    normalizers: Names = ("nfc", "lowercase")
     tokenizer: str = "regex"
     tokenizer_options: dict[str, Any] = {}
     min_count: int = Field(default=1, ge=1)
     """Tokens seen less often in train are unknown words."""
     max_size: int | None = Field(default=None, ge=3)
     """The most frequent tokens that make the vocabulary, special ones included."""
-    ngram_buckets: int = Field(default=20_000, ge=0)
+    ngram_buckets: int = Field(default=20_000, ge=0, le=100_000_000)
     """Rows of the table of hashed character n-grams; 0 is without."""
     ngram_sizes: tuple[int, int] = (3, 6)
     max_tokens: int = Field(default=400, ge=1)
@@ -63,7 +68,7 @@ class TextSettings(Section):
 class ModelSettings(Section):
     """The encoder and what it reads; a task's own parts are in `head`."""
 
-    embedding_size: int = Field(default=100, ge=1)
+    embedding_size: int = Field(default=100, ge=1, le=65_536)
     embedding_scale: float = Field(default=0.1, gt=0)
     """Standard deviation of the first word and n-gram vectors."""
     ngram_pooling: Literal["mean", "sum"] = "mean"
@@ -73,8 +78,8 @@ class ModelSettings(Section):
     """Options of an encoder other than `recurrent`, whose options are the keys below."""
     cell: str = "lstm"
     cell_options: dict[str, Any] = {}
-    hidden_size: int = Field(default=128, ge=1)
-    layers: int = Field(default=1, ge=1)
+    hidden_size: int = Field(default=128, ge=1, le=65_536)
+    layers: int = Field(default=1, ge=1, le=256)
     bidirectional: bool = True
     residual: bool = False
     layer_norm: bool = False
@@ -102,7 +107,7 @@ class TrainSettings(Section):
     """The validation figure that chooses the best epoch; `loss` is minimized, others maximized."""
 
 
-DEFAULT_HOOKS: dict[str, dict[str, Any] | Literal[False]] = {
+DEFAULT_HOOKS: dict[str, dict[str, Any] | bool] = {
     "dropout": {"word": 0.1, "embedding": 0.4, "layer": 0.3, "output": 0.4},
     "clip": {"norm": 5.0},
     "early_stopping": {"patience": 4},
@@ -115,19 +120,19 @@ class Settings(Section):
     """Everything that a training run depends on."""
 
     task: str = "sentiment"
-    seed: int = Field(default=0, ge=0)
-    ensemble: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    ensemble: int = Field(default=1, ge=1, le=1000)
     """Models trained with seeds seed, seed + 1, ... and saved as one."""
     device: str = "auto"
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=512)
     corpus: CorpusSettings = CorpusSettings()
     text: TextSettings = TextSettings()
     model: ModelSettings = ModelSettings()
     head: dict[str, Any] = {}
     """The task's own options."""
     train: TrainSettings = TrainSettings()
-    hooks: dict[str, dict[str, Any] | Literal[False]] = DEFAULT_HOOKS
-    """Hook name to its options; `false` leaves out one that is on by default."""
+    hooks: dict[str, dict[str, Any] | bool] = DEFAULT_HOOKS
+    """Hook name to its options; `true` for none, `false` leaves out one that is on by default."""
 
     def to_toml(self) -> str:
         """The settings as a recipe; unset keys are left out."""
@@ -242,12 +247,15 @@ def validate_section(model: type[S], tables: Mapping[str, Any], where: str) -> S
         return model.model_validate(tables)
     except ValidationError as error:
         first = error.errors()[0]
-        path = [str(part) for part in first["loc"]]
+        # Where several types are possible, pydantic adds the name of one to the path.
+        path = [str(part) for part in first["loc"] if re.fullmatch(r"[\w-]+", str(part))]
         key = ".".join(path)
         if first["type"] == "extra_forbidden":
             known = _keys(model, path[:-1])
             raise SettingsError(f"{where}: no key {key!r}; {suggest(path[-1], known)}") from error
-        raise SettingsError(f"{where}: {key}: {first['msg']}, not {first['input']!r}") from error
+        expected = re.sub(r"dictionary( or instance of \w+)?", "table", first["msg"])
+        expected = expected.replace("tuple", "list")
+        raise SettingsError(f"{where}: {key}: {expected}, not {first['input']!r}") from error
 
 
 def _keys(model: type[BaseModel], path: Iterable[str]) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
+import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +30,34 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files of one folder: all under temporary names first, then renamed in their order.
+
+    Raises:
+        InputError: one cannot be written; then none has changed.
+    """
+    with _uninterrupted(), ExitStack() as written:
+        # The stack closes, and so renames, from the last that was opened to the first.
+        for name, data in reversed(list(files.items())):
+            written.enter_context(new_file(folder / name)).write(data)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off until the block has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path` when the block ends well, and vanishes otherwise.
@@ -47,40 +76,11 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         Path(temporary).replace(path)
     except OSError as error:
         # What else goes wrong in the block is not about this file.
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EISDIR):
             raise
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
-
-
-@contextmanager
-def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path` when the block ends well, or vanishes.
-
-    Raises:
-        InputError: `path` exists and `replace` is false, or its parent cannot be written to.
-    """
-    if path.exists() and not replace:
-        raise InputError(f"{path} exists already; name another folder or replace it")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        temporary.chmod(0o777 & ~_umask())
-        yield temporary
-        if path.exists():
-            # Two renames: a folder cannot be replaced in one step where it is not empty.
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            path.replace(old / path.name)
-            temporary.replace(path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def cache_folder() -> Path:

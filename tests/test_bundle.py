@@ -120,6 +120,11 @@ def _truncate(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:-40])
 
 
+def _device(folder: Path) -> None:
+    (folder / "config.toml").unlink()
+    (folder / "config.toml").symlink_to("/dev/zero")
+
+
 def _need(data: dict[str, Any]) -> None:
     data["requires"][2] |= {"name": "mgux", "package": "seqnlp-mgux", "version": "0.3"}
 
@@ -139,6 +144,21 @@ def _need(data: dict[str, Any]) -> None:
         (_edit("bundle.json", lambda d: d["state"].update(members="x")), "damaged: no state of this task"),
         (_edit("bundle.json", lambda d: d["requires"][2].update(name="mine", package="this process")),
          "needs the cell 'mine', which the process that saved it had registered itself; register it"),
+        (_edit("bundle.json", lambda d: d["state"].update(members=10**30)), "members must be 0 to 1000"),
+        (_edit("bundle.json", lambda d: d["state"].update(labels=[["a"], "b"])), "labels must be strings"),
+        (_edit("bundle.json", lambda d: d["state"].update(class_weights=[1.0])), "with a weight each"),
+        (_edit("bundle.json", lambda d: d.update(sha256={})), "bundle.json: damaged"),
+        (_edit("bundle.json", lambda d: d["sha256"].update({"../../x": "0"})), "bundle.json: damaged"),
+        (_edit("bundle.json", lambda d: d.update(sha256=[])), "bundle.json: damaged"),
+        (_edit("bundle.json", lambda d: d.update(requires=5)), "bundle.json: damaged"),
+        (_edit("bundle.json", lambda d: d.update(requires=[{"kind": "x"}])), "bundle.json: damaged"),
+        (_edit("bundle.json", lambda d: d["requires"][0].update(kind="x")), "bundle.json: damaged"),
+        (_edit("bundle.json", lambda d: d.update(format=True)), "bundle.json: damaged"),
+        (_edit("bundle.json", lambda d: d.update(format=-1)), "bundle.json: damaged"),
+        (lambda folder: (folder / "bundle.json").write_text("[" * 100_000), "bundle.json: damaged"),
+        (lambda folder: (folder / "metrics.json").write_text("3"), "metrics.json: damaged"),
+        (lambda folder: (folder / "metrics.json").write_bytes(b"\xff"), "metrics.json: damaged"),
+        (_device, "config.toml: missing from the model's folder"),
         (_truncate("weights.safetensors"), "weights.safetensors: damaged: its checksum differs"),
         (_truncate("vocabulary.json"), "vocabulary.json: damaged"),
         (lambda folder: (folder / "weights.safetensors").unlink(), "weights.safetensors: missing"),

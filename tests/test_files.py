@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seqnlp.errors import InputError
-from seqnlp.files import cache_folder, new_file, new_folder, shipped, write_text
+from seqnlp.files import cache_folder, new_file, shipped, write_text, write_together
 
 
 def names(folder: Path) -> list[str]:
@@ -23,30 +23,34 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
-    with contextlib.suppress(ZeroDivisionError), new_folder(tmp_path / "x") as folder:
-        (folder / "part").write_text("1")
-        raise ZeroDivisionError
-    assert names(tmp_path) == []
+def test_files_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    write_together(tmp_path, {"a": b"1", "b": b"2"})
+    (tmp_path / "c").mkdir()
+    with pytest.raises(InputError, match="cannot write .*/c: Is a directory"):
+        write_together(tmp_path, {"c": b"x"})
+    with pytest.raises(InputError, match="cannot write .*/no/b"):
+        write_together(tmp_path, {"a": b"new", "no/b": b"new"})
+    assert (tmp_path / "a").read_bytes() == b"1"
+    assert names(tmp_path) == ["a", "b", "c"]
 
 
-def test_a_folder_is_replaced_only_when_asked(tmp_path: Path) -> None:
-    with new_folder(tmp_path / "x") as folder:
-        (folder / "a").write_text("1")
-    with pytest.raises(InputError, match="exists already"), new_folder(tmp_path / "x"):
-        pass
-    with new_folder(tmp_path / "x", replace=True) as folder:
-        (folder / "b").write_text("2")
-    assert names(tmp_path) == ["x"]
-    assert names(tmp_path / "x") == ["b"]
+def test_files_are_renamed_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renamed: list[str] = []
+    replace = Path.replace
+
+    def spy(self: Path, target: Path) -> Path:
+        renamed.append(target.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", spy)
+    write_together(tmp_path, {"weights": b"1", "figures": b"2", "manifest": b"3"})
+    assert renamed == ["weights", "figures", "manifest"]
 
 
 def test_an_unwritable_place_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write .*file/a.txt: Not a directory"):
         write_text(tmp_path / "file" / "a.txt", "x")
-    with pytest.raises(InputError, match="cannot write"), new_folder(tmp_path / "file" / "x" / "y"):
-        pass
 
 
 def test_written_files_have_the_permissions_of_any_new_file(tmp_path: Path) -> None:

@@ -44,4 +44,5 @@ def command(
 
     screen = open_screen()
     screen.print(figures([(f"{chosen.name} {split}", model.name, report)]))
-    screen.print(confusion(report, f"confusion on {split}"))
+    if "confusion" in report:
+        screen.print(confusion(report, f"confusion on {split}"))

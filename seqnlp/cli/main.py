@@ -88,7 +88,7 @@ def run(words: list[str], *, debug: bool) -> int:
 
     `--debug` may stand anywhere: who repeats a failed command adds it at the end.
     """
-    words = [word for word in words if word != "--debug"]
+    words = [word for word in words if word != "--debug"] or ["--help"]
     try:
         status = cli.main(words, prog_name="seqnlp", standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -108,6 +108,10 @@ def run(words: list[str], *, debug: bool) -> int:
         # Whoever read the output has gone; closing must not complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
     except SeqnlpError as error:
         if debug:
             raise

@@ -11,28 +11,28 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Pairs(click.ParamType[tuple[str, str]]):
-    """FIELD=COLUMN."""
-
-    name = "field=column"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        field, sign, column = str(value).partition("=")
+def _pairs(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    pairs: list[tuple[str, str]] = []
+    for value in values:
+        field, sign, column = value.partition("=")
         if not sign or not field or not column:
-            self.fail(f"{value!r} is not FIELD=COLUMN, such as text=review", param, ctx)
-        return field, column
+            raise click.BadParameter(f"{value!r} is not FIELD=COLUMN, such as text=review")
+        if field in dict(pairs):
+            raise click.BadParameter(f"the field {field!r} is named twice")
+        pairs.append((field, column))
+    return tuple(pairs)
 
 
 def columns_option(function: F) -> F:
-    """`--columns text=review --columns label=stars`."""
+    """`--columns text=review label=stars`, as pairs (field, column)."""
     return click.option(
         "--columns",
         multiple=True,
-        type=Pairs(),
-        help="FIELD=COLUMN where a column has an unusual name: text=review, label=stars. "
-        "May be given several times.",
+        metavar="FIELD=COLUMN ...",
+        callback=_pairs,
+        help="Where a column has an unusual name: text=review label=stars.",
     )(function)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from itertools import tee
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import click
 
@@ -16,6 +17,8 @@ from seqnlp.errors import InputError
 from seqnlp.types import Prediction
 
 FORMATS = ("text", "tsv", "jsonl")
+SUFFIXES = {".txt", ".text", ".tsv", ".csv", ".json", ".jsonl", ".md"}
+"""Endings by which an input that does not exist is taken for a mistyped file."""
 
 
 @click.command(short_help="Answer texts with a saved model.")
@@ -55,43 +58,49 @@ def command(
         texts, batch_size=batch_size, window=1024 if inputs and inputs != ("-",) else batch_size
     )
     lines = _lines(zip(shown, answers, strict=True), layout)
-    if output is None:
-        for line in lines:
-            sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-        return
-    from seqnlp.files import new_file
+    if output is not None:
+        from seqnlp.files import new_file
 
-    with new_file(output) as file:
-        file.writelines(f"{line}\n".encode() for line in lines)
+        with new_file(output) as file:
+            file.writelines(f"{line}\n".encode() for line in lines)
+        return
+    out = sys.stdout.buffer
+    try:
+        for line in lines:
+            out.write(f"{line}\n".encode())
+        out.flush()
+    except BrokenPipeError:
+        # Whoever read the output has gone; closing must not complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def _texts(inputs: tuple[str, ...]) -> Iterator[str]:
     for item in inputs or ("-",):
         if item == "-":
-            sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # type: ignore[union-attr]
-            yield from _file_lines(sys.stdin, "standard input")
-        elif "\n" not in item and len(item) < 4096 and Path(item).is_file():
-            with Path(item).open(encoding="utf-8") as file:
+            if sys.stdin is None:
+                raise InputError("standard input is closed; give texts or files")
+            yield from _file_lines(sys.stdin.buffer, "standard input")
+            continue
+        path = Path(item) if "\n" not in item and len(item) < 4096 else None
+        if path is not None and path.is_file():
+            with path.open("rb") as file:
                 yield from _file_lines(file, item)
+        elif path is not None and path.is_dir():
+            raise InputError(f"{item} is a folder; give texts or files")
+        elif path is not None and path.suffix in SUFFIXES and not path.name.count(" "):
+            raise InputError(
+                f"{item}: no such file; a text that looks like one goes through a pipe"
+            )
         else:
             yield item
 
 
-def _file_lines(file: TextIO, name: str) -> Iterator[str]:
-    number = 0
-    lines = iter(file)
-    while True:
-        number += 1
+def _file_lines(file: BinaryIO, name: str) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
         try:
-            line = next(lines)
-        except StopIteration:
-            return
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise InputError(
-                f"{name}:{number}: not valid UTF-8 in this line or soon after"
-            ) from error
-        yield line.rstrip("\r\n")
+            raise InputError(f"{name}:{number}: not valid UTF-8") from error
 
 
 def _lines(answers: Iterator[tuple[str, Prediction]], layout: str) -> Iterator[str]:

@@ -64,11 +64,11 @@ class ProgressHook(Hook):
 
     def on_evaluate_end(self, trainer: Trainer) -> None:
         record = trainer.history[-1]
-        figures = "  ".join(f"{name} {value:.3f}" for name, value in trainer.figures.items())
-        best = "  best" if trainer.best_epoch == trainer.epoch else ""
+        figures = " ".join(f"{name} {value:.3f}" for name, value in trainer.figures.items())
+        best = " best" if trainer.best_epoch == trainer.epoch else ""
         self.screen.print(
-            f"epoch {trainer.epoch:>2}  {record['train_seconds']:5.1f} s  "
-            f"loss {record['train_loss']:.3f}  validation: {figures}{best}",
+            f"epoch {trainer.epoch:>2} {record['train_seconds']:5.1f} s  "
+            f"train {record['train_loss']:.3f} val {figures}{best}",
             soft_wrap=True,
         )
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from seqnlp.bundle import Model
 from seqnlp.config import Settings
+from seqnlp.tasks.metrics import intervals_of
 
 MOST_CLASSES = 12
 """Larger confusion matrices do not fit a screen; they are in metrics.json."""
@@ -48,39 +50,37 @@ def training(screen: Console, model: Model, folder: Path) -> None:
     screen.print()
     screen.print(figures(rows))
     last = "test" if "test" in metrics else "validation"
-    screen.print(confusion(metrics[last], f"confusion on {last}"))
+    if "confusion" in metrics[last]:
+        screen.print(confusion(metrics[last], f"confusion on {last}"))
     if metrics["interrupted"]:
         screen.print("[bold]interrupted[/]: the best weights so far were saved")
-    name = shlex.quote(str(folder))
+    name, text = shlex.quote(str(folder)), shlex.quote(metrics["corpus"]["example"])
     screen.print(
         f"saved in [bold]{name}[/] after {metrics['seconds']:.0f} s; try next:", soft_wrap=True
     )
-    screen.print(
-        f'  seqnlp predict {name} "Far from being dull, it was clever."',
-        markup=False,
-        soft_wrap=True,
-    )
+    screen.print(f"  seqnlp predict {name} {text}", markup=False, soft_wrap=True)
     screen.print(f"  seqnlp evaluate {name} --split {last}", markup=False, soft_wrap=True)
     screen.print(f"  seqnlp show {name}", markup=False, soft_wrap=True)
 
 
 def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:
-    """Accuracy and macro-F1 with intervals, a row for each (split, system, report)."""
-    table = Table(title="figures in %, with 95 % bootstrap intervals", title_justify="left")
+    """Figures with their intervals, a row for each (split, system, report)."""
+    title = "figures in %, with 95 % bootstrap intervals; ECE: expected calibration error"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
     for heading in ("split", "system"):
         table.add_column(heading)
-    for heading in ("examples", "accuracy", "macro-F1", "calibration error"):
-        table.add_column(heading, justify="right")
+    names = list(intervals_of(rows[0][2])) if rows else []
+    calibrated = any("calibration_error" in report for _, _, report in rows)
+    extra = ["ECE"] if calibrated else []
+    for heading in (*(name.replace("_f1", "-F1") for name in names), *extra):
+        table.add_column(heading, justify="right", no_wrap=True)
     for split, system, report in rows:
-        calibration = report.get("calibration_error")
-        table.add_row(
-            split,
-            system,
-            f"{report['examples']:,}",
-            interval(report["accuracy"]),
-            interval(report["macro_f1"]),
-            "" if calibration is None else f"{100 * calibration:.1f}",
-        )
+        found = intervals_of(report)
+        cells = [interval(found[name]) for name in names]
+        if calibrated:
+            error = report.get("calibration_error")
+            cells.append("" if error is None else f"{100 * error:.1f}")
+        table.add_row(f"{split} ({report['examples']:,})", system, *cells)
     return table
 
 
@@ -89,7 +89,7 @@ def confusion(report: Mapping[str, Any], title: str) -> Table | str:
     labels = list(report["classes"])
     if len(labels) > MOST_CLASSES:
         return f"{title}: {len(labels)} classes, in metrics.json"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
     table.add_column("reference")
     for label in labels:
         table.add_column(f"as {label}", justify="right")

@@ -21,7 +21,7 @@ def command(model: Path) -> None:
     screen = open_screen()
     loaded = load(model)
     manifest = read_manifest(model)
-    screen.print(f"[bold]{model}[/]: saved by seqnlp {manifest['seqnlp']}")
+    screen.print(f"[bold]{model}[/]: saved by seqnlp {manifest.seqnlp}")
     metrics = loaded.metrics
     rows = [(name, "this model", metrics[name]) for name in ("validation", "test")
             if name in metrics]  # fmt: skip

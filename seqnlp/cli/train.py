@@ -111,7 +111,8 @@ def _settings(
     given = [f"{SHORT[key]}={_quoted(value)}" for key, value in short.items() if value is not None]
     given += [f"corpus.columns.{field}={_quoted(column)}" for field, column in columns]
     task = short["task"] or ("" if path is None else read_toml(path).get("task", ""))
-    base = registry.tasks.get(task).defaults if task else {}
+    # What is no name at all is refused, with the rest of the recipe, by its type.
+    base = registry.tasks.get(task).defaults if task and isinstance(task, str) else {}
     return load_settings(path, [*given, *overrides], base=base)
 
 

@@ -97,7 +97,8 @@ def read_file(
     key = {
         "path": str(path.resolve()),
         "size": status.st_size,
-        "mtime": status.st_mtime_ns,
+        # The change time too: copying tools restore the other one.
+        "mtime": [status.st_mtime_ns, status.st_ctime_ns, status.st_ino],
         "fields": [[field.name, field.aliases, field.required] for field in request.fields],
         "columns": dict(request.columns),
         "shard": folder is not None,

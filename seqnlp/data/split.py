@@ -81,8 +81,14 @@ class Split(Sequence[Example]):
         return f"Split({self.name!r}, {len(self)} rows of {', '.join(self.fields)})"
 
     def select(self, indices: ArrayLike) -> Split:
-        """The rows of these indices (int [M]), in this order; the table is shared, not copied."""
-        chosen = np.asarray(indices, dtype=np.int64)
+        """The rows of these indices (int [M], or bool [N]), in order; the table is shared."""
+        chosen = np.asarray(indices)
+        if chosen.dtype == np.bool_:
+            chosen = np.flatnonzero(chosen)
+        chosen = chosen.astype(np.int64)
+        if chosen.size and not -len(self) <= chosen.min() <= chosen.max() < len(self):
+            raise IndexError(f"rows {chosen.min()} to {chosen.max()} of {len(self)}")
+        chosen = np.where(chosen < 0, chosen + len(self), chosen)
         if self._indices is not None:
             chosen = self._indices[chosen]
         digest = hashlib.sha256(self.fingerprint.encode() + chosen.tobytes())
@@ -190,7 +196,7 @@ def concatenate(name: str, splits: Sequence[Split], *, origin: str) -> Split:
         chosen = np.arange(len(split)) if split._indices is None else split._indices
         rows.append(chosen + first[id(split._table)])
     digest = hashlib.sha256("\n".join(split.fingerprint for split in splits).encode())
-    whole = all(split._indices is None for split in splits)
+    whole = len(tables) == len(splits) and all(split._indices is None for split in splits)
     return Split(
         name,
         pa.concat_tables(tables),

@@ -15,7 +15,7 @@ from torch import device as Device
 from seqnlp.config import Section, Settings
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.types import Example, Field, Loss, Prediction
+from seqnlp.types import Field, Loss, Prediction
 
 
 class Batch(ABC):
@@ -126,13 +126,19 @@ class Task(nn.Module, ABC):
     ) -> dict[str, Any]:
         """All figures of predictions with their intervals, as JSON values."""
 
-    def parts(self) -> list[tuple[str, str]]:
-        """The registered parts that the model is made of, as (kind, name)."""
-        text, model = self.settings.text, self.settings.model
+    @classmethod
+    def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:
+        """The registered parts that a model of these settings is made of, as (kind, name).
+
+        Raises:
+            SettingsError: an option that the task does not have.
+        """
+        text, model = settings.text, settings.model
         return [
-            ("tasks", self.settings.task),
+            ("tasks", settings.task),
             ("encoders", model.encoder),
             ("cells", model.cell),
+            *([("engines", model.engine)] if model.engine != "auto" else []),
             ("tokenizers", text.tokenizer.partition(":")[0]),
             *(("normalizers", name) for name in text.normalizers),
         ]
@@ -157,8 +163,3 @@ class Task(nn.Module, ABC):
         """Where the weights are."""
         parameter: Tensor = next(self.parameters())
         return parameter.device
-
-
-def texts_of(examples: Iterable[Example], field: str) -> Iterator[str]:
-    """One field of every example."""
-    return (str(example[field]) for example in examples)

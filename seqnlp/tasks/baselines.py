@@ -42,7 +42,7 @@ def classification_baselines(
     if len(rows) > MOST_EXAMPLES:
         rows = np.sort(np.random.default_rng(0).choice(rows, MOST_EXAMPLES, replace=False))
     weighting = TfidfTransformer(sublinear_tf=True)
-    train = weighting.fit_transform(_counts(texts["train"], known)[rows])
+    train = weighting.fit_transform(_counts(_selected(texts["train"], rows), known))
     best: tuple[float, Any] | None = None
     validation = weighting.transform(_counts(texts["validation"], known))
     for strength in STRENGTHS:
@@ -57,6 +57,15 @@ def classification_baselines(
         truth[held_out], best[1].predict(features), labels, best[1].predict_proba(features).max(1)
     )
     return reports
+
+
+def _selected(text: TokenizedText, rows: NDArray[np.int64]) -> TokenizedText:
+    """Some documents of a text, their tokens copied; all of them as they are."""
+    if len(rows) == len(text):
+        return text
+    parts = [text[int(row)] for row in rows]
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+    return TokenizedText(types=text.types, tokens=np.concatenate(parts), offsets=offsets)
 
 
 def _counts(text: TokenizedText, known: int) -> Any:

@@ -124,7 +124,8 @@ def fit_naive_bayes(
         labels: int64 [N], numbers below `classes`.
 
     Returns:
-        The fitted evidence; float [N, K], that of each text with the text itself left out.
+        The fitted evidence; float [N, K], that of each text with the text itself left out, and
+        with it every text of the same words and pairs.
     """
     keys, matrix = _features(text)
     own = np.eye(classes)[labels]
@@ -134,12 +135,17 @@ def fit_naive_bayes(
     evidence.keys.copy_(torch.from_numpy(keys))
     evidence.weights.copy_(torch.from_numpy(_log_odds(counts, totals)))
     held_out = np.zeros((len(labels), classes), dtype=np.float32)
+    groups = _groups(matrix)
+    sizes = np.bincount(groups)
     for label in np.unique(labels):
         # One text less of this label changes the counts of its features in one way only.
-        less = np.eye(classes)[label]
-        # A label of a single text keeps it: there is nothing else to know it by.
-        odds = _log_odds(np.maximum(counts - less, 0), np.maximum(totals - less, 1))
-        held_out[labels == label] = matrix[labels == label] @ odds
+        alone = (labels == label) & (sizes[groups] == 1)
+        held_out[alone] = matrix[alone] @ _without(counts, totals, np.eye(classes)[label])
+    for group in np.flatnonzero(sizes > 1):
+        rows = np.flatnonzero(groups == group)
+        held = matrix[rows[0]].indices
+        odds = _without(counts[held], totals, own[rows].sum(0))
+        held_out[rows] = odds.sum(0)
     return evidence, held_out
 
 
@@ -153,10 +159,11 @@ def fit_logistic(
     The strength is chosen, and the texts are held out, by cross-validation on the same texts.
 
     Returns:
-        The fitted evidence; float [N, K], that of each text from a model that never saw it.
+        The fitted evidence; float [N, K], that of each text from a model that saw neither it nor
+        another of the same words and pairs.
     """
     from sklearn.metrics import log_loss
-    from sklearn.model_selection import KFold
+    from sklearn.model_selection import GroupKFold
 
     keys, matrix = _features(text)
     frequency = np.asarray(matrix.sum(0)).ravel()
@@ -164,7 +171,10 @@ def fit_logistic(
     weighted = matrix.multiply(rarity).tocsr()
     lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)).ravel())
     weighted = weighted.multiply(1 / np.maximum(lengths, 1e-6)[:, None]).tocsr()
-    folds = list(KFold(min(FOLDS, len(labels)), shuffle=True, random_state=0).split(weighted))
+    # Texts of the same words and pairs are held out together.
+    groups = np.random.default_rng(0).permutation(len(labels))[_groups(matrix)]
+    count = min(FOLDS, len(np.unique(groups)))
+    folds = list(GroupKFold(count).split(weighted, groups=groups)) if count > 1 else []
     best: tuple[float, float, Floats] | None = None
     for strength in STRENGTHS:
         held_out = np.zeros((len(labels), classes))
@@ -196,6 +206,24 @@ def _features(text: TokenizedText) -> tuple[Ints, Any]:
     keys, places = np.unique(ids, return_inverse=True)
     rows = np.repeat(np.arange(len(sizes)), sizes)
     return keys, _incidence(rows, places, (len(sizes), len(keys)))
+
+
+def _groups(matrix: Any) -> Ints:
+    """A number for each text, int64 [N], the same for texts that hold the same features."""
+    numbers: dict[bytes, int] = {}
+    return np.array(
+        [
+            numbers.setdefault(np.sort(matrix.indices[begin:end]).tobytes(), len(numbers))
+            for begin, end in zip(matrix.indptr, matrix.indptr[1:], strict=False)
+        ],
+        dtype=np.int64,
+    )
+
+
+def _without(counts: Floats, totals: Floats, less: Floats) -> Floats:
+    """Log-odds with `less` texts of each label left out; their features are in all of these."""
+    # A label of a single text keeps it: there is nothing else to know it by.
+    return _log_odds(np.maximum(counts - less, 0), np.maximum(totals - less, 1))
 
 
 def _incidence(rows: Ints, columns: Ints, shape: tuple[int, int]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,6 +62,15 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+def intervals_of(report: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """The figures of a report that have an interval, by name; what tables and cards show."""
+    return {
+        name: figure
+        for name, figure in report.items()
+        if isinstance(figure, Mapping) and set(figure) == {"value", "low", "high"}
+    }
 
 
 def bootstrap(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus
 from seqnlp.data.tokens import TokenizedText, tokenize_corpus
+from seqnlp.errors import SettingsError
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.tokenizers import parse_tokenizer
@@ -141,4 +142,11 @@ def fit_pipeline(settings: Settings, corpus: Corpus, field: str) -> TokenPipelin
     pipeline = pipeline.with_trained_tokenizer(corpus.split("train").column(field))
     text = tokenize_corpus(corpus, field, pipeline)["train"]
     counts = {token: int(n) for token, n in zip(text.types, text.counts, strict=True) if n}
-    return pipeline.fit_counts(counts, min_count=chosen.min_count, max_size=chosen.max_size)
+    fitted = pipeline.fit_counts(counts, min_count=chosen.min_count, max_size=chosen.max_size)
+    if fitted.vocabulary is None or not fitted.vocabulary.tokens:
+        raise SettingsError(
+            f"text: no token of train is left for the vocabulary: the tokenizer "
+            f"{chosen.tokenizer!r} found {len(counts):,}, each less often than min_count = "
+            f"{chosen.min_count}"
+        )
+    return fitted

@@ -14,7 +14,7 @@ from pydantic import Field as Limit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqnlp.config import Section, Settings, validate_section
+from seqnlp.config import Names, Section, Settings, validate_section
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.tokens import TokenizedText, tokenize_corpus, tokenize_split
 from seqnlp.errors import InputError, SettingsError, suggest
@@ -27,11 +27,13 @@ from seqnlp.tasks.rows import Ints, TokenRows, fit_pipeline, single_row
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
 
+MOST_MEMBERS = 1000
+
 
 class SentimentOptions(Section):
     """The table `head` of a recipe."""
 
-    pooling: tuple[str, ...] = ("max",)
+    pooling: Names = ("max",)
     """What is made of the states; several are concatenated."""
     attention: str | None = None
     """An attention whose pooling is added to the others."""
@@ -105,6 +107,9 @@ class SentimentTask(Task):
         weights = class_weights(options_of(settings).class_weights, counts, labels)
         pipeline = fit_pipeline(settings, corpus, "text")
         task = cls(settings, pipeline, labels=labels, weights=weights)
+        for name in {"validation", "test"} & corpus.splits.keys():
+            # Hours later would be too late to find a label that cannot be scored.
+            task.label_numbers(corpus.splits[name])
         if settings.text.vectors is not None:
             for member in task.members:
                 load_vectors(member.embedding, pipeline, settings.text.vectors)  # type: ignore[arg-type]
@@ -114,18 +119,25 @@ class SentimentTask(Task):
     def restore(
         cls, settings: Settings, pipeline: TokenPipeline, state: Mapping[str, Any]
     ) -> SentimentTask:
+        labels, weights, members = state["labels"], state["class_weights"], state["members"]
+        if not all(isinstance(label, str) for label in labels) or len(weights) != len(labels):
+            raise ValueError("labels must be strings, with a weight each")
+        if not 0 <= members <= MOST_MEMBERS:
+            raise ValueError(f"members must be 0 to {MOST_MEMBERS}, not {members}")
         return cls(
             settings,
             pipeline,
-            labels=tuple(state["labels"]),
-            weights=tuple(state["class_weights"]),
-            members=state["members"],
+            labels=tuple(labels),
+            weights=tuple(float(weight) for weight in weights),
+            members=members,
             features=state["features"],
         )
 
     @classmethod
     def combine(cls, tasks: Sequence[Self]) -> Self:
         first = tasks[0]
+        if any(task.pipeline.vocabulary != first.pipeline.vocabulary for task in tasks):
+            raise ValueError("tasks of different vocabularies cannot be combined")
         state = {**first.state(), "members": 0}
         combined = cls.restore(first.settings, first.pipeline, state)
         combined.members.extend(member for task in tasks for member in task.members)
@@ -142,7 +154,7 @@ class SentimentTask(Task):
 
     def read(self, split: Split, *, training: bool = False) -> LabeledRows:
         text = tokenize_split(split, "text", self.pipeline)
-        labels = self._label_numbers(split)
+        labels = self.label_numbers(split)
         if self.evidence is None:
             return LabeledRows(self._rows(text), labels)
         if not training:
@@ -151,7 +163,12 @@ class SentimentTask(Task):
         self.evidence, held_out = fit(text, labels, len(self.labels))
         return LabeledRows(self._rows(text), labels, held_out)
 
-    def _label_numbers(self, split: Split) -> Ints:
+    def label_numbers(self, split: Split) -> Ints:
+        """The labels of a split, int64 [N], as numbers.
+
+        Raises:
+            InputError: a label that train does not have, by file and line.
+        """
         numbers = {label: number for number, label in enumerate(self.labels)}
         labels = np.empty(len(split), dtype=np.int64)
         for row, label in enumerate(split.column("label")):
@@ -282,11 +299,13 @@ class SentimentTask(Task):
             confidence,
         )
 
-    def parts(self) -> list[tuple[str, str]]:
-        attention = [("attentions", self.options.attention)] if self.options.attention else []
+    @classmethod
+    def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:
+        options = options_of(settings)
+        attention = [("attentions", options.attention)] if options.attention else []
         return [
-            *super().parts(),
-            *(("poolings", name) for name in self.options.pooling),
+            *super().named_parts(settings),
+            *(("poolings", name) for name in options.pooling),
             *attention,
         ]
 

@@ -235,7 +235,7 @@ def _load_tokenizer(folder: Path, data: Mapping[str, object]) -> Tokenizer:
         raise BundleError(
             f"{path}: no state of a {family} tokenizer: {error} is missing"
         ) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"{path}: no state of a {family} tokenizer: {error}") from error
     except InputError as error:
         raise BundleError(f"{path}: {error}") from error

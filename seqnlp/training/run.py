@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import torch
 
 from seqnlp import registry
 from seqnlp.bundle import MANIFEST, Model
-from seqnlp.config import Settings, build, validate_section
-from seqnlp.data.corpus import Corpus, open_corpus
-from seqnlp.errors import InputError, TrainingError
+from seqnlp.config import DEFAULT_HOOKS, Settings, build, validate_section
+from seqnlp.data.corpus import Corpus, Split, open_corpus
+from seqnlp.errors import InputError, SettingsError, TrainingError
 from seqnlp.tasks.base import Task
 from seqnlp.training.hooks.base import Hook
+from seqnlp.training.hooks.reporting import LOG
 from seqnlp.training.trainer import Trainer
 
 
@@ -51,11 +53,14 @@ def train(
     torch.set_flush_denormal(True)
     if output is None:
         return _run(settings, None, device, hooks, notify)
-    folder = claim_folder(Path(output), force=force)
+    folder = Path(output)
+    fresh = not folder.exists()
+    claim_folder(folder, force=force)
     try:
         return _run(settings, folder, device, hooks, notify)
     except InputError:
-        _leave_folder(folder)
+        if fresh:
+            _leave_folder(folder)
         raise
 
 
@@ -79,76 +84,141 @@ def _run(
     )
     for note in corpus.notes:
         notify(note)
-    chosen_members: list[Task] = []
-    members: list[Task] = []
-    courses: list[dict[str, Any]] = []
-    for seed in range(settings.seed, settings.seed + settings.ensemble):
-        task, trainer = _train_one(task_class, settings, corpus, seed, device, folder, hooks)
-        courses.append(_course(trainer))
-        if trainer.best_epoch is not None:
-            chosen_members.append(task)
-            members.append(task)
-        if trainer.interrupted:
-            notify(_interruption(trainer))
-            break
-        if settings.train.refit:
-            notify(f"training again on train and validation, up to epoch {trainer.best_epoch}")
-            whole = corpus.with_all_in_train()
-            task, again = _train_one(
-                task_class, settings, whole, seed, device, folder, hooks, trainer.best_epoch
-            )
-            if again.interrupted:
-                notify("interrupted; keeping the weights that validation chose")
-                courses[-1]["stopped"] = "interrupted"
-                break
-            members[-1] = task
-    if not members:
-        raise TrainingError("interrupted before the first validation: there is nothing to save")
-    model = Model(_together(task_class, settings, members), {})
-    # What validation chose is what validation measures: the final weights may have learned from it.
-    selected = Model(_together(task_class, settings, chosen_members), {})
-    interrupted = any(course["stopped"] == "interrupted" for course in courses)
-    model.metrics = _measure(model, selected, corpus, courses, interrupted=interrupted)
-    model.metrics["seconds"] = time.perf_counter() - started
     if folder is not None:
+        (folder / LOG).write_bytes(b"")
+    members = _Members(task_class, settings)
+    failure: TrainingError | None = None
+    try:
+        for seed in range(settings.seed, settings.seed + settings.ensemble):
+            make = partial(_train_one, task_class, settings, seed, device, folder, hooks)
+            members.train(corpus, make, notify)
+            if members.interrupted:
+                break
+    except KeyboardInterrupt:
+        members.interrupted = True
+    except TrainingError as error:
+        if not members.selected:
+            raise
+        failure = error
+        notify(f"{error}; keeping the models that were trained before")
+    if not members.selected:
+        raise TrainingError("interrupted before the first validation: there is nothing to save")
+    final, selected = members.together()
+    model = Model(final, {"training": members.courses, "interrupted": members.interrupted})
+    if folder is not None:
+        # Before anything is measured: nothing that happens from here on can lose the model.
         model.save(folder)
-    if not interrupted:
-        # After the first save: nothing that a baseline does can lose the model.
-        model.metrics["baselines"] = model.task.baselines(corpus)
-        if folder is not None:
-            model.save(folder)
+    model.metrics |= _measure(model, Model(selected, {}), corpus)
+    model.metrics["seconds"] = time.perf_counter() - started
+    if not members.interrupted and failure is None:
+        model.metrics["baselines"] = final.baselines(corpus)
+    if folder is not None:
+        model.save_metrics(folder)
+    if failure is not None:
+        raise failure
     return model
 
 
+class _Members:
+    """The models of a run, one a seed, and how their training went.
+
+    selected: as validation chose them. refitted: the same, trained again on train and validation.
+    """
+
+    def __init__(self, task_class: type[Task], settings: Settings) -> None:
+        self.task_class, self.settings = task_class, settings
+        self.selected: list[Task] = []
+        self.refitted: list[Task] = []
+        self.courses: list[dict[str, Any]] = []
+        self.interrupted = False
+
+    def train(
+        self,
+        corpus: Corpus,
+        make: Callable[..., tuple[Task, Trainer]],
+        notify: Callable[[str], None],
+    ) -> None:
+        """Add the model of one seed, unless it is interrupted before its first validation."""
+        task, trainer = make(corpus)
+        self.courses.append(_course(trainer))
+        self.interrupted = trainer.interrupted
+        if trainer.figures:
+            self.selected.append(task)
+        if trainer.interrupted:
+            notify(_interruption(trainer))
+            return
+        if self.settings.train.refit:
+            last = trainer.best_epoch or trainer.epoch
+            notify(f"training again on train and validation, up to epoch {last}")
+            task, again = make(corpus.with_all_in_train(), last)
+            self.interrupted = again.interrupted
+            if again.interrupted:
+                notify("interrupted; keeping the weights that validation chose")
+            else:
+                self.refitted.append(task)
+
+    def together(self) -> tuple[Task, Task]:
+        """The model of the run, and the one that validation may measure.
+
+        Refitted and selected models differ in vocabulary: one kind alone can be averaged.
+        """
+        selected = self._combine(self.selected)
+        whole = len(self.refitted) == len(self.selected)
+        return (self._combine(self.refitted) if whole else selected), selected
+
+    def _combine(self, tasks: list[Task]) -> Task:
+        task = tasks[0] if len(tasks) == 1 else self.task_class.combine(tasks)
+        task.settings = self.settings.model_copy(update={"ensemble": len(tasks)})
+        return task
+
+
 def complete(settings: Settings) -> Settings:
-    """Fill in the defaults of the task's own options, and check every name before work begins.
+    """Write out every default that the run depends on, and check every name before work begins.
 
     Raises:
         UnknownNameError: a part that is not registered.
-        SettingsError: an option that the task does not have.
+        SettingsError: an option that the task does not have, or two that exclude each other.
     """
     task_class = registry.tasks.get(settings.task)
     head = validate_section(task_class.Options, settings.head, "head")
-    registry.encoders.get(settings.model.encoder)
-    registry.cells.get(settings.model.cell)
-    for name in settings.hooks:
+    for kind, name in task_class.named_parts(settings):
+        registry.REGISTRIES[kind].get(name)
+    hooks = {name: settings.hooks.get(name, False) for name in DEFAULT_HOOKS} | settings.hooks
+    for name in hooks:
         registry.hooks.get(name)
-    return settings.model_copy(update={"head": head.model_dump(mode="json", exclude_none=True)})
+    schedule = hooks.get("schedule", False)
+    plateau = isinstance(schedule, dict) and schedule.get("kind") == "plateau"
+    if settings.train.refit and plateau:
+        raise SettingsError(
+            "train.refit: the schedule 'plateau' needs a validation after every epoch, which "
+            "training again has not; use another kind"
+        )
+    # A path must lead to the same files from wherever the saved settings are used.
+    name = settings.corpus.name
+    if Path(name).exists() and name not in registry.corpora.names():
+        name = str(Path(name).resolve())
+    return settings.model_copy(
+        update={
+            "head": head.model_dump(mode="json", exclude_none=True),
+            "hooks": hooks,
+            "corpus": settings.corpus.model_copy(update={"name": name}),
+        }
+    )
 
 
 def make_hooks(settings: Settings, folder: Path | None) -> list[Hook]:
     """The hooks that the settings name; a run with a folder always has a log."""
-    chosen = {name: options for name, options in settings.hooks.items() if options is not False}
+    chosen = {
+        name: {} if options is True else options
+        for name, options in settings.hooks.items()
+        if options is not False
+    }
     if folder is not None:
         chosen.setdefault("log", {})
-    places: dict[str, dict[str, object]] = {}
-    if folder is not None:
-        places = {"log": {"path": folder / "log.jsonl"}, "tensorboard": {"folder": folder}}
-    made: list[Hook] = []
-    for name, options in chosen.items():
-        options = {**places.get(name, {}), **options}
-        made.append(build(registry.hooks.get(name), options, where=f"hooks.{name}"))
-    return made
+    return [
+        build(registry.hooks.get(name), options, where=f"hooks.{name}")
+        for name, options in chosen.items()
+    ]
 
 
 def choose_device(name: str) -> torch.device:
@@ -163,6 +233,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise InputError(f"no device {name!r}; expected auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"the device {name!r} is not supported; expected auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"the device {name!r} was asked for, but torch finds no GPU; use cpu")
     return device
@@ -171,11 +243,11 @@ def choose_device(name: str) -> torch.device:
 def in_use(path: Path) -> bool:
     """Whether a path holds anything but the log of a run that failed."""
     return path.exists() and (
-        not path.is_dir() or any(entry.name != "log.jsonl" for entry in path.iterdir())
+        not path.is_dir() or any(entry.name != LOG for entry in path.iterdir())
     )
 
 
-def claim_folder(path: Path, *, force: bool) -> Path:
+def claim_folder(path: Path, *, force: bool) -> None:
     """Make the folder of a run and see that it can be written to, before work begins.
 
     Raises:
@@ -183,32 +255,33 @@ def claim_folder(path: Path, *, force: bool) -> Path:
     """
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file; name a folder")
+    if in_use(path) and not (path / MANIFEST).is_file():
+        raise InputError(f"{path} is in use: it holds files that are no model; name another folder")
     if in_use(path) and not force:
-        what = "a model" if (path / MANIFEST).exists() else "other files"
-        raise InputError(f"{path} is in use: it holds {what}; --force replaces it")
+        raise InputError(f"{path} is in use: it holds a model; --force replaces it")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        (path / "log.jsonl").write_bytes(b"")
+        with (path / LOG).open("ab"):
+            pass
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
-    return path
 
 
 def _leave_folder(path: Path) -> None:
     """Take a claimed folder back where the run was refused before it had anything to keep."""
-    if sorted(entry.name for entry in path.iterdir()) == ["log.jsonl"]:
-        (path / "log.jsonl").unlink()
+    if sorted(entry.name for entry in path.iterdir()) == [LOG]:
+        (path / LOG).unlink()
         path.rmdir()
 
 
 def _train_one(
     task_class: type[Task],
     settings: Settings,
-    corpus: Corpus,
     seed: int,
     device: torch.device,
     folder: Path | None,
     hooks: Sequence[Hook],
+    corpus: Corpus,
     last_epoch: int | None = None,
 ) -> tuple[Task, Trainer]:
     """One model of one seed; with `last_epoch`, up to that epoch and without validation."""
@@ -216,7 +289,7 @@ def _train_one(
     task = task_class.create(settings, corpus).to(device)
     made = [*make_hooks(settings, folder), *hooks]
     rows = task.read(corpus.split("train"), training=True)
-    trainer = Trainer(task, settings.train, made, seed=seed)
+    trainer = Trainer(task, settings.train, made, seed=seed, folder=folder)
     if last_epoch is not None:
         trainer.fit(rows, None, last_epoch=last_epoch)
     else:
@@ -225,38 +298,31 @@ def _train_one(
     return task, trainer
 
 
-def _together(task_class: type[Task], settings: Settings, members: list[Task]) -> Task:
-    task = members[0] if len(members) == 1 else task_class.combine(members)
-    task.settings = settings.model_copy(update={"ensemble": len(members)})
-    return task
-
-
-def _measure(
-    model: Model,
-    selected: Model,
-    corpus: Corpus,
-    courses: list[dict[str, Any]],
-    *,
-    interrupted: bool,
-) -> dict[str, Any]:
+def _measure(model: Model, selected: Model, corpus: Corpus) -> dict[str, Any]:
     """Figures on validation and test (test is looked at here, once, and nowhere else)."""
     held_out = [name for name in ("validation", "test") if name in corpus.splits]
     metrics: dict[str, Any] = {
+        # What validation chose is measured on it: refitted weights have learned from it.
         name: (selected if name == "validation" else model).evaluate(corpus, name)
         for name in held_out
     }
     metrics["baselines"] = {}
     metrics["baseline_split"] = held_out[-1]
-    metrics["training"] = courses
-    metrics["interrupted"] = interrupted
     metrics["corpus"] = {
         "name": corpus.name,
         "license": corpus.license,
         "description": corpus.description,
         "rows": {name: len(split) for name, split in corpus.splits.items()},
         "notes": list(corpus.notes),
+        "example": _example(corpus.splits[held_out[-1]]),
     }
     return metrics
+
+
+def _example(split: Split) -> str:
+    """A text to try the model on."""
+    text = " ".join(str(next(iter(split))[split.fields[0]]).split()) if len(split) else ""
+    return text if len(text) <= 60 else text[:60].rpartition(" ")[0]
 
 
 def _course(trainer: Trainer) -> dict[str, Any]:

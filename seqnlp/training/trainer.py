@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,24 +29,32 @@ class Trainer:
         settings: epochs, batches, optimizer.
         hooks: sorted by their order.
         seed: fixes the order of the examples; whoever makes the task seeds its weights.
+        folder: where hooks may write; None for nowhere.
 
     Raises:
         SettingsError: the settings name an optimizer or a figure that does not exist.
 
-    What hooks may read: task, settings, optimizer, seed, epoch (from 1), steps (done), loss (of the
-    last batch, nats a unit), figures (of the last validation), goodness (the monitored figure,
-    greater is better), history (a record an epoch), best_epoch, examples_seen.
+    What hooks may read: task, settings, optimizer, seed, folder, epoch (from 1), steps (done),
+    batch_number (from 1, of steps_per_epoch), loss (of the last batch, nats a unit), figures (of
+    the last validation), goodness (the monitored figure, greater is better), history (a record an
+    epoch), best_epoch, examples_seen.
     """
 
     def __init__(
-        self, task: Task, settings: TrainSettings, hooks: Sequence[Hook], *, seed: int = 0
+        self,
+        task: Task,
+        settings: TrainSettings,
+        hooks: Sequence[Hook],
+        *,
+        seed: int = 0,
+        folder: Path | None = None,
     ) -> None:
         if settings.monitor not in task.figures:
             raise SettingsError(
                 f"train.monitor: no figure {settings.monitor!r}; "
                 f"{suggest(settings.monitor, task.figures)}"
             )
-        self.task, self.settings, self.seed = task, settings, seed
+        self.task, self.settings, self.seed, self.folder = task, settings, seed, folder
         self.hooks = sorted(hooks, key=lambda hook: hook.order)
         self.optimizer = make_optimizer(task, settings)
         self.epoch = self.steps = self.batch_number = self.steps_per_epoch = 0

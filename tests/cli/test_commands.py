@@ -47,7 +47,7 @@ def test_training_says_what_a_person_wants_to_know(
                            "--attention", "additive")  # fmt: skip
     assert status == 0
     for expected in ("1 x gru of 12", "additive attention", "epoch  6", "best", "this model",
-                     "majority class", "bag of words", "confusion on test", "macro-F1",
+                     "majority class", "bag of words", "confusion on test", "macro-F1", "ECE",
                      "saved in", f"seqnlp predict {folder}", f"seqnlp evaluate {folder} --split test",
                      f"seqnlp show {folder}"):  # fmt: skip
         assert expected in err, expected
@@ -170,6 +170,50 @@ def test_predict_answers_texts_files_and_pipes_in_three_layouts(
     assert [line.split("\t")[0] for line in piped.stdout.splitlines()] == ["positive", "negative"]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_text(
+    capfd: pytest.CaptureFixture[str], toy_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bom").write_bytes("\ufefffine film\r\nfine film".encode())
+    _, out, _ = call(capfd, "predict", toy_run, tmp_path / "bom")
+    first, second = out.splitlines()
+    assert first == second
+
+
+def test_without_a_command_there_is_help(capfd: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = call(capfd)
+    assert status == 0
+    assert "Commands" in out
+
+
+def test_a_saved_run_is_repeated_from_another_folder(
+    capfd: pytest.CaptureFixture[str],
+    toy_corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").symlink_to(toy_corpus)
+    assert train(capfd, "--corpus", "mine", "--epochs", 1, "--quiet", "--output", "run")[0] == 0
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert call(capfd, "evaluate", "../run")[0] == 0
+
+
+def test_an_unknown_label_in_test_is_found_before_training(
+    capfd: pytest.CaptureFixture[str], toy_corpus: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for path in toy_corpus.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    with (folder / "test.tsv").open("a") as file:
+        file.write("positiv\tfine\n")
+    status, _, err = train(capfd, "--corpus", folder, "--output", tmp_path / "run")
+    assert status == 2
+    assert "the label 'positiv' does not occur in train; did you mean 'positive'" in err
+    assert "epoch  1" not in err
+
+
 def test_a_reader_that_leaves_is_no_error(toy_run: Path, tmp_path: Path) -> None:
     (tmp_path / "many").write_text("The film was fine .\n" * 20_000)
     command = f"{sys.executable} -m seqnlp predict {toy_run} {tmp_path / 'many'} | head -n 1"
@@ -226,7 +270,19 @@ def test_corpus_show_describes_the_corpus(
         (["evaluate", "{tmp}"], 2, "not a saved model: it has no bundle.json"),
         (["evaluate", "{run}", "--split", "tset"], 2, "no tset split; did you mean 'test'"),
         (["predict", "{tmp}/none", "x"], 2, "none: no such model folder"),
-        (["predict", "{run}", "{tmp}/latin"], 2, "latin:.*not valid UTF-8"),
+        (["predict", "{run}", "{tmp}/latin"], 2, "latin:2: not valid UTF-8"),
+        (["predict", "{run}", "{tmp}/mistyped.txt"], 2, "mistyped.txt: no such file"),
+        (["predict", "{run}", "{tmp}"], 2, "is a folder; give texts or files"),
+        (["predict", "{run}", "x", "--output", "{tmp}"], 2, "cannot write .*Is a directory"),
+        (["train", "--device", "meta", "--output", "{tmp}/x"], 2, "'meta' is not supported; expected auto"),
+        (["train", "--output", "{tmp}", "--force"], 2, "holds files that are no model; name another"),
+        (["train", "--threads", "100000"], 2, "threads: .*less than or equal to 512"),
+        (["train", "--seed", "99999999999999"], 2, "seed: .*less than 4294967296"),
+        (["train", "--set", "hooks.foo=1", "--output", "{tmp}/x"], 2, "no hook is named 'foo'"),
+        (["train", "--set", "train=3"], 2, "settings: train: Input should be a valid table, not 3"),
+        (["train", "--columns", "text=a", "text=b"], 2, "the field 'text' is named twice"),
+        (["train", "--corpus", "{toy}", "--set", "text.min_count=999", "--output", "{tmp}/x"], 2,
+         "no token of train is left for the vocabulary"),
         (["predict", "{run}", "x", "--output", "{tmp}/none/o"], 2, "cannot write .*none/o"),
         (["predict", "{run}", "x", "--format", "xml"], 2, "'xml' is not one of"),
         (["list", "cell"], 2, "no kind is named 'cell'; did you mean 'cells'"),
@@ -238,6 +294,7 @@ def test_corpus_show_describes_the_corpus(
 def test_a_mistake_is_one_clear_line(
     capfd: pytest.CaptureFixture[str],
     toy_run: Path,
+    toy_corpus: Path,
     tmp_path: Path,
     words: list[str],
     status: int,
@@ -245,9 +302,9 @@ def test_a_mistake_is_one_clear_line(
 ) -> None:
     import re
 
-    (tmp_path / "latin").write_bytes("très bien\n".encode("latin-1"))
+    (tmp_path / "latin").write_bytes("well\ntrès bien\n".encode("latin-1"))
     before = sorted(path.name for path in toy_run.iterdir())
-    words = [word.format(tmp=tmp_path, run=toy_run) for word in words]
+    words = [word.format(tmp=tmp_path, run=toy_run, toy=toy_corpus) for word in words]
     found, _, err = call(capfd, *words)
     assert found == status, err
     last = err.strip().splitlines()[-1]
@@ -277,7 +334,7 @@ def test_force_replaces_a_model(
 def test_ctrl_c_saves_the_best_so_far(toy_corpus: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "seqnlp", "train", "--corpus", str(toy_corpus), *SETS,
-               "--epochs", "10000", "--set", "hooks.early_stopping=false",
+               "--set", "train.epochs=100000", "--set", "hooks.early_stopping=false",
                "--output", str(folder)]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
     log = folder / "log.jsonl"

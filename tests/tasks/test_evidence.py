@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from seqnlp.tasks.evidence import (
     fit_naive_bayes,
 )
 
+Fit = Callable[[TokenizedText, np.ndarray, int], tuple[LinearEvidence, np.ndarray]]
 TEXTS = ["good film", "bad film", "not good", "good good cast", "dull bad plot"]
 LABELS = [1, 0, 0, 1, 0]
 FILM_CAFE = [6569835820675580736, -2028992364774525097]
@@ -148,3 +149,22 @@ def test_a_rare_label_does_not_stop_the_folds() -> None:
     evidence, held_out = fit_logistic(tokenized(texts), labels, 3)
     assert np.isfinite(held_out).all()
     assert np.isfinite(evidence(tokenized(texts))).all()
+
+
+@pytest.mark.parametrize("fit", [fit_naive_bayes, fit_logistic])
+def test_copies_of_a_text_are_held_out_with_it(fit: Fit) -> None:
+    # Labels are noise, each text stands there twice: only a copy could give its label away.
+    generator = np.random.default_rng(0)
+    texts = [" ".join(generator.choice(list("abcdefghijklmnop"), 6)) for _ in range(200)] * 2
+    labels = np.tile(generator.integers(0, 2, 200), 2)
+    _, held_out = fit(tokenized(texts), labels, 2)
+    assert (held_out.argmax(1) == labels).mean() < 0.65
+
+
+def test_twins_of_the_other_label_are_held_out_too() -> None:
+    texts = ["good not bad film", "film bad not good"] * 3 + TEXTS
+    texts = [" ".join(sorted(text.split())) for text in texts]
+    labels = [1, 0] * 3 + LABELS
+    _, held_out = fitted(texts, labels)
+    rest = fitted(texts[6:], labels[6:])[0](tokenized(texts[:1]))
+    np.testing.assert_allclose(held_out[:6], np.repeat(rest, 6, axis=0), rtol=1e-5)

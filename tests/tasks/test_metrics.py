@@ -68,6 +68,16 @@ def test_calibration_error_is_the_gap_of_each_bin_by_its_weight() -> None:
     assert metrics.calibration_error(np.ones(5), np.ones(5, dtype=bool)) == 0.0
 
 
+def test_a_confidence_on_the_edge_belongs_to_the_bin_below() -> None:
+    # With two bins 0.5 stands with 0.4, apart from 0.9: (m - 1, m] in Guo et al.
+    confidence, correct = np.array([0.5, 0.4, 0.9]), np.array([True, False, True])
+    expected = (abs(0.9 - 1.0) + abs(0.9 - 1.0)) / 3
+    assert metrics.calibration_error(confidence, correct, bins=2) == pytest.approx(expected)
+    assert metrics.calibration_error(np.array([0.52, 0.55]), np.array([True, False]), bins=10) == (
+        pytest.approx(abs(1.07 - 1) / 2)
+    )
+
+
 def test_nothing_to_count_is_zero_and_no_warning() -> None:
     none = np.zeros((2, 2), dtype=np.int64)
     assert metrics.accuracy(none) == 0

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from seqnlp.config import Settings, load_settings
 from seqnlp.data.corpus import Corpus, Split
+from seqnlp.data.tokens import tokenize_split
 from seqnlp.errors import InputError, SettingsError, UnknownNameError
-from seqnlp.tasks.evidence import FIRST_WEIGHT
+from seqnlp.tasks.evidence import FIRST_WEIGHT, FITS
 from seqnlp.tasks.labeled import LabeledRows
 from seqnlp.tasks.sentiment import SentimentTask
 
@@ -146,6 +147,12 @@ def test_evidence_is_added_by_a_learned_weight(kind: str) -> None:
     seen = made.read(train)
     assert rows.evidence is not None
     assert seen.evidence is not None
+    # What is trained on does not know its own labels; what is measured is the fitted model.
+    text = tokenize_split(train, "text", made.pipeline)
+    fitted, held_out = FITS[kind](text, made.label_numbers(train), 3)
+    np.testing.assert_array_equal(rows.evidence, held_out)
+    np.testing.assert_allclose(seen.evidence, fitted(text), rtol=1e-5)
+    assert not np.allclose(rows.evidence, seen.evidence)
     made.eval()
     batch = rows.batch(np.arange(4))
     plain = made.members[0](batch.tokens)

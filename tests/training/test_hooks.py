@@ -135,10 +135,11 @@ class Judged:
 def test_plateau_drops_after_its_patience() -> None:
     hook, judged = ScheduleHook(kind="plateau", factor=0.5, patience=1), Judged()
     seen = []
-    for judged.goodness in (0.5, 0.6, 0.6, 0.6, 0.7, 0.7, 0.7):
+    for judged.goodness in (0.5, 0.6, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7):
         hook.on_evaluate_end(judged)  # type: ignore[arg-type]
         seen.append(hook.scale(1, 10))
-    assert seen == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
+    # A better figure begins the wait anew; so does a drop.
+    assert seen == [1, 1, 1, 1, 1, 0.5, 0.5, 0.25]
     copy = ScheduleHook(kind="plateau", factor=0.5, patience=1)
     copy.load_state_dict(hook.state_dict())
     assert copy.scale(1, 10) == 0.25
@@ -156,7 +157,7 @@ def test_early_stopping_waits_for_its_patience() -> None:
 
 def test_the_best_epochs_weights_are_kept() -> None:
     hook, judged = BestCheckpointHook(), Judged()
-    for judged.epoch, judged.goodness in ((1, 0.5), (2, 0.9), (3, 0.7)):
+    for judged.epoch, judged.goodness in ((1, 0.5), (2, 0.9), (3, 0.7), (4, 0.9)):
         with torch.no_grad():
             judged.task.weight.fill_(judged.epoch)
         hook.on_evaluate_end(judged)  # type: ignore[arg-type]

@@ -12,8 +12,10 @@ import torch
 
 import seqnlp
 from seqnlp.data.corpus import open_corpus
-from seqnlp.errors import InputError, SettingsError
+from seqnlp.errors import InputError, SettingsError, TrainingError
 from seqnlp.tasks.sentiment import SentimentTask
+from seqnlp.training.hooks import Hook
+from seqnlp.training.hooks.selection import EarlyStoppingHook
 from seqnlp.training.run import choose_device, make_hooks
 from seqnlp.training.trainer import Trainer
 from tests.toy import small_settings
@@ -133,3 +135,122 @@ def test_predictions_are_values(toy_run: Path) -> None:
     answer = seqnlp.load(toy_run)("fine")
     with pytest.raises(dataclasses.FrozenInstanceError):
         answer.output = "x"  # type: ignore[misc]
+
+
+def test_without_best_checkpoint_the_last_weights_are_kept(
+    toy_corpus: Path, tmp_path: Path
+) -> None:
+    settings = small_settings(toy_corpus, *QUICK, "hooks.best_checkpoint=false")
+    model = seqnlp.train(settings, tmp_path / "run")
+    assert model.metrics["training"][0]["best_epoch"] is None
+    assert seqnlp.load(tmp_path / "run")("fine") == model("fine")
+
+
+def test_threads_are_set(toy_corpus: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        seqnlp.train(small_settings(toy_corpus, "train.epochs=1", "threads=2"))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+class Breaker(Hook):
+    """Raises in the fit of that number."""
+
+    def __init__(self, fit: int, error: BaseException) -> None:
+        self.left, self.error = fit, error
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.left -= 1
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if self.left == 0:
+            raise self.error
+
+
+def test_a_member_that_fails_does_not_take_the_others_with_it(
+    toy_corpus: Path, tmp_path: Path
+) -> None:
+    settings = small_settings(toy_corpus, *QUICK, "ensemble=2")
+    with pytest.raises(TrainingError, match="boom"):
+        seqnlp.train(settings, tmp_path / "run", hooks=[Breaker(2, TrainingError("boom"))])
+    kept = seqnlp.load(tmp_path / "run")
+    assert kept.task.state()["members"] == 1
+    assert kept.settings.ensemble == 1
+
+
+@pytest.mark.parametrize("fit", [2, 3, 4])
+def test_ctrl_c_in_a_refitted_ensemble_mixes_no_vocabularies(
+    toy_corpus: Path, tmp_path: Path, fit: int
+) -> None:
+    settings = small_settings(toy_corpus, *QUICK, "ensemble=2", "train.refit=true")
+    hooks = [Breaker(fit, KeyboardInterrupt())]
+    model = seqnlp.train(settings, tmp_path / "run", hooks=hooks)
+    assert model.metrics["interrupted"]
+    assert seqnlp.load(tmp_path / "run")("The film was fine .") == model("The film was fine .")
+
+
+def test_what_is_saved_survives_a_failure_in_measuring(
+    toy_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SentimentTask, "report", fail)
+    with pytest.raises(KeyboardInterrupt):
+        seqnlp.train(small_settings(toy_corpus, *QUICK), tmp_path / "run")
+    assert seqnlp.load(tmp_path / "run")("fine").output
+
+
+def test_a_failed_save_leaves_the_old_model(
+    toy_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = seqnlp.train(small_settings(toy_corpus, *QUICK), tmp_path / "run")
+    new = seqnlp.train(small_settings(toy_corpus, *QUICK, "model.cell=gru"))
+    monkeypatch.setattr("seqnlp.bundle._pack", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        new.save(tmp_path / "run")
+    assert seqnlp.load(tmp_path / "run")("fine") == old("fine")
+
+
+def test_a_refused_run_leaves_a_folder_as_it_was(toy_corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError):
+        seqnlp.train(small_settings(tmp_path / "none" / "x"), tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
+    model = seqnlp.train(small_settings(toy_corpus, *QUICK), tmp_path / "run")
+    log = (tmp_path / "run" / "log.jsonl").read_bytes()
+    with pytest.raises(InputError):
+        seqnlp.train(small_settings(tmp_path / "none" / "x"), tmp_path / "run", force=True)
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == log
+    assert seqnlp.load(tmp_path / "run")("fine") == model("fine")
+
+
+def test_hooks_given_to_a_run_begin_anew_with_each_member(toy_corpus: Path) -> None:
+    settings = small_settings(
+        toy_corpus, "train.epochs=6", "ensemble=2", "hooks.early_stopping=false"
+    )
+    alone = seqnlp.train(
+        small_settings(toy_corpus, "train.epochs=6", "seed=1", "hooks.early_stopping=false"),
+        hooks=[EarlyStoppingHook(patience=0)],
+    )
+    both = seqnlp.train(settings, hooks=[EarlyStoppingHook(patience=0)])
+    assert both.metrics["training"][1]["steps"] == alone.metrics["training"][0]["steps"]
+
+
+def test_plateau_and_refitting_exclude_each_other(toy_corpus: Path) -> None:
+    with pytest.raises(
+        SettingsError, match="train.refit: the schedule 'plateau' needs a validation"
+    ):
+        seqnlp.train(small_settings(toy_corpus, "train.refit=true", "hooks.schedule.kind=plateau"))
+
+
+def test_settings_without_default_hooks_are_saved_so(toy_corpus: Path, tmp_path: Path) -> None:
+    settings = small_settings(toy_corpus, *QUICK).model_copy(
+        update={"hooks": {"best_checkpoint": {}}}
+    )
+    model = seqnlp.train(settings, tmp_path / "run")
+    again = seqnlp.train(seqnlp.load_settings(tmp_path / "run" / "config.toml"))
+    assert again.settings == model.settings
+    assert again("fine") == model("fine")

@@ -11,26 +11,29 @@ from seqnlp.errors import InputError, MissingPackageError
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.trainer import Trainer
 
+LOG = "log.jsonl"
+
 
 class LogHook(Hook):
     """One JSON object a line: each epoch's figures, and with `every` each so many steps' loss.
 
     Args:
-        path: the file, which is added to.
+        path: the file, which is added to; log.jsonl in the run's folder where it is not named.
         every: steps between two lines within an epoch; 0 writes none.
     """
 
     order = 90
 
-    def __init__(self, *, path: Path, every: int = 0) -> None:
+    def __init__(self, *, path: Path | None = None, every: int = 0) -> None:
         self.path, self.every = path, every
         self.file: IO[str] | None = None
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        path = self.path or (trainer.folder or Path()) / LOG
         try:
-            self.file = self.path.open("a", encoding="utf-8")
+            self.file = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise InputError(f"cannot write {self.path}: {error.strerror}") from error
+            raise InputError(f"cannot write {path}: {error.strerror}") from error
         self.write(event="fit_start", seed=trainer.seed, parameters=trainer.parameters)
 
     def on_step_end(self, trainer: Trainer) -> None:
@@ -69,7 +72,7 @@ class TensorBoardHook(Hook):
     """Scalars for TensorBoard: loss and learning rate by step, validation figures by epoch.
 
     Args:
-        folder: where the event files go.
+        folder: where the event files go; the run's folder where it is not named.
         every: steps between two points.
     Raises:
         MissingPackageError: the extra `tensorboard` is not installed.
@@ -77,7 +80,7 @@ class TensorBoardHook(Hook):
 
     order = 90
 
-    def __init__(self, *, folder: Path = Path("runs/tensorboard"), every: int = 10) -> None:
+    def __init__(self, *, folder: Path | None = None, every: int = 10) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
@@ -90,7 +93,8 @@ class TensorBoardHook(Hook):
         self.writer: Any = None
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.writer = self.make(log_dir=str(self.folder / f"seed-{trainer.seed}"))
+        folder = self.folder or (trainer.folder or Path()) / "tensorboard"
+        self.writer = self.make(log_dir=str(folder / f"seed-{trainer.seed}"))
 
     def on_step_end(self, trainer: Trainer) -> None:
         if trainer.steps % self.every == 0:

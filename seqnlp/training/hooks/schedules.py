@@ -16,7 +16,7 @@ class ScheduleHook(Hook):
     """The learning rate over time: warm-up, then constant, linear, cosine, step or plateau.
 
     Args:
-        kind: "linear" and "cosine" fall to `final` times the rate at the last step (Loshchilov and
+        kind: "linear" and "cosine" fall to `final` times the rate at the end (Loshchilov and
             Hutter 2017, arXiv:1608.03983, without restarts); "step" multiplies by `factor` every
             `every` epochs; "plateau" when the monitored figure has not improved for more than
             `patience` epochs.
@@ -62,12 +62,16 @@ class ScheduleHook(Hook):
                 return float(self.factor**self.drops)
 
     def on_batch_start(self, trainer: Trainer) -> None:
+        done = trainer.epoch - 1 + (trainer.batch_number - 1) / trainer.steps_per_epoch
         # The first step of a warm-up is not at rate zero: the rate is that of the step's end.
-        ahead = 1 if trainer.steps < self.warmup * trainer.steps_per_epoch else 0
-        epochs = (trainer.steps + ahead) / trainer.steps_per_epoch
+        ahead = 1 / trainer.steps_per_epoch if done < self.warmup else 0.0
+        epochs = done + ahead
         factor = self.scale(epochs, trainer.settings.epochs)
         for group in trainer.optimizer.param_groups:
             group["lr"] = trainer.settings.lr * factor
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.drops, self.waited, self.best = 0, 0, -math.inf
 
     def on_evaluate_end(self, trainer: Trainer) -> None:
         if self.kind != "plateau":

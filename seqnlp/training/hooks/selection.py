@@ -22,6 +22,9 @@ class EarlyStoppingHook(Hook):
         self.patience, self.min_delta = patience, min_delta
         self.best, self.waited = -math.inf, 0
 
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.best, self.waited = -math.inf, 0
+
     def on_evaluate_end(self, trainer: Trainer) -> None:
         if trainer.goodness > self.best + self.min_delta:
             self.best, self.waited = trainer.goodness, 0
@@ -45,6 +48,9 @@ class BestCheckpointHook(Hook):
     def __init__(self) -> None:
         self.best = -math.inf
         self.weights: dict[str, Tensor] | None = None
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.best, self.weights = -math.inf, None
 
     def on_evaluate_end(self, trainer: Trainer) -> None:
         if trainer.goodness > self.best:
@@ -80,8 +86,7 @@ class AverageHook(Hook):
         self.aside: dict[str, Tensor] | None = None
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        if not self.average:
-            self.average = _copy(dict(trainer.task.named_parameters()))
+        self.average, self.updates = _copy(dict(trainer.task.named_parameters())), 0
 
     @torch.no_grad()
     def on_step_end(self, trainer: Trainer) -> None:
