@@ -19,7 +19,7 @@ FIELDS = (
     Field(name="text", aliases=("text", "sentence")),
     Field(name="label", aliases=("label", "sentiment")),
 )
-PACKED = gzip.compress(b"text\tlabel\n" + b"".join(b"%d\tx\n" % i for i in range(9999)))
+PACKED = gzip.compress(b"text\tlabel\n" + b"".join(b"%d\tx\n" % i for i in range(9999)), mtime=0)
 DEEP = '{"a": ' + "[" * 100_000
 
 
@@ -69,7 +69,7 @@ def complaint(path: Path, **columns: str) -> str:
         # characters
         ("a.tsv", b"text\tlabel\na\tx\nna\xefve\tx\n",
          "PATH:3: not UTF-8: byte 0xef at position 3 of the line"),
-        ("a.csv.gz", gzip.compress(b"text,label\na,x\n\xff,x\n"),
+        ("a.csv.gz", gzip.compress(b"text,label\na,x\n\xff,x\n", mtime=0),
          "PATH:3: not UTF-8: byte 0xff at position 1 of the line"),
         ("a.jsonl", b'{"text": "\xe9", "label": "x"}',
          "PATH:1: not UTF-8: byte 0xe9 at position 11 of the line"),
