@@ -63,10 +63,19 @@ def training(screen: Console, model: Model, folder: Path) -> None:
     screen.print(f"  seqnlp show {name}", markup=False, soft_wrap=True)
 
 
+def plain_table(title: str) -> Table:
+    """A table without upright lines, which fits a terminal of 80 columns."""
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
+
+
 def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:
     """Figures with their intervals, a row for each (split, system, report)."""
     title = "figures in %, with 95 % bootstrap intervals; ECE: expected calibration error"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
     for heading in ("split", "system"):
         table.add_column(heading)
     names = list(intervals_of(rows[0][2])) if rows else []
@@ -89,7 +98,9 @@ def confusion(report: Mapping[str, Any], title: str) -> Table | str:
     labels = list(report["classes"])
     if len(labels) > MOST_CLASSES:
         return f"{title}: {len(labels)} classes, in metrics.json"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
     table.add_column("reference")
     for label in labels:
         table.add_column(f"as {label}", justify="right")

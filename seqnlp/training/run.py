@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -320,9 +321,9 @@ def _measure(model: Model, selected: Model, corpus: Corpus) -> dict[str, Any]:
 
 
 def _example(split: Split) -> str:
-    """A text to try the model on."""
-    text = " ".join(str(next(iter(split))[split.fields[0]]).split()) if len(split) else ""
-    return text if len(text) <= 60 else text[:60].rpartition(" ")[0]
+    """A short text to try the model on."""
+    texts = (" ".join(str(text).split()) for text in islice(split.column(split.fields[0]), 100))
+    return min(texts, key=lambda text: (len(text) > 60, not text), default="")[:60]
 
 
 def _course(trainer: Trainer) -> dict[str, Any]:
