@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field as Limit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqnlp.config import Names, Section, Settings, validate_section
+from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.tokens import TokenizedText, tokenize_corpus, tokenize_split
 from seqnlp.errors import InputError, SettingsError, suggest
@@ -23,26 +22,12 @@ from seqnlp.tasks.base import Batch, Rows, Task
 from seqnlp.tasks.classifier import Classifier, load_vectors
 from seqnlp.tasks.evidence import FIRST_WEIGHT, FITS, LinearEvidence
 from seqnlp.tasks.labeled import LabeledBatch, LabeledRows, class_weights, natural_order
+from seqnlp.tasks.options import SentimentOptions, options_of
 from seqnlp.tasks.rows import Ints, TokenRows, fit_pipeline, single_row
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
 
 MOST_MEMBERS = 1000
-
-
-class SentimentOptions(Section):
-    """The table `head` of a recipe."""
-
-    pooling: Names = ("max",)
-    """What is made of the states; several are concatenated."""
-    attention: str | None = None
-    """An attention whose pooling is added to the others."""
-    attention_options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
-    label_smoothing: float = Limit(default=0.0, ge=0, lt=1)
-    evidence: Literal["none", "naive_bayes", "logistic"] = "none"
-    """A linear model of words and word pairs whose log-odds are added to the logits."""
-    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
-    """Weights in the loss by label; "balanced" is inverse to the label's share of train."""
 
 
 class SentimentTask(Task):
@@ -318,12 +303,3 @@ class SentimentTask(Task):
     def _numbers(self, labels: Sequence[str] | Iterator[str]) -> Ints:
         number = {label: k for k, label in enumerate(self.labels)}
         return np.array([number[label] for label in labels], dtype=np.int64)
-
-
-def options_of(settings: Settings) -> SentimentOptions:
-    """The validated table `head`.
-
-    Raises:
-        SettingsError: an unknown key or a value of the wrong type.
-    """
-    return validate_section(SentimentOptions, settings.head, "head")
