@@ -38,7 +38,7 @@ from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.data.split import Split
 from seqnlp.tasks.sentiment import SentimentTask
 from seqnlp.training.hooks import Hook
-from seqnlp.training.run import complete, make_hooks
+from seqnlp.training.preparation import complete, make_hooks
 from seqnlp.training.trainer import Trainer
 
 BATCH = 64  # texts, in prediction

@@ -30,7 +30,7 @@ def test_a_bag_of_words_does_not(figures: dict[str, float]) -> None:
 
 def test_every_shipped_recipe_is_valid() -> None:
     from seqnlp.files import shipped
-    from seqnlp.training.run import complete, make_hooks
+    from seqnlp.training.preparation import complete, make_hooks
 
     recipes = sorted(shipped("recipes").glob("*.toml"))
     assert {path.stem for path in recipes} == {

@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Measure the MODEL in a folder on a split of its corpus, or of another."""
     from seqnlp.bundle import load
-    from seqnlp.training.run import choose_device
+    from seqnlp.training.preparation import choose_device
 
     loaded = load(model, device=str(choose_device(device)))
     chosen = loaded.corpus(corpus, dict(columns))

@@ -49,7 +49,7 @@ def command(
     with "-", standard input is read. One answer a line, in order.
     """
     from seqnlp.bundle import load
-    from seqnlp.training.run import choose_device
+    from seqnlp.training.preparation import choose_device
 
     loaded = load(model, device=str(choose_device(device)))
     texts, shown = tee(_texts(inputs))

@@ -77,7 +77,8 @@ def command(
     from seqnlp.cli import report
     from seqnlp.cli.progress import ProgressHook
     from seqnlp.cli.screen import open_screen
-    from seqnlp.training.run import in_use, train
+    from seqnlp.training.preparation import in_use
+    from seqnlp.training.run import train
 
     folder = output or _new_folder(settings, in_use)
     screen = open_screen(error=True)

@@ -25,6 +25,7 @@ import seqnlp
 from seqnlp import registry
 from seqnlp.cli.main import cli, run
 from seqnlp.config import Settings
+from seqnlp.training import preparation
 from seqnlp.training import run as training
 from tests.docs.pages import PAGES, ROOT, blocks, commands
 
@@ -131,7 +132,7 @@ def test_a_command_of_a_page_works(
             options.pop(key)
         path = _recipe(own["recipe"], options, own["overrides"])
         settings = _settings(path, options, own["columns"], own["overrides"])
-        training.make_hooks(training.complete(settings), tmp_path)
+        preparation.make_hooks(preparation.complete(settings), tmp_path)
         _names_exist(settings)
     elif alone and options.get("corpus") in (None, "reviews"):
         assert run(words, debug=True) == 0

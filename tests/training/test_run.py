@@ -16,7 +16,7 @@ from seqnlp.errors import InputError, SettingsError, TrainingError
 from seqnlp.tasks.sentiment import SentimentTask
 from seqnlp.training.hooks import Hook
 from seqnlp.training.hooks.selection import EarlyStoppingHook
-from seqnlp.training.run import choose_device, make_hooks
+from seqnlp.training.preparation import choose_device, make_hooks
 from seqnlp.training.trainer import Trainer
 from tests.toy import small_settings
 
