@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from seqnlp.errors import SeqnlpError
     from seqnlp.nn.attention import Attention
     from seqnlp.nn.cells import Cell, GatedCell, State
-    from seqnlp.nn.recurrence import Encoder, RecurrentEncoder, unroll
+    from seqnlp.nn.encoder import Encoder
+    from seqnlp.nn.recurrence import RecurrentEncoder, unroll
     from seqnlp.registry import Registry
     from seqnlp.tasks.base import Task
     from seqnlp.text.pipeline import TokenPipeline
@@ -26,7 +27,7 @@ _HOME = {
     "Attention": "seqnlp.nn.attention",
     "Cell": "seqnlp.nn.cells",
     "Corpus": "seqnlp.data.corpus",
-    "Encoder": "seqnlp.nn.recurrence",
+    "Encoder": "seqnlp.nn.encoder",
     "GatedCell": "seqnlp.nn.cells",
     "Hook": "seqnlp.training.hooks",
     "Model": "seqnlp.bundle",

@@ -20,10 +20,12 @@ from seqnlp.nn.cells import (
 )
 from seqnlp.nn.dropout import DropoutSite, dropout_sites
 from seqnlp.nn.embedding import TokenEmbedding
+from seqnlp.nn.encoder import Encoder, EncoderState
 from seqnlp.nn.engines import Engine, NativeEngine, Padding, ReferenceEngine
 from seqnlp.nn.initialization import INITIALIZERS, initialize
+from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
-from seqnlp.nn.recurrence import Encoder, RecurrentEncoder, RecurrentLayer, unroll
+from seqnlp.nn.recurrence import RecurrentEncoder, unroll
 
 __all__ = [
     "ACTIVATIONS",
@@ -36,6 +38,7 @@ __all__ = [
     "DotAttention",
     "DropoutSite",
     "Encoder",
+    "EncoderState",
     "Engine",
     "GRUCell",
     "GatedCell",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from seqnlp.errors import InputError
 from seqnlp.nn import engines
 from seqnlp.nn.cells.base import Cell, State
 from seqnlp.nn.dropout import DropoutSite
+from seqnlp.nn.encoder import Encoder, EncoderState
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.initialization import initialize
+from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.types import Encoded
 
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
@@ -63,70 +66,6 @@ def unroll(
     outputs, final = chosen.run(cell, x, padding, state, reverse=reverse, want_state=True)
     assert final is not None
     return outputs, final
-
-
-class Encoder(nn.Module, ABC):
-    """Vectors in, contextual states out. Registered by name, so that any network can stand here.
-
-    Args:
-        input_size: features of an input.
-        output_size: features of a state and of the summary.
-    """
-
-    def __init__(self, input_size: int, output_size: int) -> None:
-        super().__init__()
-        self.input_size = input_size
-        self.output_size = output_size
-
-    @abstractmethod
-    def forward(self, x: Tensor, lengths: Tensor) -> Encoded:
-        """Encode float [B, T, input_size], of int64 [B] real steps, finite on padding."""
-
-
-class RecurrentLayer(nn.Module):
-    """One or two cells over one input, side by side.
-
-    Args:
-        forward_cell: reads each row from its start.
-        backward_cell: reads each row from its end; None for one direction.
-        residual: whether the input is added to the output, which has its size.
-        layer_norm: whether the sum is normalized.
-        engine: see `unroll`.
-    """
-
-    def __init__(
-        self,
-        forward_cell: Cell,
-        backward_cell: Cell | None,
-        *,
-        residual: bool,
-        layer_norm: bool,
-        engine: str,
-    ) -> None:
-        super().__init__()
-        self.forward_cell = forward_cell
-        self.backward_cell = backward_cell
-        self.residual = residual
-        self.output_size = forward_cell.hidden_size * (1 if backward_cell is None else 2)
-        self.norm = nn.LayerNorm(self.output_size) if layer_norm else None
-        self.engine = engine
-
-    def forward(self, x: Tensor, padding: Padding | None) -> Tensor:
-        """From float [B, T, I] to [B, T, output_size], both zero on padding; B and T at least 1."""
-        cell = self.forward_cell
-        engine = engines.select(self.engine, cell, x)
-        if self.backward_cell is None:
-            state = cell.initial_state(x.shape[0])
-            outputs, _ = engine.run(cell, x, padding, state, reverse=False, want_state=False)
-        else:
-            outputs = engine.run_both(cell, self.backward_cell, x, padding)
-        if self.residual:
-            outputs = outputs + x
-        if self.norm is not None:
-            outputs = self.norm(outputs)
-            if padding is not None:
-                outputs = padding.zero(outputs)
-        return outputs
 
 
 class RecurrentEncoder(Encoder):
@@ -220,8 +159,64 @@ class RecurrentEncoder(Encoder):
         states = x if padding is None else padding.zero(x)
         for index, layer in enumerate(self.layers):
             states = layer(self.layer_dropout(states) if index else states, padding)
-        mask = x.new_ones(x.shape[:2], dtype=torch.bool) if padding is None else padding.mask
-        return Encoded(states=states, mask=mask, summary=self._summarize(states, padding))
+        summary = self._summarize(states, padding)
+        return Encoded(states=states, mask=_mask(x, padding), summary=summary)
+
+    def initial_state(self, batch_size: int) -> EncoderState:
+        """The state before the first step, on the device of the parameters.
+
+        Raises:
+            InputError: the encoder is bidirectional.
+        """
+        if self.bidirectional:
+            raise InputError(
+                "a bidirectional encoder cannot stream, since it reads every text from its end "
+                "too; one that can is trained with --set model.bidirectional=false"
+            )
+        layers = tuple(layer.forward_cell.initial_state(batch_size) for layer in self._layers())
+        parameter = next(self.parameters())
+        return EncoderState(
+            layers=layers, summary=parameter.new_zeros(batch_size, self.output_size)
+        )
+
+    def advance(
+        self, x: Tensor, lengths: Tensor | None, state: EncoderState
+    ) -> tuple[Encoded, EncoderState]:
+        """See `Encoder.advance`. While training, each chunk draws dropout masks of its own.
+
+        Raises:
+            InputError: `x`, `lengths` or `state` has another shape, or a length is not in 0..T.
+        """
+        _check_input(x, self.input_size)
+        _check_rows(x, state)
+        padding = Padding.of(lengths, x)
+        if x.shape[0] == 0 or x.shape[1] == 0:
+            return replace(self._encode_nothing(x), summary=state.summary), state
+        states = x if padding is None else padding.zero(x)
+        finals = []
+        for index, (layer, before) in enumerate(zip(self._layers(), state.layers, strict=True)):
+            states = self.layer_dropout(states) if index else states
+            states, final = layer.advance(states, padding, before)
+            finals.append(final)
+        summary = self._summarize(states, padding)
+        if padding is not None:
+            summary = torch.where(padding.lengths.unsqueeze(1) > 0, summary, state.summary)
+        encoded = Encoded(states=states, mask=_mask(x, padding), summary=summary)
+        return encoded, EncoderState(layers=tuple(finals), summary=summary)
+
+    def step(self, x: Tensor, state: EncoderState) -> tuple[Tensor, EncoderState]:
+        """See `Encoder.step`."""
+        if x.dim() != 2 or x.shape[1] != self.input_size:
+            raise InputError(f"x must be float [B, {self.input_size}], not {list(x.shape)}")
+        _check_rows(x, state)
+        finals = []
+        for index, (layer, before) in enumerate(zip(self._layers(), state.layers, strict=True)):
+            x, final = layer.step(self.layer_dropout(x) if index else x, before)
+            finals.append(final)
+        return x, EncoderState(layers=tuple(finals), summary=x)
+
+    def _layers(self) -> Iterable[RecurrentLayer]:
+        return cast("Iterable[RecurrentLayer]", self.layers)
 
     def _summarize(self, states: Tensor, padding: Padding | None) -> Tensor:
         last = states[:, -1] if padding is None else padding.last(states)
@@ -243,3 +238,12 @@ class RecurrentEncoder(Encoder):
 def _check_input(x: Tensor, size: int) -> None:
     if x.dim() != 3 or x.shape[2] != size:
         raise InputError(f"x must be float [B, T, {size}], not {list(x.shape)}")
+
+
+def _check_rows(x: Tensor, state: EncoderState) -> None:
+    if len(state.summary) != len(x):
+        raise InputError(f"the state is of a batch of {len(state.summary)}, but x is of {len(x)}")
+
+
+def _mask(x: Tensor, padding: Padding | None) -> Tensor:
+    return x.new_ones(x.shape[:2], dtype=torch.bool) if padding is None else padding.mask

@@ -14,7 +14,7 @@ from seqnlp.config import ModelSettings, Settings, build
 from seqnlp.errors import SettingsError
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
-from seqnlp.nn.recurrence import Encoder
+from seqnlp.nn.encoder import Encoder
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import TokenBatch
 

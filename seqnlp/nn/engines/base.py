@@ -47,6 +47,14 @@ class Engine(ABC):
             after each row's last step, or None where it was not asked for.
         """
 
+    def step(self, cell: Cell, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take one step of every row, from float [B, I]: the output [B, H] and the new state.
+
+        An engine that can do better than the cell itself overrides this.
+        """
+        output, state = cell(x, state)
+        return output, state
+
     def run_both(
         self, forward_cell: Cell, backward_cell: Cell, x: Tensor, padding: Padding | None
     ) -> Tensor:

@@ -19,6 +19,12 @@ _FUNCTIONS: Mapping[NativeForm, Callable[..., tuple[Tensor, ...]]] = {
     NativeForm.RNN_RELU: torch.rnn_relu,
 }
 
+_STEPS: Mapping[NativeForm, Callable[..., Tensor | State]] = {
+    NativeForm.LSTM: torch.lstm_cell,
+    NativeForm.GRU: torch.gru_cell,
+    NativeForm.RNN_TANH: torch.rnn_tanh_cell,
+    NativeForm.RNN_RELU: torch.rnn_relu_cell,
+}
 
 # What added to each gate's input holds the state, in torch's order of gates. LSTM: i shut, f open,
 # o shut: c stays as it is and the output is zero. GRU: z open, so h stays as it is.
@@ -71,6 +77,15 @@ class NativeEngine(Engine):
         if reverse:
             outputs = outputs.flip(1) if padding is None else padding.reverse(outputs)
         return outputs, final
+
+    def step(self, cell: Cell, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Engine.step`; a call that is made for sequences takes far longer for one step."""
+        assert isinstance(cell, GatedCell)
+        form = cell.native()
+        assert form is not None
+        start = state if len(state) > 1 else state[0]
+        final = _STEPS[form](x, start, cell.weight_x, cell.weight_h, cell.bias, cell.bias_h)
+        return (final, (final,)) if isinstance(final, Tensor) else (final[0], final)
 
     def run_both(
         self, forward_cell: Cell, backward_cell: Cell, x: Tensor, padding: Padding | None

@@ -1,0 +1,79 @@
+"""A layer of a recurrent encoder: cells over time, then residual and normalization."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from seqnlp.nn import engines
+from seqnlp.nn.cells.base import Cell, State
+from seqnlp.nn.engines.padding import Padding
+
+
+class RecurrentLayer(nn.Module):
+    """One or two cells over one input, side by side.
+
+    Args:
+        forward_cell: reads each row from its start.
+        backward_cell: reads each row from its end; None for one direction.
+        residual: whether the input is added to the output, which has its size.
+        layer_norm: whether the sum is normalized.
+        engine: see `unroll`.
+    """
+
+    def __init__(
+        self,
+        forward_cell: Cell,
+        backward_cell: Cell | None,
+        *,
+        residual: bool,
+        layer_norm: bool,
+        engine: str,
+    ) -> None:
+        super().__init__()
+        self.forward_cell = forward_cell
+        self.backward_cell = backward_cell
+        self.residual = residual
+        self.output_size = forward_cell.hidden_size * (1 if backward_cell is None else 2)
+        self.norm = nn.LayerNorm(self.output_size) if layer_norm else None
+        self.engine = engine
+
+    def forward(self, x: Tensor, padding: Padding | None) -> Tensor:
+        """From float [B, T, I] to [B, T, output_size], both zero on padding; B and T at least 1."""
+        if self.backward_cell is None:
+            state = self.forward_cell.initial_state(x.shape[0])
+            outputs, _ = self._run(x, padding, state, want_state=False)
+        else:
+            engine = engines.select(self.engine, self.forward_cell, x)
+            outputs = engine.run_both(self.forward_cell, self.backward_cell, x, padding)
+        return self._finish(outputs, x, padding)
+
+    def advance(self, x: Tensor, padding: Padding | None, state: State) -> tuple[Tensor, State]:
+        """`forward` from a state of the forward cell, in that direction only; and the new state."""
+        if x.shape[1] == 1 and padding is None:
+            output, state = self.step(x[:, 0], state)
+            return output.unsqueeze(1), state
+        outputs, final = self._run(x, padding, state, want_state=True)
+        assert final is not None
+        return self._finish(outputs, x, padding), final
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """`advance` by one step of every row, from float [B, I] to [B, output_size]."""
+        engine = engines.select(self.engine, self.forward_cell, x.unsqueeze(1))
+        output, state = engine.step(self.forward_cell, x, state)
+        return self._finish(output, x, None), state
+
+    def _run(
+        self, x: Tensor, padding: Padding | None, state: State, *, want_state: bool
+    ) -> tuple[Tensor, State | None]:
+        cell = self.forward_cell
+        engine = engines.select(self.engine, cell, x)
+        return engine.run(cell, x, padding, state, reverse=False, want_state=want_state)
+
+    def _finish(self, outputs: Tensor, x: Tensor, padding: Padding | None) -> Tensor:
+        if self.residual:
+            outputs = outputs + x
+        if self.norm is not None:
+            outputs = self.norm(outputs)
+            if padding is not None:
+                outputs = padding.zero(outputs)
+        return outputs
