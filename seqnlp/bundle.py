@@ -31,7 +31,7 @@ from seqnlp.config import Settings, read_toml, settings_from
 from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import BundleError, InputError
 from seqnlp.files import write_together
-from seqnlp.tasks.base import Task
+from seqnlp.tasks.base import Stream, Task
 from seqnlp.text.pipeline import PIPELINE_FILES, TokenPipeline
 from seqnlp.types import Prediction
 
@@ -63,6 +63,10 @@ class Model:
     def predict(self, texts: Iterable[str], *, batch_size: int = 64) -> Iterator[Prediction]:
         """Answer texts in their order, lazily."""
         return self.task.predict(texts, batch_size=batch_size)
+
+    def stream(self) -> Stream:
+        """Answer texts while they arrive; an InputError says so where the model cannot."""
+        return self.task.stream()
 
     def corpus(self, name: str | None = None, columns: Mapping[str, str] | None = None) -> Corpus:
         """The corpus that the model was trained on, or another one, of which nothing is cut off."""

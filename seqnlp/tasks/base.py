@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, ClassVar, Self
 
@@ -14,6 +15,7 @@ from torch import device as Device
 
 from seqnlp.config import Section, Settings
 from seqnlp.data.corpus import Corpus, Split
+from seqnlp.errors import InputError
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
 
@@ -37,6 +39,22 @@ class Rows(ABC):
     @abstractmethod
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """The rows of these indices, padded to the longest among them."""
+
+
+class Stream(ABC):
+    """Answers a text while it arrives.
+
+    A text is its pieces, joined by single spaces; after each piece the answer is that to the text
+    so far, to rounding.
+    """
+
+    @abstractmethod
+    def push(self, piece: str) -> Prediction:
+        """Read the next piece; the answer to the text so far."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Begin another text."""
 
 
 class Task(nn.Module, ABC):
@@ -110,6 +128,16 @@ class Task(nn.Module, ABC):
         """Predictions for texts in memory. Override where one text alone can be answered sooner."""
         return self.answer(self.read_texts(texts), batch_size=batch_size)
 
+    def stream(self) -> Stream:
+        """Answer texts while they arrive.
+
+        Raises:
+            InputError: the task or its encoder cannot; the message says what could.
+        """
+        raise InputError(
+            f"the task {self.settings.task!r} cannot stream: it reads whole texts only"
+        )
+
     @abstractmethod
     def references(self, split: Split) -> Sequence[str]:
         """What the predictions of a split are scored against."""
@@ -157,6 +185,18 @@ class Task(nn.Module, ABC):
         iterator = iter(texts)
         while block := list(islice(iterator, window)):
             yield from self.answer_texts(block, batch_size=batch_size)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation mode for a while; what was before comes back."""
+        if not self.training:
+            yield
+            return
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train()
 
     @property
     def device(self) -> Device:

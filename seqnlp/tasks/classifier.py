@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seqnlp import registry
 from seqnlp.config import ModelSettings, Settings, build
@@ -16,7 +19,7 @@ from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.encoder import Encoder
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.types import TokenBatch
+from seqnlp.types import Encoded, TokenBatch
 
 NOT_OF_ENCODERS = {
     "embedding_size", "embedding_scale", "ngram_pooling", "encoder", "encoder_options",
@@ -69,13 +72,24 @@ class Classifier(nn.Module):
 
     def forward(self, tokens: TokenBatch, evidence: Tensor | None = None) -> Tensor:
         """Logits float [B, K]; evidence float [B, K] is added by its learned weight."""
-        encoded = self.encoder(self.embedding(tokens), tokens.lengths)
+        return self.classify(self.encoder(self.embedding(tokens), tokens.lengths), evidence)
+
+    def classify(self, encoded: Encoded, evidence: Tensor | None = None) -> Tensor:
+        """Logits float [B, K] of texts that are encoded already; see `forward`."""
         pooled = [layer(encoded) for layer in self.poolings]
         features = pooled[0] if len(pooled) == 1 else torch.cat(pooled, dim=-1)
         logits: Tensor = self.output(self.output_dropout(features))
         if self.evidence_weight is not None and evidence is not None:
             logits = logits + self.evidence_weight * evidence
         return logits
+
+
+def mean_log_probabilities(logits: Sequence[Tensor]) -> Tensor:
+    """Float [B, K]: logarithms of the mean probabilities of networks with these logits."""
+    logs = [functional.log_softmax(each, dim=-1) for each in logits]
+    if len(logs) == 1:
+        return logs[0]
+    return torch.logsumexp(torch.stack(logs), dim=0) - math.log(len(logs))
 
 
 def build_encoder(model: ModelSettings, input_size: int) -> Encoder:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch import device as Device
 
-from seqnlp.errors import SettingsError, suggest
+from seqnlp.data.corpus import Split
+from seqnlp.errors import InputError, SettingsError, suggest
 from seqnlp.tasks.base import Batch, Rows
 from seqnlp.tasks.rows import Ints, TokenRows
 from seqnlp.types import TokenBatch
@@ -57,6 +58,24 @@ class LabeledRows(Rows):
             labels=None if self.labels is None else torch.from_numpy(self.labels[documents]),
             evidence=None if self.evidence is None else torch.from_numpy(self.evidence[documents]),
         )
+
+
+def label_numbers(split: Split, labels: tuple[str, ...]) -> Ints:
+    """The labels of a split, int64 [N], by their places in `labels`.
+
+    Raises:
+        InputError: a label that is not there, by file and line.
+    """
+    numbers = {label: number for number, label in enumerate(labels)}
+    found = np.empty(len(split), dtype=np.int64)
+    for row, label in enumerate(split.column("label")):
+        if label not in numbers:
+            raise InputError(
+                f"{split.where(row)}: the label {label!r} does not occur in train; "
+                f"{suggest(label, labels)}"
+            )
+        found[row] = numbers[label]
+    return found
 
 
 def class_weights(

@@ -16,14 +16,21 @@ from torch.nn import functional
 from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.tokens import TokenizedText, tokenize_corpus, tokenize_split
-from seqnlp.errors import InputError, SettingsError, suggest
+from seqnlp.errors import InputError, SettingsError
 from seqnlp.tasks import metrics
 from seqnlp.tasks.base import Batch, Rows, Task
-from seqnlp.tasks.classifier import Classifier, load_vectors
+from seqnlp.tasks.classifier import Classifier, load_vectors, mean_log_probabilities
 from seqnlp.tasks.evidence import FIRST_WEIGHT, FITS, LinearEvidence
-from seqnlp.tasks.labeled import LabeledBatch, LabeledRows, class_weights, natural_order
+from seqnlp.tasks.labeled import (
+    LabeledBatch,
+    LabeledRows,
+    class_weights,
+    label_numbers,
+    natural_order,
+)
 from seqnlp.tasks.options import SentimentOptions, options_of
 from seqnlp.tasks.rows import Ints, TokenRows, fit_pipeline, single_row
+from seqnlp.tasks.streaming import LabelStream
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
 
@@ -94,7 +101,7 @@ class SentimentTask(Task):
         task = cls(settings, pipeline, labels=labels, weights=weights)
         for name in {"validation", "test"} & corpus.splits.keys():
             # Hours later would be too late to find a label that cannot be scored.
-            task.label_numbers(corpus.splits[name])
+            label_numbers(corpus.splits[name], labels)
         if settings.text.vectors is not None:
             for member in task.members:
                 load_vectors(member.embedding, pipeline, settings.text.vectors)  # type: ignore[arg-type]
@@ -139,7 +146,7 @@ class SentimentTask(Task):
 
     def read(self, split: Split, *, training: bool = False) -> LabeledRows:
         text = tokenize_split(split, "text", self.pipeline)
-        labels = self.label_numbers(split)
+        labels = label_numbers(split, self.labels)
         if self.evidence is None:
             return LabeledRows(self._rows(text), labels)
         if not training:
@@ -148,25 +155,12 @@ class SentimentTask(Task):
         self.evidence, held_out = fit(text, labels, len(self.labels))
         return LabeledRows(self._rows(text), labels, held_out)
 
-    def label_numbers(self, split: Split) -> Ints:
-        """The labels of a split, int64 [N], as numbers.
-
-        Raises:
-            InputError: a label that train does not have, by file and line.
-        """
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        labels = np.empty(len(split), dtype=np.int64)
-        for row, label in enumerate(split.column("label")):
-            if label not in numbers:
-                raise InputError(
-                    f"{split.where(row)}: the label {label!r} does not occur in train; "
-                    f"{suggest(label, self.labels)}"
-                )
-            labels[row] = numbers[label]
-        return labels
-
     def read_texts(self, texts: Sequence[str]) -> LabeledRows:
-        text = TokenizedText.from_tokens([self.pipeline.tokens(text) for text in texts])
+        return self.read_tokens([self.pipeline.tokens(text) for text in texts])
+
+    def read_tokens(self, documents: Sequence[Sequence[str]]) -> LabeledRows:
+        """The rows of texts that are tokenized already, without references."""
+        text = TokenizedText.from_tokens(documents)
         evidence = None if self.evidence is None else self.evidence(text)
         return LabeledRows(self._rows(text), None, evidence)
 
@@ -194,28 +188,19 @@ class SentimentTask(Task):
 
     def log_probabilities(self, batch: LabeledBatch) -> Tensor:
         """Float [B, K]: logarithms of the members' mean probabilities."""
-        logs = [
-            functional.log_softmax(member(batch.tokens, batch.evidence), dim=-1)
-            for member in self.members
-        ]
-        if len(logs) == 1:
-            return logs[0]
-        return torch.logsumexp(torch.stack(logs), dim=0) - float(np.log(len(logs)))
+        return mean_log_probabilities(
+            [member(batch.tokens, batch.evidence) for member in self.members]
+        )
 
     def probabilities(self, rows: LabeledRows, *, batch_size: int) -> NDArray[np.float64]:
         """Float [N, K] by document; chunks of a document are combined by their geometric mean."""
         order = np.argsort(rows.lengths, kind="stable")
         logs = np.empty((len(order), len(self.labels)))
-        device, training = self.device, self.training
-        if training:
-            self.eval()
-        with torch.inference_mode():
+        with self.evaluating(), torch.inference_mode():
             for begin in range(0, len(order), batch_size):
                 indices = order[begin : begin + batch_size]
-                batch = rows.batch(indices).to(device)
+                batch = rows.batch(indices).to(self.device)
                 logs[indices] = self.log_probabilities(batch).cpu().numpy()
-        if training:
-            self.train()
         documents = rows.tokens.documents
         if len(documents) != rows.tokens.size:
             sums = np.zeros((rows.tokens.size, len(self.labels)))
@@ -238,7 +223,7 @@ class SentimentTask(Task):
             return super().answer_texts(texts, batch_size=batch_size)
         tokens = self.pipeline.tokens(texts[0])
         if len(tokens) > self.settings.text.max_tokens:
-            return super().answer_texts(texts, batch_size=batch_size)
+            return self.answer(self.read_tokens([tokens]), batch_size=batch_size)
         evidence = None
         if self.evidence is not None:
             evidence = torch.from_numpy(self.evidence(TokenizedText.from_tokens([tokens])))
@@ -246,10 +231,16 @@ class SentimentTask(Task):
             batch = LabeledBatch(
                 tokens=single_row(tokens, self.pipeline), labels=None, evidence=evidence
             )
-            logs = self.log_probabilities(batch.to(self._weights.device))[0].tolist()
-        shares = [math.exp(value) for value in logs]
+            return [self.decide(self.log_probabilities(batch.to(self._weights.device)))]
+
+    def stream(self) -> LabelStream:
+        return LabelStream(self)
+
+    def decide(self, logs: Tensor) -> Prediction:
+        """The answer to one text, from its log-probabilities float [1, K]."""
+        shares = [math.exp(value) for value in logs[0].tolist()]
         total = sum(shares)
-        return [self._prediction([share / total for share in shares])]
+        return self._prediction([share / total for share in shares])
 
     def _prediction(self, shares: Sequence[float]) -> Prediction:
         return Prediction(

@@ -15,7 +15,7 @@ from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.tokens import tokenize_split
 from seqnlp.errors import InputError, SettingsError, UnknownNameError
 from seqnlp.tasks.evidence import FIRST_WEIGHT, FITS
-from seqnlp.tasks.labeled import LabeledRows
+from seqnlp.tasks.labeled import LabeledRows, label_numbers
 from seqnlp.tasks.sentiment import SentimentTask
 
 ROWS = [("a fine film", "good"), ("a poor film", "bad"), ("so so", "mixed"), ("fine fine", "good")]
@@ -149,7 +149,7 @@ def test_evidence_is_added_by_a_learned_weight(kind: str) -> None:
     assert seen.evidence is not None
     # What is trained on does not know its own labels; what is measured is the fitted model.
     text = tokenize_split(train, "text", made.pipeline)
-    fitted, held_out = FITS[kind](text, made.label_numbers(train), 3)
+    fitted, held_out = FITS[kind](text, label_numbers(train, made.labels), 3)
     np.testing.assert_array_equal(rows.evidence, held_out)
     np.testing.assert_allclose(seen.evidence, fitted(text), rtol=1e-5)
     assert not np.allclose(rows.evidence, seen.evidence)
