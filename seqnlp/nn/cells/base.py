@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqnlp.nn.noise import Noise
+
 State: TypeAlias = tuple[Tensor, ...]
 """What a cell remembers: leaves [B, ...] of any rank and dtype. Only the cell reads them."""
 
@@ -78,6 +80,9 @@ class GatedCell(Cell):
     forget_gate: ClassVar[int | None] = None
     """Index of the gate whose bias, when large, makes the cell remember."""
 
+    masks: ClassVar[tuple[str, ...]] = ()
+    """Keywords of `update`, None by default, that take a dropout mask [B, H] where one is drawn."""
+
     _base_names: ClassVar[frozenset[str]] = frozenset({"weight_x", "weight_h", "bias", "bias_h"})
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -124,6 +129,28 @@ class GatedCell(Cell):
         state = self.update(x_gates, h_gates, state, **self.author_parameters())
         return state[0], state
 
+    def noisy_step(
+        self, x: Tensor, state: State, noise: Noise, weight_h: Tensor
+    ) -> tuple[Tensor, State]:
+        """Take one step with dropout inside.
+
+        Args:
+            x: float [B, I].
+            state: as in `forward`.
+            noise: of this step alone: every mask but the weight's is [B, H].
+            weight_h: the recurrent weight with its mask applied.
+        """
+        x_gates = F.linear(x, self.weight_x, self.bias).chunk(self.gates, dim=1)
+        h = state[0] if noise.hidden is None else state[0] * noise.hidden
+        h_gates = F.linear(h, weight_h, self.bias_h).chunk(self.gates, dim=1)
+        new = self.update(x_gates, h_gates, state, **self.author_parameters(), **noise.masks)
+        if noise.keep:
+            new = tuple(
+                leaf if share is None else share * old + (1 - share) * leaf
+                for leaf, old, share in zip(new, state, noise.keep, strict=True)
+            )
+        return new[0], new
+
     def extra_repr(self) -> str:
         """Sizes, for printing."""
         return f"{self.input_size}, {self.hidden_size}"
@@ -131,4 +158,5 @@ class GatedCell(Cell):
     def _computes_as(self, ancestor: type[GatedCell]) -> bool:
         """Whether no subclass of `ancestor` changed what a step computes."""
         own = type(self)
-        return own.update is ancestor.update and own.forward is GatedCell.forward
+        steps = own.forward is GatedCell.forward and own.noisy_step is GatedCell.noisy_step
+        return own.update is ancestor.update and steps

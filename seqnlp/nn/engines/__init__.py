@@ -11,6 +11,7 @@ from seqnlp.nn.engines.base import Engine
 from seqnlp.nn.engines.native import NativeEngine
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.reference import ReferenceEngine
+from seqnlp.nn.noise import Noise
 
 __all__ = ["Engine", "NativeEngine", "Padding", "ReferenceEngine", "check", "find", "select"]
 
@@ -20,7 +21,7 @@ _NATIVE = NativeEngine()
 _REFERENCE = ReferenceEngine()
 
 
-def select(name: str, cell: Cell, x: Tensor) -> Engine:
+def select(name: str, cell: Cell, x: Tensor, noise: Noise | None = None) -> Engine:
     """The engine of that name; "auto" is native where it can run the cell, else reference.
 
     Raises:
@@ -28,9 +29,9 @@ def select(name: str, cell: Cell, x: Tensor) -> Engine:
         InputError: the engine cannot run this cell.
     """
     if name == AUTO:
-        return _NATIVE if _NATIVE.supports(cell, x) else _REFERENCE
+        return _NATIVE if _NATIVE.supports(cell, x, noise) else _REFERENCE
     engine = find(name)
-    if not engine.supports(cell, x):
+    if not engine.supports(cell, x, noise):
         raise InputError(
             f"the engine {name!r} cannot run {type(cell).__name__}({cell.extra_repr()}); "
             "use 'reference', which runs every cell, or 'auto'"

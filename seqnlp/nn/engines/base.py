@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqnlp.nn.cells.base import Cell, State
 from seqnlp.nn.engines.padding import Padding
+from seqnlp.nn.noise import Noise
 
 
 class Engine(ABC):
@@ -18,8 +19,8 @@ class Engine(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def supports(self, cell: Cell, x: Tensor) -> bool:
-        """Whether `run` takes this cell on this input."""
+    def supports(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> bool:
+        """Whether `run` takes this cell on this input, with this dropout inside."""
 
     @abstractmethod
     def run(
@@ -31,6 +32,7 @@ class Engine(ABC):
         *,
         reverse: bool,
         want_state: bool,
+        noise: Noise | None = None,
     ) -> tuple[Tensor, State | None]:
         """Run a cell over every row.
 
@@ -41,6 +43,7 @@ class Engine(ABC):
             state: before the first step.
             reverse: read each row from its last real step to its first.
             want_state: whether the caller reads the final state, which may cost time.
+            noise: the masks of dropout inside the recurrence, for a `GatedCell`.
 
         Returns:
             Outputs, float [B, T, H], each at the time of its input and zero on padding; the state
@@ -56,7 +59,12 @@ class Engine(ABC):
         return output, state
 
     def run_both(
-        self, forward_cell: Cell, backward_cell: Cell, x: Tensor, padding: Padding | None
+        self,
+        forward_cell: Cell,
+        backward_cell: Cell,
+        x: Tensor,
+        padding: Padding | None,
+        noise: tuple[Noise | None, Noise | None] = (None, None),
     ) -> Tensor:
         """Run two cells of one class in opposite directions, from their initial states.
 
@@ -68,7 +76,10 @@ class Engine(ABC):
         outputs = []
         for cell, reverse in ((forward_cell, False), (backward_cell, True)):
             state = cell.initial_state(x.shape[0])
-            outputs.append(self.run(cell, x, padding, state, reverse=reverse, want_state=False)[0])
+            ran, _ = self.run(
+                cell, x, padding, state, reverse=reverse, want_state=False, noise=noise[reverse]
+            )
+            outputs.append(ran)
         return torch.cat(outputs, dim=2)
 
 

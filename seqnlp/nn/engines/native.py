@@ -11,6 +11,7 @@ from torch import Tensor
 from seqnlp.nn.cells.base import Cell, GatedCell, NativeForm, State
 from seqnlp.nn.engines.base import Engine, freeze
 from seqnlp.nn.engines.padding import Padding
+from seqnlp.nn.noise import Noise
 
 _FUNCTIONS: Mapping[NativeForm, Callable[..., tuple[Tensor, ...]]] = {
     NativeForm.LSTM: torch.lstm,
@@ -47,9 +48,9 @@ class NativeEngine(Engine):
 
     name: ClassVar[str] = "native"
 
-    def supports(self, cell: Cell, x: Tensor) -> bool:
-        """Whether the cell says which of torch's recurrences it equals."""
-        return isinstance(cell, GatedCell) and cell.native() is not None
+    def supports(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> bool:
+        """Whether the cell says which of torch's recurrences it equals, and runs without noise."""
+        return noise is None and isinstance(cell, GatedCell) and cell.native() is not None
 
     def run(
         self,
@@ -60,9 +61,11 @@ class NativeEngine(Engine):
         *,
         reverse: bool,
         want_state: bool,
+        noise: Noise | None = None,
     ) -> tuple[Tensor, State | None]:
         """See `Engine.run`."""
         assert isinstance(cell, GatedCell)
+        assert noise is None
         if reverse:
             x = x.flip(1) if padding is None else padding.reverse(x)
         outputs, leaves = _call([cell], x, [leaf.unsqueeze(0) for leaf in state], padding)
@@ -88,7 +91,12 @@ class NativeEngine(Engine):
         return (final, (final,)) if isinstance(final, Tensor) else (final[0], final)
 
     def run_both(
-        self, forward_cell: Cell, backward_cell: Cell, x: Tensor, padding: Padding | None
+        self,
+        forward_cell: Cell,
+        backward_cell: Cell,
+        x: Tensor,
+        padding: Padding | None,
+        noise: tuple[Noise | None, Noise | None] = (None, None),
     ) -> Tensor:
         """See `Engine.run_both`; one call of torch where padding can be passed over."""
         assert isinstance(forward_cell, GatedCell)

@@ -7,9 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from seqnlp.nn.cells.base import Cell, State
+from seqnlp.nn.cells.base import Cell, GatedCell, State
 from seqnlp.nn.engines.base import Engine, freeze
 from seqnlp.nn.engines.padding import Padding
+from seqnlp.nn.noise import Noise
 
 
 class ReferenceEngine(Engine):
@@ -17,9 +18,9 @@ class ReferenceEngine(Engine):
 
     name: ClassVar[str] = "reference"
 
-    def supports(self, cell: Cell, x: Tensor) -> bool:
-        """Always."""
-        return True
+    def supports(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> bool:
+        """Always, but that dropout inside a recurrence needs a gated cell."""
+        return noise is None or isinstance(cell, GatedCell)
 
     def run(
         self,
@@ -30,21 +31,35 @@ class ReferenceEngine(Engine):
         *,
         reverse: bool,
         want_state: bool,
+        noise: Noise | None = None,
     ) -> tuple[Tensor, State | None]:
         """See `Engine.run`."""
+        noisy: GatedCell | None = None
         if reverse:
-            x = x.flip(1) if padding is None else padding.reverse(x)
+            x = _reverse(x, padding)
+        if noise is not None:
+            assert isinstance(cell, GatedCell)
+            noisy = cell
+            if reverse:
+                noise = noise.map(lambda mask: _reverse(mask, padding))
+            weight_h = cell.weight_h if noise.weight is None else cell.weight_h * noise.weight
+            steps = noise.steps(x.shape[1])
         outputs = []
         # unbind, not x[:, t]: the gradient of each such slice is as large as x, so backward would
         # take time quadratic in T.
         running = [None] * x.shape[1] if padding is None else padding.mask.unbind(1)
-        for x_t, running_t in zip(x.unbind(1), running, strict=True):
-            output, new = cell(x_t, state)
+        for t, (x_t, running_t) in enumerate(zip(x.unbind(1), running, strict=True)):
+            if noisy is None:
+                output, new = cell(x_t, state)
+            else:
+                output, new = noisy.noisy_step(x_t, state, steps[t], weight_h)
             state = new if running_t is None else freeze(running_t, new, state)
             outputs.append(output)
         stacked = torch.stack(outputs).transpose(0, 1)
         if padding is not None:
             stacked = padding.zero(stacked)
-        if reverse:
-            stacked = stacked.flip(1) if padding is None else padding.reverse(stacked)
-        return stacked, state
+        return (_reverse(stacked, padding) if reverse else stacked), state
+
+
+def _reverse(x: Tensor, padding: Padding | None) -> Tensor:
+    return x.flip(1) if padding is None else padding.reverse(x)
