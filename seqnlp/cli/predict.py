@@ -6,15 +6,19 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from itertools import tee
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from seqnlp.cli.options import model_argument
 from seqnlp.errors import InputError
 from seqnlp.types import Prediction
+
+if TYPE_CHECKING:
+    from seqnlp.tasks.base import Stream
 
 FORMATS = ("text", "tsv", "jsonl")
 SUFFIXES = {".txt", ".text", ".tsv", ".csv", ".json", ".jsonl", ".md"}
@@ -35,6 +39,12 @@ SUFFIXES = {".txt", ".text", ".tsv", ".csv", ".json", ".jsonl", ".md"}
 @click.option("--output", type=click.Path(path_type=Path), help="A file instead of the screen.")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Take the lines for pieces of one text: after each, the answer to the text so far, at "
+    "once. A blank line begins another text and has no answer; Ctrl-C ends.",
+)
 def command(
     model: Path,
     inputs: tuple[str, ...],
@@ -42,6 +52,7 @@ def command(
     output: Path | None,
     batch_size: int,
     device: str,
+    stream: bool,
 ) -> None:
     """Answer INPUTS with the MODEL in a folder.
 
@@ -52,26 +63,42 @@ def command(
     from seqnlp.training.preparation import choose_device
 
     loaded = load(model, device=str(choose_device(device)))
-    texts, shown = tee(_texts(inputs))
-    # One batch at a time from a pipe: the first answers come before the last texts.
-    answers = loaded.task.predict(
-        texts, batch_size=batch_size, window=1024 if inputs and inputs != ("-",) else batch_size
-    )
-    lines = _lines(zip(shown, answers, strict=True), layout)
+    answers: Iterator[tuple[str, Prediction]]
+    if stream:
+        answers = _as_they_come(loaded.stream(), _texts(inputs))
+    else:
+        texts, shown = tee(_texts(inputs))
+        # One batch at a time from a pipe: the first answers come before the last texts.
+        window = 1024 if inputs and inputs != ("-",) else batch_size
+        found = loaded.task.predict(texts, batch_size=batch_size, window=window)
+        answers = zip(shown, found, strict=True)
+    lines = (f"{line}\n".encode() for line in _lines(answers, layout))
+    end = suppress(KeyboardInterrupt) if stream else nullcontext()
     if output is not None:
         from seqnlp.files import new_file
 
-        with new_file(output) as file:
-            file.writelines(f"{line}\n".encode() for line in lines)
+        with new_file(output) as file, end:
+            file.writelines(lines)
         return
     out = sys.stdout.buffer
     try:
-        for line in lines:
-            out.write(f"{line}\n".encode())
+        with end:
+            for line in lines:
+                out.write(line)
+                if stream:
+                    out.flush()
         out.flush()
     except BrokenPipeError:
         # Whoever read the output has gone; closing must not complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def _as_they_come(stream: Stream, pieces: Iterator[str]) -> Iterator[tuple[str, Prediction]]:
+    for piece in pieces:
+        if piece.strip():
+            yield piece, stream.push(piece)
+        else:
+            stream.reset()
 
 
 def _texts(inputs: tuple[str, ...]) -> Iterator[str]:
