@@ -82,8 +82,9 @@ MEANINGS = {
     "model.layer_norm": "Normalizes a layer's output.",
     "model.engine": "What runs the cell over time: `native`, `reference`, or `auto` for the"
     " fastest that can.",
-    "model.input_init": "Initializer of the input weights, see [Models](models.md).",
-    "model.recurrent_init": "Initializer of the recurrent weights.",
+    "model.input_init": "Initializer of the input weights, see [Models](models.md); `auto` for"
+    " the cell's own.",
+    "model.recurrent_init": "Initializer of the recurrent weights, or `auto`.",
     "model.forget_bias": "First bias of the forget gate, in cells that have one.",
     "head.attention_options": "Its options, see below.",
     "head.label_smoothing": "Share of the target that is spread over all labels.",

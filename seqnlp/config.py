@@ -84,8 +84,8 @@ class ModelSettings(Section):
     residual: bool = False
     layer_norm: bool = False
     engine: str = "auto"
-    input_init: str = "xavier"
-    recurrent_init: str = "orthogonal"
+    input_init: str = "auto"
+    recurrent_init: str = "auto"
     forget_bias: float = 1.0
 
 

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from seqnlp.errors import UnknownNameError
-from seqnlp.nn.cells.base import Cell, GatedCell
+from seqnlp.nn.cells.base import Cell, Role
+
+AUTO = "auto"
 
 Initializer = Callable[[Tensor, int], object]
 
@@ -27,53 +29,52 @@ INITIALIZERS: Mapping[str, Initializer] = MappingProxyType(
         "identity": lambda weight, _: nn.init.eye_(weight),
         "uniform": _uniform,
         "normal": lambda weight, _: nn.init.normal_(weight, std=weight.shape[1] ** -0.5),
+        "small": lambda weight, _: nn.init.normal_(weight, std=0.001),
     }
 )
 """Name to a function of one gate's weight [H, I] or [H, H] and H.
 
 orthogonal: Saxe et al. 2014, arXiv:1312.6120. xavier: uniform, Glorot and Bengio 2010. kaiming:
 uniform, for relu, He et al. 2015, arXiv:1502.01852. identity: Le et al. 2015, arXiv:1504.00941.
-uniform: within 1/sqrt(H), torch's own. normal: of variance 1/fan-in.
+uniform: within 1/sqrt(H), torch's own. normal: of variance 1/fan-in. small: of deviation 0.001,
+for the input of an identity-initialized network, Le et al. 2015.
 """
 
 
-def initialize(cell: Cell, *, input: str, recurrent: str, forget_bias: float) -> None:
-    """Draw the weights of a gated cell anew and zero its biases, but for the forget gate's.
+def initialize(
+    cell: Cell, *, input: str = AUTO, recurrent: str = AUTO, forget_bias: float = 1.0
+) -> None:
+    """Draw the weights of a cell anew and zero its biases, but for the forget gate's.
 
-    Parameters that the cell's author registered keep their values, and so does a cell that is no
-    `GatedCell`: only its author knows what its weights mean.
+    What is drawn are the cell's `weight_blocks`; its other parameters keep their values.
 
     Args:
         cell: changed in place.
-        input: the initializer of each gate's input weight.
-        recurrent: the initializer of each gate's recurrent weight.
+        input: the initializer of each gate's input weight; "auto" for the one that the cell names.
+        recurrent: the initializer of each gate's recurrent weight, or "auto".
         forget_bias: bias of the forget gate, in cells that declare one; 1 lets the gradient
             through at the start (Jozefowicz et al. 2015).
 
     Raises:
         UnknownNameError: no initializer has that name.
     """
-    fill_input, fill_recurrent = find_initializer(input), find_initializer(recurrent)
-    if not isinstance(cell, GatedCell):
-        return
+    fill_input = _find(input, own=cell.input_init)
+    fill_recurrent = _find(recurrent, own=cell.recurrent_init)
     with torch.no_grad():
-        for block in cell.weight_x.chunk(cell.gates):
-            fill_input(block, cell.hidden_size)
-        for block in cell.weight_h.chunk(cell.gates):
-            fill_recurrent(block, cell.hidden_size)
-        cell.bias.zero_()
-        if cell.bias_h is not None:
-            cell.bias_h.zero_()
-        if cell.forget_gate is not None:
-            cell.bias.chunk(cell.gates)[cell.forget_gate].fill_(forget_bias)
+        for role, block in cell.weight_blocks():
+            match role:
+                case Role.INPUT:
+                    fill_input(block, cell.hidden_size)
+                case Role.RECURRENT:
+                    fill_recurrent(block, cell.hidden_size)
+                case Role.BIAS:
+                    block.zero_()
+                case Role.FORGET_BIAS:
+                    block.fill_(forget_bias)
 
 
-def find_initializer(name: str) -> Initializer:
-    """The initializer of that name.
-
-    Raises:
-        UnknownNameError: there is none; the message suggests the nearest.
-    """
+def _find(name: str, *, own: str) -> Initializer:
+    name = own if name == AUTO else name
     if name not in INITIALIZERS:
-        raise UnknownNameError("initializer", name, INITIALIZERS)
+        raise UnknownNameError("initializer", name, [AUTO, *INITIALIZERS])
     return INITIALIZERS[name]

@@ -85,8 +85,9 @@ class RecurrentEncoder(Encoder):
             layer they may not.
         layer_norm: normalizes a layer's output, after that sum.
         engine: see `unroll`.
-        input_init: initializer of the input weights, a name of `seqnlp.nn.initialization`.
-        recurrent_init: initializer of the recurrent weights.
+        input_init: initializer of the input weights, a name of `seqnlp.nn.initialization`, or
+            "auto" for the one that the cell names.
+        recurrent_init: initializer of the recurrent weights, or "auto".
         forget_bias: bias of the forget gate, in cells that declare one.
 
     Raises:
@@ -106,8 +107,8 @@ class RecurrentEncoder(Encoder):
         residual: bool = False,
         layer_norm: bool = False,
         engine: str = "auto",
-        input_init: str = "xavier",
-        recurrent_init: str = "orthogonal",
+        input_init: str = "auto",
+        recurrent_init: str = "auto",
         forget_bias: float = 1.0,
     ) -> None:
         if layers < 1:

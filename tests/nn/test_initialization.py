@@ -82,7 +82,9 @@ def test_what_the_author_registered_is_kept() -> None:
 
 
 def test_unknown_initializers_are_named_even_for_cells_that_keep_theirs() -> None:
-    with pytest.raises(UnknownNameError, match=r"^no initializer is named 'he'; known: identity, "):
+    with pytest.raises(
+        UnknownNameError, match=r"^no initializer is named 'he'; known: auto, identity, "
+    ):
         initialize(LSTMCell(2, 3), input="he", recurrent="orthogonal", forget_bias=1.0)
     with pytest.raises(
         UnknownNameError, match=r"^no initializer is named 'orthogonl'; did you mean"

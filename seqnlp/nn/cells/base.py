@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any, ClassVar, TypeAlias
 
@@ -28,6 +29,18 @@ class NativeForm(Enum):
     RNN_RELU = auto()
 
 
+class Role(Enum):
+    """What a block of a cell's parameters does, by which `initialize` knows how to draw it."""
+
+    INPUT = auto()
+    """A matrix that reads the input, for one gate."""
+    RECURRENT = auto()
+    """A matrix that reads what the cell remembers, for one gate."""
+    BIAS = auto()
+    FORGET_BIAS = auto()
+    """A bias that, when large, makes the cell remember."""
+
+
 class Cell(nn.Module, ABC):
     """One step of any recurrence; the reference engine runs it over time.
 
@@ -35,6 +48,13 @@ class Cell(nn.Module, ABC):
         input_size: I, features of an input.
         hidden_size: H, features of an output.
     """
+
+    input_init: ClassVar[str] = "xavier"
+    """The initializer of the blocks that read the input, unless the user names another."""
+    recurrent_init: ClassVar[str] = "orthogonal"
+    """The initializer of the recurrent blocks, unless the user names another."""
+    rows_interact: ClassVar[bool] = False
+    """Whether a step mixes rows, as batch normalization does: it then gets those that still run."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -56,6 +76,13 @@ class Cell(nn.Module, ABC):
         Returns:
             The output, float [B, H], which is what the next layer sees; the new state.
         """
+
+    def weight_blocks(self) -> Iterator[tuple[Role, Tensor]]:
+        """The blocks of parameters that `initialize` fills, in that order: one may hold another.
+
+        None unless a subclass says which: only its author knows what its weights mean.
+        """
+        yield from ()
 
 
 class GatedCell(Cell):
@@ -106,6 +133,13 @@ class GatedCell(Cell):
         Declare it as `update(self, x_gates, h_gates, state)`, followed by the names of the
         parameters that the cell registers on itself, if any.
         """
+
+    def weight_blocks(self) -> Iterator[tuple[Role, Tensor]]:
+        """The blocks of the two weights, gate by gate, and the biases."""
+        biases = [self.bias] if self.bias_h is None else [self.bias, self.bias_h]
+        yield from gate_blocks(
+            self.gates, self.weight_x, self.weight_h, *biases, forget_gate=self.forget_gate
+        )
 
     def native(self) -> NativeForm | None:
         """The torch recurrence that this cell equals on these weights, gates in torch's order."""
@@ -160,3 +194,25 @@ class GatedCell(Cell):
         own = type(self)
         steps = own.forward is GatedCell.forward and own.noisy_step is GatedCell.noisy_step
         return own.update is ancestor.update and steps
+
+
+def gate_blocks(
+    gates: int, weight_x: Tensor, weight_h: Tensor, *biases: Tensor, forget_gate: int | None = None
+) -> Iterator[tuple[Role, Tensor]]:
+    """The blocks of weights that are stacks of `gates` blocks of rows, for `Cell.weight_blocks`.
+
+    Args:
+        gates: G.
+        weight_x: [G*N, I].
+        weight_h: [G*N, H].
+        biases: each [G*N]; the forget gate's is in the first.
+        forget_gate: its index, if there is one.
+    """
+    for block in weight_x.chunk(gates):
+        yield Role.INPUT, block
+    for block in weight_h.chunk(gates):
+        yield Role.RECURRENT, block
+    for bias in biases:
+        yield Role.BIAS, bias
+    if forget_gate is not None:
+        yield Role.FORGET_BIAS, biases[0].chunk(gates)[forget_gate]

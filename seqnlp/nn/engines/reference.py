@@ -49,10 +49,12 @@ class ReferenceEngine(Engine):
         # take time quadratic in T.
         running = [None] * x.shape[1] if padding is None else padding.mask.unbind(1)
         for t, (x_t, running_t) in enumerate(zip(x.unbind(1), running, strict=True)):
-            if noisy is None:
-                output, new = cell(x_t, state)
-            else:
+            if noisy is not None:
                 output, new = noisy.noisy_step(x_t, state, steps[t], weight_h)
+            elif cell.rows_interact and running_t is not None:
+                output, new = _step_running(cell, x_t, state, running_t)
+            else:
+                output, new = cell(x_t, state)
             state = new if running_t is None else freeze(running_t, new, state)
             outputs.append(output)
         stacked = torch.stack(outputs).transpose(0, 1)
@@ -63,3 +65,14 @@ class ReferenceEngine(Engine):
 
 def _reverse(x: Tensor, padding: Padding | None) -> Tensor:
     return x.flip(1) if padding is None else padding.reverse(x)
+
+
+def _step_running(cell: Cell, x: Tensor, state: State, running: Tensor) -> tuple[Tensor, State]:
+    """Step the rows that still run by themselves; the others put out zero and keep their state."""
+    rows = running.nonzero().squeeze(1)
+    if len(rows) == 0:
+        return x.new_zeros(len(x), cell.hidden_size), state
+    output, new = cell(x.index_select(0, rows), tuple(leaf.index_select(0, rows) for leaf in state))
+    outputs = output.new_zeros(len(x), cell.hidden_size).index_copy(0, rows, output)
+    leaves = (old.index_copy(0, rows, leaf) for old, leaf in zip(state, new, strict=True))
+    return outputs, tuple(leaves)
