@@ -13,6 +13,7 @@ from recurrence.cases import Row
 from recurrence.compiling import Cost
 from recurrence.targets import Verdict
 
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10)
 Key = TypeVar("Key", bound=tuple[object, ...])
 
 
@@ -55,6 +56,7 @@ class Report:
         from matplotlib.figure import Figure
 
         rows = [row for row in self.rows if row.case == "cells" and row.threads == 1]
+        rows.sort(key=lambda row: row.mode, reverse=True)  # training first; sorting is stable
         panels = _grouped(rows, lambda row: (row.mode, row.size))
         names = list(dict.fromkeys(row.cell for row in rows))
         engines = list(dict.fromkeys(row.engine for row in rows))
@@ -74,8 +76,11 @@ class Report:
                 heights = [names.index(row.cell) for row in own]
                 place.plot(ratios, heights, "o", label=engine, markersize=4)
             place.set(title=f"{mode}, {size}", xscale="log")
-            place.set_yticks(range(len(names)), names)
-            place.invert_yaxis()
+        # All panels share both axes.
+        axes[0].set_yticks(range(len(names)), names)
+        axes[0].invert_yaxis()
+        axes[0].set_xticks(TICKS, map(str, TICKS), minor=False)
+        axes[0].set_xticks([], minor=True)
         axes[0].legend(fontsize="small")
         figure.supxlabel("time relative to torch's module")
         figure.savefig(path)
