@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from seqnlp.data.corpus import Corpus, open_corpus
     from seqnlp.errors import SeqnlpError
     from seqnlp.nn.attention import Attention
-    from seqnlp.nn.cells import Cell, GatedCell, State
+    from seqnlp.nn.cells import Cell, GatedCell, LinearCell, State
     from seqnlp.nn.encoder import Encoder
     from seqnlp.nn.recurrence import RecurrentEncoder, unroll
     from seqnlp.registry import Registry
@@ -30,6 +30,7 @@ _HOME = {
     "Encoder": "seqnlp.nn.encoder",
     "GatedCell": "seqnlp.nn.cells",
     "Hook": "seqnlp.training.hooks",
+    "LinearCell": "seqnlp.nn.cells",
     "Model": "seqnlp.bundle",
     "Prediction": "seqnlp.types",
     "RecurrentEncoder": "seqnlp.nn.recurrence",
@@ -48,9 +49,9 @@ _HOME = {
 }
 
 __all__ = [
-    "Attention", "Cell", "Corpus", "Encoder", "GatedCell", "Hook", "Model", "Prediction",
-    "RecurrentEncoder", "Registry", "SeqnlpError", "Settings", "State", "Task", "TokenPipeline",
-    "Trainer", "load", "load_settings", "open_corpus", "train", "unroll",
+    "Attention", "Cell", "Corpus", "Encoder", "GatedCell", "Hook", "LinearCell", "Model",
+    "Prediction", "RecurrentEncoder", "Registry", "SeqnlpError", "Settings", "State", "Task",
+    "TokenPipeline", "Trainer", "load", "load_settings", "open_corpus", "train", "unroll",
 ]  # fmt: skip
 
 
