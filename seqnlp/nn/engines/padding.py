@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqnlp.errors import InputError
+from seqnlp.nn.engines.packing import Packing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,11 @@ class Padding:
         rows = x.transpose(0, 1).reshape(time * batch_size, size)
         moved: Tensor = _Reversal.apply(rows, self._reversal)  # type: ignore[no-untyped-call]
         return moved.view(time, batch_size, size).transpose(0, 1)
+
+    @cached_property
+    def packing(self) -> Packing:
+        """The real steps without the padding; on a CPU."""
+        return Packing.of(self.lengths)
 
     @cached_property
     def _steps(self) -> Tensor:

@@ -1,0 +1,80 @@
+// What emitted pointwise functions call: functions that a compiler vectorizes, for REAL.
+// They keep NaN, and differ from the exact value by a few units in the last place.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+template <class Real> struct Format;
+template <> struct Format<float> {
+  using Bits = int32_t;
+  static constexpr int mantissa = 23, bias = 127, terms = 7;
+  static constexpr float round = 12582912.f;  // 1.5 * 2^23: adding it rounds to a whole number
+  static constexpr float lowest = -87.33654f, highest = 88.72283f;
+  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+};
+template <> struct Format<double> {
+  using Bits = int64_t;
+  static constexpr int mantissa = 52, bias = 1023, terms = 13;
+  static constexpr double round = 6755399441055744.;  // 1.5 * 2^52
+  static constexpr double lowest = -708.396418532264, highest = 709.782712893384;
+  static constexpr double ln2_high = 0.693145751953125, ln2_low = 1.42860682030941723212e-6;
+};
+using F = Format<REAL>;
+
+constexpr REAL inverse_factorial(int n) { return n < 2 ? REAL(1) : inverse_factorial(n - 1) / n; }
+
+// x = n ln 2 + r with |r| <= ln 2 / 2; then e^r - 1 by its Taylor series, and half of 2^n.
+struct Reduced {
+  REAL series, half_power;
+};
+
+inline Reduced reduce(REAL x) {
+  const REAL shifted = x * REAL(1.4426950408889634) + F::round;
+  const REAL n = shifted - F::round;
+  REAL r = x - n * F::ln2_high;
+  r = r - n * F::ln2_low;
+  REAL p = inverse_factorial(F::terms);
+#pragma GCC unroll 16
+  for (int k = F::terms - 1; k >= 1; k--) p = p * r + inverse_factorial(k);
+  F::Bits bits, origin;
+  const REAL round = F::round;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  std::memcpy(&origin, &round, sizeof origin);
+  bits = (bits - origin + F::bias - 1) << F::mantissa;
+  REAL half_power;
+  std::memcpy(&half_power, &bits, sizeof half_power);
+  return {p * r, half_power};
+}
+
+// Comparisons that are false for NaN, so that it goes on.
+inline REAL at_most(REAL x, REAL limit) { return x > limit ? limit : x; }
+inline REAL at_least(REAL x, REAL limit) { return x < limit ? limit : x; }
+
+inline REAL exponential(REAL x) {
+  const Reduced e = reduce(at_least(at_most(x, F::highest), F::lowest));
+  const REAL value = (e.series + 1) * e.half_power * 2;
+  return x > F::highest ? REAL(INFINITY) : x < F::lowest ? REAL(0) : value;
+}
+
+inline REAL exponential_minus_one(REAL x) {
+  const Reduced e = reduce(at_least(at_most(x, F::highest), REAL(-50)));
+  // (p + 1) 2^n - 1 as p 2^n + (2^n - 1): exact where x is small.
+  const REAL value = 2 * (e.series * e.half_power + (e.half_power - REAL(0.5)));
+  return x > F::highest ? REAL(INFINITY) : value;
+}
+
+inline REAL sigmoid(REAL x) {
+  const Reduced e = reduce(at_least(at_most(-x, F::highest), F::lowest));
+  return 1 / (1 + (e.series + 1) * e.half_power * 2);
+}
+
+// From e^2x - 1, which keeps the digits of small x.
+inline REAL hyperbolic_tangent(REAL x) {
+  const Reduced e = reduce(at_least(at_most(2 * x, REAL(40)), REAL(-40)));
+  const REAL t = 2 * (e.series * e.half_power + (e.half_power - REAL(0.5)));
+  return t / (t + 2);
+}
+
+}  // namespace

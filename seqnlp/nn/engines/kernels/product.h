@@ -1,0 +1,232 @@
+// Matrix products of the recurrence, for REAL (float or double).
+//
+// Why our own: a step multiplies 1 to 64 rows by a matrix that stays in cache. Packed once for the
+// whole sequence, it is read at the speed of the arithmetic; a library would pack it, or not, anew
+// at every step.
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#ifdef __AVX512F__
+constexpr int VECTOR_BYTES = 64, TILE_ROWS = 12;
+#else
+constexpr int VECTOR_BYTES = 32, TILE_ROWS = 4;
+#endif
+constexpr int LANES = VECTOR_BYTES / sizeof(REAL);
+constexpr int TILE_VECTORS = 2;
+constexpr int TILE_COLUMNS = TILE_VECTORS * LANES;
+// Blocks of the large products: a packed block of B and one of A stay in the second-level cache.
+constexpr int64_t BLOCK_DEPTH = 256, BLOCK_COLUMNS = 512, BLOCK_ROWS = 8 * TILE_ROWS;
+
+typedef REAL Vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL))));
+
+// Memory without initialization, freed at the end of a scope.
+struct Buffer {
+  explicit Buffer(int64_t count)
+      : data(static_cast<REAL *>(std::malloc(sizeof(REAL) * std::max<int64_t>(count, 1)))) {
+    if (!data) throw std::bad_alloc();
+  }
+  ~Buffer() { std::free(data); }
+  Buffer(const Buffer &) = delete;
+  Buffer &operator=(const Buffer &) = delete;
+  REAL *data;
+};
+
+// Rows in memory: evenly spaced or, with an index, row i at (batch[i], time[i]).
+struct Rows {
+  REAL *base;
+  int64_t stride;
+  const int32_t *batch = nullptr;
+  const int32_t *time = nullptr;
+  int64_t time_stride = 0;
+  REAL *at(int64_t i) const {
+    if (!batch) return base + i * stride;
+    return base + batch[i] * stride + (time ? time[i] * time_stride : 0);
+  }
+};
+
+// What the sum in a tile starts from.
+enum class Start { ZERO, BIAS, OLD };
+
+// C[M, TILE_COLUMNS] of M rows of A and one packed panel of B. Element (r, k) of A is a[r * step]
+// on, k apart where rows are read in place, or packed TILE_ROWS apart.
+template <int M, bool PACKED>
+static void tile(int64_t depth, const REAL *a, int64_t step, const REAL *b, REAL *const *c,
+                 int64_t width, Start start, const REAL *bias) {
+  Vector sum[M][TILE_VECTORS];
+  REAL edge[TILE_COLUMNS] = {};
+  const bool whole = width == TILE_COLUMNS;
+  for (int r = 0; r < M; r++) {
+    const REAL *from = start == Start::BIAS ? bias : c[r];
+    if (start != Start::ZERO && !whole) {
+      std::memcpy(edge, from, sizeof(REAL) * width);
+      from = edge;
+    }
+    for (int v = 0; v < TILE_VECTORS; v++)
+      sum[r][v] = start == Start::ZERO ? Vector{} : *(const Vector *)(from + v * LANES);
+  }
+  for (int64_t k = 0; k < depth; k++) {
+    Vector panel[TILE_VECTORS];
+    for (int v = 0; v < TILE_VECTORS; v++)
+      panel[v] = *(const Vector *)(b + k * TILE_COLUMNS + v * LANES);
+#pragma GCC unroll 16
+    for (int r = 0; r < M; r++) {
+      const Vector value = (PACKED ? a[k * TILE_ROWS + r] : a[r * step + k]) - Vector{};
+#pragma GCC unroll 4
+      for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] += value * panel[v];
+    }
+  }
+  for (int r = 0; r < M; r++) {
+    REAL *to = whole ? c[r] : edge;
+    for (int v = 0; v < TILE_VECTORS; v++) *(Vector *)(to + v * LANES) = sum[r][v];
+    if (!whole) std::memcpy(c[r], edge, sizeof(REAL) * width);
+  }
+}
+
+template <bool PACKED>
+static void any_tile(int64_t rows, int64_t depth, const REAL *a, int64_t step, const REAL *b,
+                     REAL *const *c, int64_t width, Start start, const REAL *bias) {
+  switch (rows) {
+#define CASE(M) \
+  case M: return tile<M, PACKED>(depth, a, step, b, c, width, start, bias);
+    CASE(1) CASE(2) CASE(3) CASE(4)
+#ifdef __AVX512F__
+    CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#endif
+#undef CASE
+  }
+}
+
+static inline int64_t panels(int64_t columns) { return (columns + TILE_COLUMNS - 1) / TILE_COLUMNS; }
+
+// An operand of a product: rows, or their transpose.
+struct Operand {
+  Rows rows;
+  bool transposed;
+};
+
+// Pack B[first, first + depth) x [column, column + columns) in panels [depth][TILE_COLUMNS], the
+// last one filled up with zeros.
+static void pack_columns(const Operand &b, int64_t first, int64_t depth, int64_t column,
+                         int64_t columns, REAL *to) {
+  for (int64_t j = 0; j < columns; j += TILE_COLUMNS, to += depth * TILE_COLUMNS) {
+    const int64_t width = std::min<int64_t>(TILE_COLUMNS, columns - j);
+    if (width < TILE_COLUMNS) std::memset(to, 0, sizeof(REAL) * depth * TILE_COLUMNS);
+    if (b.transposed) {
+      // Sixteen steps of a row are one line of cache: write them before going on to the next row.
+      for (int64_t k0 = 0; k0 < depth; k0 += 16)
+        for (int64_t n = 0; n < width; n++) {
+          const REAL *from = b.rows.at(column + j + n) + first;
+          for (int64_t k = k0; k < std::min(k0 + 16, depth); k++)
+            to[k * TILE_COLUMNS + n] = from[k];
+        }
+    } else {
+      for (int64_t k = 0; k < depth; k++)
+        std::memcpy(to + k * TILE_COLUMNS, b.rows.at(first + k) + column + j, sizeof(REAL) * width);
+    }
+  }
+}
+
+// Pack A[row, row + rows) x [first, first + depth) in panels [depth][TILE_ROWS].
+static void pack_rows(const Operand &a, int64_t first, int64_t depth, int64_t row, int64_t rows,
+                      REAL *to) {
+  for (int64_t i = 0; i < rows; i += TILE_ROWS, to += depth * TILE_ROWS) {
+    const int64_t height = std::min<int64_t>(TILE_ROWS, rows - i);
+    if (a.transposed) {
+      for (int64_t k = 0; k < depth; k++)
+        std::memcpy(to + k * TILE_ROWS, a.rows.at(first + k) + row + i, sizeof(REAL) * height);
+    } else {
+      for (int64_t r = 0; r < height; r++) {
+        const REAL *from = a.rows.at(row + i + r) + first;
+        for (int64_t k = 0; k < depth; k++) to[k * TILE_ROWS + r] = from[k];
+      }
+    }
+  }
+}
+
+// C[begin, end) x columns = start + A B, a large product on one thread.
+static void product(int64_t begin, int64_t end, int64_t columns, int64_t depth, const Operand &a,
+                    const Operand &b, const Rows &c, Start start, const REAL *bias) {
+  if (depth == 0 && start != Start::OLD) {
+    for (int64_t i = begin; i < end; i++)
+      for (int64_t j = 0; j < columns; j++) c.at(i)[j] = start == Start::BIAS ? bias[j] : 0;
+    return;
+  }
+  const int64_t widest = std::min(BLOCK_COLUMNS, panels(columns) * TILE_COLUMNS);
+  const int64_t deepest = std::min(BLOCK_DEPTH, depth);
+  Buffer packed_b(widest * deepest), packed_a(BLOCK_ROWS * deepest);
+  REAL *to[TILE_ROWS];
+  for (int64_t j0 = 0; j0 < columns; j0 += BLOCK_COLUMNS) {
+    const int64_t width = std::min(BLOCK_COLUMNS, columns - j0);
+    for (int64_t k0 = 0; k0 < depth; k0 += BLOCK_DEPTH) {
+      const int64_t deep = std::min(BLOCK_DEPTH, depth - k0);
+      const Start from = k0 == 0 ? start : Start::OLD;
+      pack_columns(b, k0, deep, j0, width, packed_b.data);
+      for (int64_t i0 = begin; i0 < end; i0 += BLOCK_ROWS) {
+        const int64_t high = std::min(BLOCK_ROWS, end - i0);
+        pack_rows(a, k0, deep, i0, high, packed_a.data);
+        for (int64_t j = 0; j < width; j += TILE_COLUMNS)
+          for (int64_t i = 0; i < high; i += TILE_ROWS) {
+            const int64_t rows = std::min<int64_t>(TILE_ROWS, high - i);
+            for (int64_t r = 0; r < rows; r++) to[r] = c.at(i0 + i + r) + j0 + j;
+            any_tile<true>(rows, deep, packed_a.data + i * deep, 0, packed_b.data + j * deep, to,
+                           std::min<int64_t>(TILE_COLUMNS, width - j), from, bias + j0 + j);
+          }
+      }
+    }
+  }
+}
+
+// C[rows, columns] = start + A B with B packed whole, a few rows that lie evenly: one step.
+static void step_product(int64_t rows, int64_t columns, int64_t depth, const REAL *a,
+                         int64_t a_stride, const REAL *packed, REAL *c, int64_t c_stride,
+                         Start start, const REAL *bias) {
+  const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+  if (tiles == 0) return;
+  const int64_t high = (rows + tiles - 1) / tiles;  // of equal height: 13 rows are 7 and 6
+  REAL *to[TILE_ROWS];
+  for (int64_t j = 0; j < columns; j += TILE_COLUMNS, packed += depth * TILE_COLUMNS)
+    for (int64_t i = 0; i < rows; i += high) {
+      const int64_t some = std::min(high, rows - i);
+      for (int64_t r = 0; r < some; r++) to[r] = c + (i + r) * c_stride + j;
+      any_tile<false>(some, depth, a + i * a_stride, a_stride, packed, to,
+                      std::min<int64_t>(TILE_COLUMNS, columns - j), start, bias + j);
+    }
+}
+
+// Call work(0) ... work(count - 1), each on a thread of its own, the last on this one. False where
+// memory ran out.
+template <class Work>
+static bool in_parallel(int64_t count, const Work &work) {
+  std::atomic<bool> enough{true};
+  const auto guarded = [&](int64_t index) {
+    try {
+      work(index);
+    } catch (const std::bad_alloc &) {
+      enough = false;
+    }
+  };
+  std::vector<std::thread> others;
+  int64_t started = 0;
+  try {
+    for (; started < count - 1; started++) others.emplace_back(guarded, started);
+  } catch (const std::system_error &) {
+    // No more threads are to be had: this one does the rest.
+  }
+  for (int64_t i = started; i < count; i++) guarded(i);
+  for (auto &other : others) other.join();
+  return enough;
+}
+
+// The part of `count` rows that falls to one of `shares`, in whole tiles.
+static inline int64_t share(int64_t count, int64_t index, int64_t shares) {
+  const int64_t tiles = (count + TILE_ROWS - 1) / TILE_ROWS;
+  return std::min(count, tiles * index / shares * TILE_ROWS);
+}

@@ -1,0 +1,127 @@
+"""The traced step in a loop of torch operations, where nothing can be compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from seqnlp.nn.engines.plan import Place, Slot
+
+if TYPE_CHECKING:
+    from seqnlp.nn.engines.call import Call
+
+
+def forward(
+    call: Call, bias: Tensor, bias_h: Tensor | None, outputs: Sequence[Tensor | None]
+) -> None:
+    """As `run_forward` of recurrence.cpp."""
+    arrays, packing, shape = call.arrays, call.shape.packing, call.shape
+    weight_h, size = arrays["weight_h"], arrays["weight_h"].shape[1]
+    batch, time = packing.batch_index.long(), shape.time.long()
+    torch.addmm(bias, arrays["x"][batch, time], arrays["weight_x"].t(), out=arrays["x_gates"])
+    turned = weight_h.t().contiguous()
+    for t in range(packing.steps):
+        here = _rows(call, t, Place.STEP)
+        state = arrays["state0"][_rows(call, t, Place.PREVIOUS)]
+        if "masked" in arrays:
+            state = torch.mul(state, arrays["hidden"][: len(state)], out=arrays["masked"][here])
+        for run in shape.plan.runs:
+            part = turned[:, run.first * size : (run.first + run.gates) * size]
+            first = (run.first if run.merged else run.column) * size
+            place = slice(first, first + run.gates * size)
+            if run.merged:
+                arrays["x_gates"][here, place].addmm_(state, part)
+            else:
+                product = torch.mm(state, part)
+                if bias_h is not None:
+                    product += bias_h[place]
+                arrays["h_gates"][here, place] = product
+        _evaluate(call, t)
+    for index, output in enumerate(outputs):
+        if output is not None:
+            output[batch, time] = arrays[f"state{index}"][packing.batch :]
+
+
+def backward(call: Call, found: Mapping[str, Tensor]) -> None:
+    """As `run_backward` of recurrence.cpp."""
+    arrays, packing, shape = call.arrays, call.shape.packing, call.shape
+    weight_h, size = arrays["weight_h"], arrays["weight_h"].shape[1]
+    batch, time = packing.batch_index.long(), shape.time.long()
+    packed = [None if output is None else output[batch, time] for output in call.outputs]
+    for t in reversed(range(packing.steps)):
+        here = _rows(call, t, Place.STEP)
+        running = slice(0, here.stop - here.start)
+        for index, output in enumerate(packed):
+            if output is not None:
+                arrays[f"gradient{index}"][running] += output[here]
+        _evaluate(call, t)
+        total = torch.zeros_like(arrays["gradient0"][running])
+        for run in shape.plan.runs:
+            part = weight_h[run.first * size : (run.first + run.gates) * size]
+            first = (run.first if run.merged else run.column) * size
+            gates = arrays["x_gradients" if run.merged else "h_gradients"]
+            total.addmm_(gates[here, first : first + run.gates * size], part)
+        if "masked" in arrays:
+            total *= arrays["hidden"][running]
+        arrays["gradient0"][running] += total
+    gates = arrays["x_gradients"]
+    states = arrays["masked"] if "masked" in arrays else arrays["state0"][packing.previous.long()]
+    if "x" in found:
+        found["x"][batch, time] = gates @ arrays["weight_x"]
+    if "weight_x" in found:
+        torch.mm(gates.t(), arrays["x"][batch, time], out=found["weight_x"])
+    if "bias" in found:
+        torch.sum(gates, 0, out=found["bias"])
+    if "bias_h" in found and shape.plan.separate:
+        torch.sum(arrays["h_gradients"], 0, out=found["bias_h"])
+    if "weight_h" in found:
+        for run in shape.plan.runs:
+            first = (run.first if run.merged else run.column) * size
+            part = arrays["x_gradients" if run.merged else "h_gradients"]
+            part = part[:, first : first + run.gates * size]
+            found["weight_h"][run.first * size : (run.first + run.gates) * size] = part.t() @ states
+
+
+def _rows(call: Call, t: int, place: Place) -> slice:
+    """The rows of an array that step t works on."""
+    packing = call.shape.packing
+    offset, count = int(packing.offset[t]), int(packing.running[t])
+    if place is Place.PREVIOUS:
+        offset = packing.batch + int(packing.offset[t - 1]) if t else 0
+    elif place is Place.NEXT:
+        offset += packing.batch
+    elif place is Place.ROW:
+        offset = 0
+    return slice(offset, offset + count)
+
+
+def _view(call: Call, slot: Slot, t: int) -> Tensor:
+    array = call.arrays[slot.array]
+    if slot.place is Place.FIXED:
+        return array
+    if slot.place is Place.THREAD:
+        return array[0]
+    rows = array[_rows(call, t, slot.place)]
+    size = 1 if slot.array == "kept_rows" else call.arrays["weight_h"].shape[1]
+    return rows[:, slot.column * size : (slot.column + 1) * size]
+
+
+def _evaluate(call: Call, t: int) -> None:
+    """The pointwise part of step t."""
+    function = call.step.function
+    graph = call.shape.plan.pointwise.graph
+    views = [_view(call, slot, t) for slot in call.step.slots]
+    count = len(function.inputs)
+    inputs = dict(zip(function.inputs, views, strict=False))
+    values = graph.evaluate(inputs, [result.value for result in function.results])
+    # All is computed before anything is written: results may lie where inputs did.
+    for result, place, value in zip(function.results, views[count:], values, strict=True):
+        if result.added:
+            place += value.expand(views[0].shape[0], *place.shape[-1:]).sum(0)
+        elif value.dim() and value.data_ptr() != place.data_ptr():
+            place.copy_(value)
+        else:
+            place.copy_(value.clone())
