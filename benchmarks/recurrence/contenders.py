@@ -38,13 +38,15 @@ class MyPeepholeLSTM(GatedCell):
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
-        self.peephole = nn.Parameter(0.1 * torch.randn(3, hidden_size))
+        for name in ("p_i", "p_f", "p_o"):
+            self.register_parameter(name, nn.Parameter(torch.zeros(hidden_size)))
 
-    def update(self, x_gates: Gates, h_gates: Gates, state: State, peephole: Tensor) -> State:
+    def update(
+        self, x_gates: Gates, h_gates: Gates, state: State, p_i: Tensor, p_f: Tensor, p_o: Tensor
+    ) -> State:
         i, f, g, o = (x + h for x, h in zip(x_gates, h_gates, strict=True))
-        c = sigmoid(f + peephole[1] * state[1]) * state[1]
-        c = c + sigmoid(i + peephole[0] * state[1]) * tanh(g)
-        return sigmoid(o + peephole[2] * c) * tanh(c), c
+        c = sigmoid(f + p_f * state[1]) * state[1] + sigmoid(i + p_i * state[1]) * tanh(g)
+        return sigmoid(o + p_o * c) * tanh(c), c
 
 
 @dataclass(frozen=True, kw_only=True)
