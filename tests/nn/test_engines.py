@@ -158,26 +158,6 @@ def test_engines_agree_at_any_size(data: st.DataObject, kind: str, reverse: bool
             torch.testing.assert_close(mine, other, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("garbage", [1e30, float("nan"), float("inf")])
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize(
-    ("kind", "engine"), [(k, e) for k in CELLS for e in ENGINES] + [("odd", "reference")]
-)
-def test_padding_is_invisible(kind: str, engine: str, reverse: bool, garbage: float) -> None:
-    torch.manual_seed(2)
-    make = {**CELLS, "odd": OddCell}[kind]
-    cell = make(3, 4).double()
-    lengths = torch.tensor([5, 2, 0, 3])
-    clean = torch.randn(4, 5, 3).double()
-    dirty = clean.masked_fill(~(torch.arange(5) < lengths[:, None]).unsqueeze(2), garbage)
-    results = []
-    for x in (clean.requires_grad_(), dirty.requires_grad_()):
-        outputs, state = unroll(cell, x, lengths, reverse=reverse, engine=engine)
-        results.append([outputs, *state, *gradients(outputs, state, [x, *cell.parameters()])])
-    for first, second in zip(*results, strict=True):
-        assert torch.equal(first, second)
-
-
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("hidden", [3, 4, 5])
 def test_any_state_equals_each_row_alone(hidden: int, reverse: bool) -> None:
@@ -207,19 +187,6 @@ def test_unroll_is_the_loop_that_a_reader_would_write(reverse: bool) -> None:
     torch.testing.assert_close(outputs, torch.stack([wanted[t] for t in range(4)], 1))
     for leaf, expected in zip(final, state, strict=True):
         torch.testing.assert_close(leaf, expected)
-
-
-@pytest.mark.parametrize("kind", CELLS)
-def test_two_halves_make_a_whole(kind: str) -> None:
-    torch.manual_seed(5)
-    cell = CELLS[kind](3, 4).double()
-    x = torch.randn(2, 6, 3).double()
-    whole, final = unroll(cell, x)
-    first, state = unroll(cell, x[:, :2])
-    second, end = unroll(cell, x[:, 2:], state=state)
-    torch.testing.assert_close(torch.cat([first, second], 1), whole, rtol=1e-12, atol=1e-13)
-    for leaf, wanted in zip(end, final, strict=True):
-        torch.testing.assert_close(leaf, wanted, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
