@@ -87,6 +87,10 @@ class ModelSettings(Section):
     input_init: str = "auto"
     recurrent_init: str = "auto"
     forget_bias: float = 1.0
+    zoneout_output: float = Field(default=0.0, ge=0, lt=1)
+    """Rate at which each unit of the output keeps its old value at a step, in gated cells."""
+    zoneout_memory: float = Field(default=0.0, ge=0, lt=1)
+    """The same of the memory, in cells that have one beside their output."""
 
 
 class TrainSettings(Section):

@@ -36,14 +36,16 @@ from seqnlp.nn.cells import (
     SRUCell,
     State,
 )
-from seqnlp.nn.dropout import DropoutSite, dropout_sites
+from seqnlp.nn.dropout import DropoutSite, Site, dropout_sites
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.encoder import Encoder, EncoderState
 from seqnlp.nn.engines import Engine, NativeEngine, Padding, ReferenceEngine
 from seqnlp.nn.initialization import INITIALIZERS, initialize
 from seqnlp.nn.layer import RecurrentLayer
+from seqnlp.nn.noise import Noise
 from seqnlp.nn.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
 from seqnlp.nn.recurrence import RecurrentEncoder, unroll
+from seqnlp.nn.recurrent_dropout import RecurrentDropout
 
 __all__ = [
     "ACTIVATIONS",
@@ -80,12 +82,14 @@ __all__ = [
     "MultiHeadAttention",
     "NativeEngine",
     "NativeForm",
+    "Noise",
     "Padding",
     "PeepholeLSTMCell",
     "Pooling",
     "ProjectedLSTMCell",
     "QRNNCell",
     "RNNCell",
+    "RecurrentDropout",
     "RecurrentEncoder",
     "RecurrentLayer",
     "ReferenceEngine",

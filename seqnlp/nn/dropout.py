@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import torch.nn.functional as F
@@ -37,29 +37,37 @@ KINDS: Mapping[str, Callable[[Tensor, float], Tensor]] = MappingProxyType(
     {"standard": drop_elements, "locked": drop_locked, "word": drop_words}
 )
 
+RECURRENT_KINDS = ("locked", "weight", "candidate", "locked_candidate")
+"""Those of `seqnlp.nn.recurrent_dropout`."""
 
-class DropoutSite(nn.Module):
-    """A named place where dropout may act; it passes its input on in evaluation and at rate 0.
+
+class Site(nn.Module):
+    """A named place where dropout may act.
 
     Rate and kind belong to the training, not to the model: they are no part of the state dict.
 
     Args:
-        name: what hooks call the place: "embedding".
-        kind: "standard", "locked" or "word".
+        name: what hooks call the place.
+        kind: its own kind, the one that it has unless told otherwise.
+        kinds: those that can act there.
+        where: how messages call the place.
     """
 
-    def __init__(self, name: str, *, kind: str = "standard") -> None:
+    def __init__(self, name: str, *, kind: str, kinds: Iterable[str], where: str = "here") -> None:
         super().__init__()
         self.name = name
-        self.rate = 0.0
-        self.kind = kind
+        self.own_kind = kind
+        self.kinds = tuple(kinds)
+        self.where = where
+        self._kind = kind
+        self._rate = 0.0
 
     @property
     def rate(self) -> float:
         """The share that is dropped, in [0, 1).
 
         Raises:
-            SettingsError: set to anything else.
+            SettingsError: set to anything else, or no kind can act here.
         """
         return self._rate
 
@@ -69,22 +77,57 @@ class DropoutSite(nn.Module):
             raise SettingsError(
                 f"dropout site {self.name!r}: the rate must be in [0, 1), not {value!r}"
             )
+        if value > 0:
+            self._check_any()
         self._rate = float(value)
 
     @property
     def kind(self) -> str:
-        """What is dropped together: a name of `KINDS`.
+        """What is dropped together: one of `kinds`.
 
         Raises:
-            UnknownNameError: set to a kind that does not exist.
+            UnknownNameError: set to a kind that exists nowhere.
+            SettingsError: set to one that acts at other places only.
         """
         return self._kind
 
     @kind.setter
     def kind(self, value: str) -> None:
-        if value not in KINDS:
-            raise UnknownNameError("dropout kind", value, KINDS)
+        self._check_any()
+        if value not in self.kinds:
+            if value not in (*KINDS, *RECURRENT_KINDS):
+                raise UnknownNameError("dropout kind", value, self.kinds)
+            raise SettingsError(
+                f"dropout site {self.name!r}: the kind {value!r} does not act {self.where}; "
+                f"use {_either(self.kinds)}"
+            )
         self._kind = value
+
+    def reset_kind(self) -> None:
+        """Take the site's own kind again."""
+        self._kind = self.own_kind
+
+    def _check_any(self) -> None:
+        if not self.kinds:
+            raise SettingsError(
+                f"dropout site {self.name!r}: no kind acts {self.where}; leave the rate at 0"
+            )
+
+    def extra_repr(self) -> str:
+        """Name, rate and kind, for printing."""
+        return f"{self.name!r}, rate={self._rate}, kind={self._kind!r}"
+
+
+class DropoutSite(Site):
+    """A place on the way of a tensor; it passes its input on in evaluation and at rate 0.
+
+    Args:
+        name: what hooks call the place: "embedding".
+        kind: "standard", "locked" or "word".
+    """
+
+    def __init__(self, name: str, *, kind: str = "standard") -> None:
+        super().__init__(name, kind=kind, kinds=KINDS)
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop from float [B, T, D] or [B, D].
@@ -101,15 +144,16 @@ class DropoutSite(nn.Module):
             )
         return KINDS[self._kind](x, self._rate)
 
-    def extra_repr(self) -> str:
-        """Name, rate and kind, for printing."""
-        return f"{self.name!r}, rate={self._rate}, kind={self._kind!r}"
 
-
-def dropout_sites(module: nn.Module) -> dict[str, list[DropoutSite]]:
+def dropout_sites(module: nn.Module) -> dict[str, list[Site]]:
     """The sites of a module and its parts, by name, in the order of `module.modules()`."""
-    sites: dict[str, list[DropoutSite]] = {}
+    sites: dict[str, list[Site]] = {}
     for part in module.modules():
-        if isinstance(part, DropoutSite):
+        if isinstance(part, Site):
             sites.setdefault(part.name, []).append(part)
     return sites
+
+
+def _either(names: Sequence[str]) -> str:
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}" if others else last

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from seqnlp.nn import engines
-from seqnlp.nn.cells.base import Cell, State
+from seqnlp.nn.cells.base import Cell, GatedCell, State
 from seqnlp.nn.engines.padding import Padding
+from seqnlp.nn.recurrent_dropout import RecurrentDropout
 
 
 class RecurrentLayer(nn.Module):
@@ -18,6 +19,11 @@ class RecurrentLayer(nn.Module):
         residual: whether the input is added to the output, which has its size.
         layer_norm: whether the sum is normalized.
         engine: see `unroll`.
+        zoneout_output: see `RecurrentDropout`.
+        zoneout_memory: see `RecurrentDropout`.
+
+    Raises:
+        SettingsError: a zoneout rate does not suit the cell.
     """
 
     def __init__(
@@ -28,10 +34,15 @@ class RecurrentLayer(nn.Module):
         residual: bool,
         layer_norm: bool,
         engine: str,
+        zoneout_output: float = 0.0,
+        zoneout_memory: float = 0.0,
     ) -> None:
         super().__init__()
         self.forward_cell = forward_cell
         self.backward_cell = backward_cell
+        self.dropout = RecurrentDropout(
+            forward_cell, zoneout_output=zoneout_output, zoneout_memory=zoneout_memory
+        )
         self.residual = residual
         self.output_size = forward_cell.hidden_size * (1 if backward_cell is None else 2)
         self.norm = nn.LayerNorm(self.output_size) if layer_norm else None
@@ -43,8 +54,10 @@ class RecurrentLayer(nn.Module):
             state = self.forward_cell.initial_state(x.shape[0])
             outputs, _ = self._run(x, padding, state, want_state=False)
         else:
-            engine = engines.select(self.engine, self.forward_cell, x)
-            outputs = engine.run_both(self.forward_cell, self.backward_cell, x, padding)
+            cells = self.forward_cell, self.backward_cell
+            ahead, back = (self.dropout.draw(cell, *x.shape[:2]) for cell in cells)
+            engine = engines.select(self.engine, self.forward_cell, x, ahead)
+            outputs = engine.run_both(*cells, x, padding, (ahead, back))
         return self._finish(outputs, x, padding)
 
     def advance(self, x: Tensor, padding: Padding | None, state: State) -> tuple[Tensor, State]:
@@ -58,16 +71,26 @@ class RecurrentLayer(nn.Module):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """`advance` by one step of every row, from float [B, I] to [B, output_size]."""
-        engine = engines.select(self.engine, self.forward_cell, x.unsqueeze(1))
-        output, state = engine.step(self.forward_cell, x, state)
+        cell = self.forward_cell
+        noise = self.dropout.draw(cell, len(x), 1)
+        engine = engines.select(self.engine, cell, x.unsqueeze(1), noise)
+        if noise is None:
+            output, state = engine.step(cell, x, state)
+        else:
+            assert isinstance(cell, GatedCell)
+            weight_h = cell.weight_h if noise.weight is None else cell.weight_h * noise.weight
+            output, state = cell.noisy_step(x, state, noise.steps(1)[0], weight_h)
         return self._finish(output, x, None), state
 
     def _run(
         self, x: Tensor, padding: Padding | None, state: State, *, want_state: bool
     ) -> tuple[Tensor, State | None]:
         cell = self.forward_cell
-        engine = engines.select(self.engine, cell, x)
-        return engine.run(cell, x, padding, state, reverse=False, want_state=want_state)
+        noise = self.dropout.draw(cell, *x.shape[:2])
+        engine = engines.select(self.engine, cell, x, noise)
+        return engine.run(
+            cell, x, padding, state, reverse=False, want_state=want_state, noise=noise
+        )
 
     def _finish(self, outputs: Tensor, x: Tensor, padding: Padding | None) -> Tensor:
         if self.residual:

@@ -72,7 +72,8 @@ class RecurrentEncoder(Encoder):
     """Layers of any registered recurrent cell, in one direction or both.
 
     The summary is the last real output of the forward direction beside the first of the backward
-    one: where each has read the whole row. Between layers stands the dropout site "layer".
+    one: where each has read the whole row. Between layers stands the dropout site "layer", in
+    every layer the site "recurrent".
 
     Args:
         input_size: features of an input.
@@ -89,10 +90,12 @@ class RecurrentEncoder(Encoder):
             "auto" for the one that the cell names.
         recurrent_init: initializer of the recurrent weights, or "auto".
         forget_bias: bias of the forget gate, in cells that declare one.
+        zoneout_output: rate at which an output keeps its old value, see `RecurrentDropout`.
+        zoneout_memory: rate of the memory beside it, in cells with one.
 
     Raises:
         UnknownNameError: no cell, engine or initializer has that name.
-        SettingsError: an option that the cell does not have.
+        SettingsError: an option that the cell does not have, or zoneout that does not suit it.
     """
 
     def __init__(
@@ -110,6 +113,8 @@ class RecurrentEncoder(Encoder):
         input_init: str = "auto",
         recurrent_init: str = "auto",
         forget_bias: float = 1.0,
+        zoneout_output: float = 0.0,
+        zoneout_memory: float = 0.0,
     ) -> None:
         if layers < 1:
             raise InputError(f"layers must be at least 1, not {layers}")
@@ -141,6 +146,8 @@ class RecurrentEncoder(Encoder):
                 residual=residual and size == output_size,
                 layer_norm=layer_norm,
                 engine=engine,
+                zoneout_output=zoneout_output,
+                zoneout_memory=zoneout_memory,
             )
             for size in sizes
         )

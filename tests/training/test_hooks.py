@@ -219,13 +219,17 @@ def test_dropout_acts_in_training_only_and_leaves_no_trace(toy_corpus: Path) -> 
         "embedding": (0.2, "locked"),
         "layer": (0.0, "locked"),
         "output": (0.4, "locked"),
+        "recurrent": (0.0, "locked"),
     }
     left = [site for sites in dropout_sites(trainer.task).values() for site in sites]
     assert {site.rate for site in left} == {0.0}
 
 
 def test_an_unknown_site_lists_the_known_ones(toy_corpus: Path) -> None:
-    message = "no site 'embeding'; did you mean 'embedding'. known: embedding, layer, output, word"
+    message = (
+        "no site 'embeding'; did you mean 'embedding'. "
+        "known: embedding, layer, output, recurrent, word"
+    )
     with pytest.raises(SettingsError, match=message):
         fit(toy_corpus, hooks=(DropoutHook(sites={"embeding": 0.1}),))
 

@@ -108,7 +108,10 @@ class GatedCell(Cell):
     """Index of the gate whose bias, when large, makes the cell remember."""
 
     masks: ClassVar[tuple[str, ...]] = ()
-    """Keywords of `update`, None by default, that take a dropout mask [B, H] where one is drawn."""
+    """Keywords of `update`, None by default, that take a dropout mask [B, H] where one is drawn.
+
+    Each belongs on what a step would add to the memory, see `drop`.
+    """
 
     _base_names: ClassVar[frozenset[str]] = frozenset({"weight_x", "weight_h", "bias", "bias_h"})
 
@@ -194,6 +197,11 @@ class GatedCell(Cell):
         own = type(self)
         steps = own.forward is GatedCell.forward and own.noisy_step is GatedCell.noisy_step
         return own.update is ancestor.update and steps
+
+
+def drop(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The product; without a mask `x` itself, which adds nothing to what an engine traces."""
+    return x if mask is None else x * mask
 
 
 def gate_blocks(

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn, sigmoid, tanh
 
-from seqnlp.nn.cells.base import GatedCell, Gates, Role, State
+from seqnlp.nn.cells.base import GatedCell, Gates, Role, State, drop
 
 EPSILON = 1e-5
 
@@ -25,6 +25,8 @@ def normalize(x: Tensor) -> Tensor:
 
 class _LayerNormCell(GatedCell):
     """Normalizes each gate's recurrent product, and its input product if asked to."""
+
+    masks = ("candidate_mask",)
 
     names: ClassVar[str]
     """One letter for each gate."""
@@ -75,7 +77,7 @@ class LayerNormLSTMCell(_LayerNormCell):
     N_k(a) is `normalize(a)`, over the H features of a row, times a gain [H]; N_c adds a shift [H].
     With `norm_input`, x_k above is normalized too, times a gain, plus a shift.
 
-    x: float [B, I].  state: (h, c), each float [B, H].  Weights stacked i, f, g, o.
+    x: float [B, I].  state: (h, c), each float [B, H].  Weights stacked i, f, g, o.  Masked: g.
     Source: Ba et al. 2016, arXiv:1607.06450, equations 20 to 22 of the supplement. There W_x x is
     normalized too (here with `norm_input`, since no recurrence blows it up), all four gates as one
     vector (here each by itself), and every norm has a shift (here where it is not one with a bias).
@@ -94,11 +96,19 @@ class LayerNormLSTMCell(_LayerNormCell):
         self._add("gain_c", 1.0)
         self._add("shift_c", 0.0)
 
-    def update(self, x_gates: Gates, h_gates: Gates, state: State, **parameters: Tensor) -> State:
+    def update(
+        self,
+        x_gates: Gates,
+        h_gates: Gates,
+        state: State,
+        *,
+        candidate_mask: Tensor | None = None,
+        **parameters: Tensor,
+    ) -> State:
         """See the class."""
         x_gates, h_gates = self._normalize_gates(x_gates, h_gates, parameters)
         i, f, g, o = (x + h for x, h in zip(x_gates, h_gates, strict=True))
-        c = sigmoid(f) * state[1] + sigmoid(i) * tanh(g)
+        c = sigmoid(f) * state[1] + sigmoid(i) * drop(tanh(g), candidate_mask)
         return sigmoid(o) * tanh(parameters["gain_c"] * normalize(c) + parameters["shift_c"]), c
 
 
@@ -111,7 +121,7 @@ class LayerNormGRUCell(_LayerNormCell):
     N_k(a) is `normalize(a)`, over the H features of a row, times a gain [H]; N_n adds a shift [H].
     With `norm_input`, x_k above is normalized too, times a gain, plus a shift.
 
-    x: float [B, I].  state: (h,), h float [B, H].  Weights stacked r, z, n.
+    x: float [B, I].  state: (h,), h float [B, H].  Weights stacked r, z, n.  Masked: n.
     Source: Ba et al. 2016, arXiv:1607.06450, the supplement's GRU, whose z is 1 - z here, as in
     torch.nn.GRU; what else differs does so as in `LayerNormLSTMCell`.
 
@@ -127,9 +137,17 @@ class LayerNormGRUCell(_LayerNormCell):
         # Scaled by r with the norm, so that it is not one with the input's bias.
         self._add("shift_n", 0.0)
 
-    def update(self, x_gates: Gates, h_gates: Gates, state: State, **parameters: Tensor) -> State:
+    def update(
+        self,
+        x_gates: Gates,
+        h_gates: Gates,
+        state: State,
+        *,
+        candidate_mask: Tensor | None = None,
+        **parameters: Tensor,
+    ) -> State:
         """See the class."""
         (x_r, x_z, x_n), (h_r, h_z, h_n) = self._normalize_gates(x_gates, h_gates, parameters)
         r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-        n = tanh(x_n + r * (h_n + parameters["shift_n"]))
+        n = drop(tanh(x_n + r * (h_n + parameters["shift_n"])), candidate_mask)
         return ((1 - z) * n + z * state[0],)

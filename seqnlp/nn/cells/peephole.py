@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn, sigmoid, tanh
 
-from seqnlp.nn.cells.base import GatedCell, Gates, State
+from seqnlp.nn.cells.base import GatedCell, Gates, State, drop
 
 
 class PeepholeLSTMCell(GatedCell):
@@ -16,7 +16,7 @@ class PeepholeLSTMCell(GatedCell):
         o = sigmoid(x_o + h_o + p_o * c')     h' = o * tanh(c')
 
     x: float [B, I].  state: (h, c), each float [B, H].  Weights stacked i, f, g, o; the peepholes
-    p_i, p_f, p_o, each [H], begin at zero, where this is the plain LSTM.
+    p_i, p_f, p_o, each [H], begin at zero, where this is the plain LSTM.  Masked: g.
     Source: Gers and Schmidhuber 2000, doi:10.1109/IJCNN.2000.861302; in the form of Graves 2013,
     arXiv:1308.0850, equations 7 to 11.
     """
@@ -24,6 +24,7 @@ class PeepholeLSTMCell(GatedCell):
     gates = 4
     states = 2
     forget_gate = 1
+    masks = ("candidate_mask",)
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -40,9 +41,11 @@ class PeepholeLSTMCell(GatedCell):
         peephole_i: Tensor,
         peephole_f: Tensor,
         peephole_o: Tensor,
+        candidate_mask: Tensor | None = None,
     ) -> State:
         """See the class."""
         i, f, g, o = (x + h for x, h in zip(x_gates, h_gates, strict=True))
         old = state[1]
-        c = sigmoid(f + peephole_f * old) * old + sigmoid(i + peephole_i * old) * tanh(g)
+        g = drop(tanh(g), candidate_mask)
+        c = sigmoid(f + peephole_f * old) * old + sigmoid(i + peephole_i * old) * g
         return sigmoid(o + peephole_o * c) * tanh(c), c

@@ -6,9 +6,9 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import exp, sigmoid, tanh
+from torch import Tensor, exp, sigmoid, tanh
 
-from seqnlp.nn.cells.base import GatedCell, Gates, State
+from seqnlp.nn.cells.base import GatedCell, Gates, State, drop
 
 
 class SLSTMCell(GatedCell):
@@ -22,6 +22,7 @@ class SLSTMCell(GatedCell):
     log i where n is still zero; then n' is never below 1, and h' does not change.
 
     x: float [B, I].  state: (h, c, n, m), each float [B, H].  Weights stacked i, f, z, o.
+    Masked: z.
     Source: Beck et al. 2024, arXiv:2405.04517, equations 8 to 17; one head, its recurrent weight
     not sparse; the blocks of norms and projections around it are not part of it.
 
@@ -32,6 +33,7 @@ class SLSTMCell(GatedCell):
     gates = 4
     states = 4
     forget_gate = 1
+    masks = ("candidate_mask",)
 
     def __init__(
         self, input_size: int, hidden_size: int, *, forget: Literal["sigmoid", "exp"] = "sigmoid"
@@ -39,7 +41,14 @@ class SLSTMCell(GatedCell):
         super().__init__(input_size, hidden_size)
         self.forget = forget
 
-    def update(self, x_gates: Gates, h_gates: Gates, state: State) -> State:
+    def update(
+        self,
+        x_gates: Gates,
+        h_gates: Gates,
+        state: State,
+        *,
+        candidate_mask: Tensor | None = None,
+    ) -> State:
         """See the class."""
         log_i, f, z, o = (x + h for x, h in zip(x_gates, h_gates, strict=True))
         _, c, n, m = state
@@ -48,7 +57,7 @@ class SLSTMCell(GatedCell):
         kept = torch.where(n == 0, log_i, log_f + m)
         new_m = torch.maximum(kept, log_i)
         i, f = exp(log_i - new_m), exp(kept - new_m)
-        new_c = f * c + i * tanh(z)
+        new_c = f * c + i * drop(tanh(z), candidate_mask)
         new_n = f * n + i
         return sigmoid(o) * new_c / new_n, new_c, new_n, new_m
 

@@ -10,11 +10,11 @@ from seqnlp.nn.dropout import dropout_sites
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.trainer import Trainer
 
-SITES = ("word", "embedding", "layer", "output")
+SITES = ("word", "embedding", "layer", "output", "recurrent")
 
 
 class DropoutHook(Hook):
-    """Dropout at the model's named sites, standard or locked over time.
+    """Dropout at the model's named sites, inside its recurrences too.
 
     The rates hold while training and are taken back at its end; a saved model has none.
 
@@ -23,12 +23,18 @@ class DropoutHook(Hook):
         embedding: rate on the word vectors.
         layer: rate between encoder layers.
         output: rate before the classifier.
+        recurrent: rate inside the recurrent cells; their own kind is "locked".
         sites: rates by name, for sites that a plugin adds.
         kind: "standard" draws every element (Srivastava et al. 2014), "locked" one mask for all
-            time steps (Gal and Ghahramani 2016, arXiv:1512.05287). Word dropout is by position
-            in both.
+            time steps (Gal and Ghahramani 2016, arXiv:1512.05287); of the sites whose own kind is
+            "standard", which those of words and of recurrences are not.
+        kinds: kinds by name of the site, before `kind`: `recurrent` can be "locked", "weight",
+            "candidate" or "locked_candidate".
+
     Raises:
-        SettingsError: a rate for a site that the model does not have.
+        SettingsError: a rate or kind for a site that the model does not have, or that cannot act
+            there.
+        UnknownNameError: a kind that does not exist.
     """
 
     def __init__(
@@ -38,25 +44,30 @@ class DropoutHook(Hook):
         embedding: float = 0.0,
         layer: float = 0.0,
         output: float = 0.0,
+        recurrent: float = 0.0,
         sites: dict[str, float] = {},  # noqa: B006 - read only
         kind: Literal["standard", "locked"] = "standard",
+        kinds: dict[str, str] = {},  # noqa: B006 - read only
     ) -> None:
-        named = dict(zip(SITES, (word, embedding, layer, output), strict=True))
+        named = dict(zip(SITES, (word, embedding, layer, output, recurrent), strict=True))
         self.rates = {**named, **sites}
-        self.named = set(sites)
-        self.kind = kind
+        self.kind, self.kinds = kind, kinds
+        self.required = {*sites, *kinds, *(("recurrent",) if recurrent else ())}
         for site, rate in self.rates.items():
             if not 0 <= rate < 1:
                 raise InputError(f"the dropout rate of {site!r} must be in [0, 1), not {rate}")
 
     def on_fit_start(self, trainer: Trainer) -> None:
         sites = dropout_sites(trainer.task)
-        for name, rate in self.rates.items():
-            if name in self.named and name not in sites:
-                raise SettingsError(f"hooks.dropout: no site {name!r}; {suggest(name, sites)}")
+        for name in sorted(self.required - set(sites)):
+            raise SettingsError(f"hooks.dropout: no site {name!r}; {suggest(name, sites)}")
+        for name in {**self.rates, **self.kinds}:
             for site in sites.get(name, []):
-                site.rate = rate
-                if site.kind != "word":
+                site.rate = self.rates.get(name, 0.0)
+                site.reset_kind()
+                if name in self.kinds:
+                    site.kind = self.kinds[name]
+                elif site.own_kind == "standard":
                     site.kind = self.kind
 
     def on_fit_end(self, trainer: Trainer) -> None:
