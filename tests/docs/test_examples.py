@@ -174,6 +174,11 @@ def test_the_index_reaches_every_page(page: Path) -> None:
         assert f"]({page.name})" in index
 
 
+def test_a_cell_is_written_in_under_sixty_lines() -> None:
+    page = ROOT / "docs" / "write-a-cell.md"
+    assert len(page.read_text(encoding="utf-8").splitlines()) < 60
+
+
 def test_the_settings_page_is_the_one_that_the_code_describes() -> None:
     out = subprocess.run(
         [sys.executable, ROOT / "docs" / "make_settings.py", "--check"],
