@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ def test_a_cell_in_five_minutes(tmp_path: Path, toy_corpus: Path) -> None:
     for block in files:
         assert block.file is not None
         (project / block.file).write_text(block.text)
-    assert sorted(path.name for path in project.iterdir()) == ["pyproject.toml", "seqnlp_cifg.py"]
+    assert sorted(path.name for path in project.iterdir()) == ["pyproject.toml", "seqnlp_ligru.py"]
 
     # `pip install .`, without a network and into a folder of the test's own.
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
@@ -34,13 +35,13 @@ def test_a_cell_in_five_minutes(tmp_path: Path, toy_corpus: Path) -> None:
     listing, training = [words for _, words, _ in commands(PAGE)]
     seqnlp = [sys.executable, "-m", "seqnlp"]
     told = _run([*seqnlp, *listing], tmp_path, environment)
-    assert "cifg  seqnlp-cifg" in told
-    assert "LSTM with coupled input and forget gates" in told
+    assert re.search(r"\bligru +seqnlp-ligru\b", told)
+    assert "Light GRU, which has no reset gate" in told
 
     small = ["--corpus", toy_corpus, "--epochs", "1", "--hidden-size", "8", "--threads", "1"]
     _run([*seqnlp, *training, *small, "--output", "run", "--quiet"], tmp_path, environment)
     manifest = json.loads((tmp_path / "run" / "bundle.json").read_text())
-    part = {"kind": "cells", "name": "cifg", "package": "seqnlp-cifg", "version": "0.1.0"}
+    part = {"kind": "cells", "name": "ligru", "package": "seqnlp-ligru", "version": "0.1.0"}
     assert part in manifest["requires"]
     answer = _run([*seqnlp, "predict", "run", "fine"], tmp_path, environment)
     assert answer.split("\t")[0] in ("positive", "negative")
@@ -50,7 +51,7 @@ def test_a_cell_in_five_minutes(tmp_path: Path, toy_corpus: Path) -> None:
         [*seqnlp, "predict", "run", "fine"], cwd=tmp_path, capture_output=True, text=True
     )
     assert failed.returncode == 2
-    assert "pip install seqnlp-cifg" in failed.stderr
+    assert "pip install seqnlp-ligru" in failed.stderr
 
 
 def _run(words: list[object], folder: Path, environment: dict[str, str] | None = None) -> str:

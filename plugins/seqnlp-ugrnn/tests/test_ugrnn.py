@@ -12,40 +12,39 @@ import torch
 import seqnlp
 from seqnlp.registry import cells
 
-DISTRIBUTION = importlib.metadata.distribution("seqnlp-mgu")
+DISTRIBUTION = importlib.metadata.distribution("seqnlp-ugrnn")
 
 
 def test_it_is_installed_from_a_wheel_and_not_read_from_the_source_tree() -> None:
     assert DISTRIBUTION.read_text("direct_url.json") is None or "dir_info" not in str(
         DISTRIBUTION.read_text("direct_url.json")
     )
-    module = sys.modules[cells.get("mgu").__module__]
+    module = sys.modules[cells.get("ugrnn").__module__]
     assert Path(__file__).parents[1] not in Path(str(module.__file__)).parents
 
 
 def test_the_name_is_listed_with_its_package_without_importing_it() -> None:
     code = (
         "import sys; from seqnlp.registry import cells; "
-        "print(cells.names()['mgu'], cells.summary('mgu'), 'seqnlp_mgu' in sys.modules)"
+        "print(cells.names()['ugrnn'], cells.summary('ugrnn'), 'seqnlp_ugrnn' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert out.stdout.strip() == (
-        "seqnlp-mgu Minimal gated unit: one gate both forgets and resets. False"
+        "seqnlp-ugrnn Update gate network: one gate says how much of the state is kept. False"
     )
 
 
 def test_a_step_is_the_formula() -> None:
     torch.manual_seed(0)
-    cell = cells.get("mgu")(3, 4).double()
+    cell = cells.get("ugrnn")(3, 4).double()
     x, h = torch.randn(2, 3).double(), torch.randn(2, 4).double()
-    w_f, w_n = cell.weight_x.chunk(2)
-    u_f, u_n = cell.weight_h.chunk(2)
-    b_f, b_n = cell.bias.chunk(2)
-    c_f, c_n = cell.bias_h.chunk(2)
-    f = 1 / (1 + torch.exp(-(x @ w_f.T + b_f + h @ u_f.T + c_f)))
-    n = torch.tanh(x @ w_n.T + b_n + f * (h @ u_n.T + c_n))
+    w_g, w_c = cell.weight_x.chunk(2)
+    u_g, u_c = cell.weight_h.chunk(2)
+    b_g, b_c = cell.bias.chunk(2)
+    g = 1 / (1 + torch.exp(-(x @ w_g.T + h @ u_g.T + b_g)))
+    c = torch.tanh(x @ w_c.T + h @ u_c.T + b_c)
     output, state = cell(x, (h,))
-    torch.testing.assert_close(output, (1 - f) * h + f * n)
+    torch.testing.assert_close(output, g * h + (1 - g) * c)
     assert state[0] is output
 
 
@@ -55,7 +54,7 @@ def test_it_trains_saves_and_loads(tmp_path: Path) -> None:
     settings = seqnlp.load_settings(
         overrides=[
             f"corpus.name={tmp_path / 'train.tsv'}",
-            "model.cell=mgu",
+            "model.cell=ugrnn",
             "model.hidden_size=8",
             "train.epochs=8",
             "train.lr=0.02",

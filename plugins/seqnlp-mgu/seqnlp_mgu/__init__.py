@@ -1,1 +1,0 @@
-"""The minimal gated unit, a plugin for seqnlp."""

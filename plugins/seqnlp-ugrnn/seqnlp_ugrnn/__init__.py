@@ -1,0 +1,1 @@
+"""The update gate network, a plugin for seqnlp."""
