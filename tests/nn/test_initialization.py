@@ -81,6 +81,29 @@ def test_what_the_author_registered_is_kept() -> None:
     assert prelu.slope.tolist() == [0.25] * 3
 
 
+def test_auto_is_what_the_cell_asks_for_and_a_name_goes_before_it() -> None:
+    class Shy(LSTMCell):
+        input_init = "small"
+        recurrent_init = "identity"
+
+    def drawn(cell: Cell, **names: str) -> Cell:
+        torch.manual_seed(0)
+        initialize(cell, **names)
+        return cell
+
+    shy = drawn(Shy(D, H))
+    assert shy.weight_x.std().item() == pytest.approx(0.001, rel=0.05)
+    for block in shy.weight_h.chunk(4):
+        assert torch.equal(block, torch.eye(H))
+    named = drawn(LSTMCell(D, H), input="xavier", recurrent="orthogonal").state_dict()
+    for cell in (
+        drawn(LSTMCell(D, H)),
+        drawn(LSTMCell(D, H), input="auto", recurrent="auto"),
+        drawn(Shy(D, H), input="xavier", recurrent="orthogonal"),
+    ):
+        assert all(map(torch.equal, cell.state_dict().values(), named.values()))
+
+
 def test_unknown_initializers_are_named_even_for_cells_that_keep_theirs() -> None:
     with pytest.raises(
         UnknownNameError, match=r"^no initializer is named 'he'; known: auto, identity, "
