@@ -19,6 +19,7 @@ AUTO = "auto"
 
 _NATIVE = NativeEngine()
 _REFERENCE = ReferenceEngine()
+_FOUND: dict[str, Engine] = {}
 
 
 def select(name: str, cell: Cell, x: Tensor, noise: Noise | None = None) -> Engine:
@@ -55,8 +56,10 @@ def find(name: str) -> Engine:
     Raises:
         UnknownNameError: no engine has that name.
     """
-    known = registry.engines.names()
-    if name not in known:
-        raise UnknownNameError("engine", name, [AUTO, *known])
-    engine: Engine = registry.engines.get(name)()
-    return engine
+    # Asked at every call, where going through the metadata of all packages would show.
+    if name not in _FOUND:
+        known = registry.engines.names()
+        if name not in known:
+            raise UnknownNameError("engine", name, [AUTO, *known])
+        _FOUND[name] = registry.engines.get(name)()
+    return _FOUND[name]

@@ -52,6 +52,16 @@ inline Reduced reduce(REAL x) {
 inline REAL at_most(REAL x, REAL limit) { return x > limit ? limit : x; }
 inline REAL at_least(REAL x, REAL limit) { return x < limit ? limit : x; }
 
+// Two selections, of which each can be vectorized, as one condition of two parts cannot.
+inline REAL larger(REAL a, REAL b) {
+  const REAL most = a > b ? a : b;
+  return a == a ? most : a;
+}
+inline REAL smaller(REAL a, REAL b) {
+  const REAL least = a < b ? a : b;
+  return a == a ? least : a;
+}
+
 inline REAL exponential(REAL x) {
   const Reduced e = reduce(at_least(at_most(x, F::highest), F::lowest));
   const REAL value = (e.series + 1) * e.half_power * 2;

@@ -12,6 +12,7 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #ifdef __AVX512F__
@@ -22,8 +23,9 @@ constexpr int VECTOR_BYTES = 32, TILE_ROWS = 4;
 constexpr int LANES = VECTOR_BYTES / sizeof(REAL);
 constexpr int TILE_VECTORS = 2;
 constexpr int TILE_COLUMNS = TILE_VECTORS * LANES;
-// Blocks of the large products: a packed block of B and one of A stay in the second-level cache.
-constexpr int64_t BLOCK_DEPTH = 256, BLOCK_COLUMNS = 512, BLOCK_ROWS = 8 * TILE_ROWS;
+// Blocks of the large products: a packed block of B and the rows of A that it meets stay in the
+// second-level cache.
+constexpr int64_t BLOCK_DEPTH = 512, BLOCK_COLUMNS = 8 * TILE_COLUMNS, BLOCK_ROWS = 8 * TILE_ROWS;
 
 typedef REAL Vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL))));
 
@@ -51,6 +53,30 @@ struct Rows {
     return base + batch[i] * stride + (time ? time[i] * time_stride : 0);
   }
 };
+
+// Transpose a square block in registers: the columns of log2(LANES) perfect shuffles of its rows.
+static inline void transpose(Vector *rows) {
+#ifdef __clang__
+  REAL block[LANES][LANES];
+  for (int i = 0; i < LANES; i++)
+    for (int k = 0; k < LANES; k++) block[k][i] = rows[i][k];
+  for (int i = 0; i < LANES; i++) rows[i] = *(const Vector *)block[i];
+#else
+  using Index = std::conditional_t<sizeof(REAL) == 4, int32_t, int64_t>;
+  typedef Index Order __attribute__((vector_size(VECTOR_BYTES)));
+  Order low, high;
+  for (int i = 0; i < LANES; i++) low[i] = i / 2 + (i % 2) * LANES;
+  high = low + LANES / 2;
+  for (int stage = 1; stage < LANES; stage *= 2) {
+    Vector shuffled[LANES];
+    for (int i = 0; i < LANES / 2; i++) {
+      shuffled[2 * i] = __builtin_shuffle(rows[i], rows[i + LANES / 2], low);
+      shuffled[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + LANES / 2], high);
+    }
+    std::memcpy(rows, shuffled, sizeof shuffled);
+  }
+#endif
+}
 
 // What the sum in a tile starts from.
 enum class Start { ZERO, BIAS, OLD };
@@ -112,6 +138,15 @@ struct Operand {
   bool transposed;
 };
 
+// Copy SIZE numbers, which is one or two moves, or, at an edge, fewer.
+template <int SIZE>
+static inline void copy(REAL *to, const REAL *from, int64_t count) {
+  if (count == SIZE)
+    std::memcpy(to, from, sizeof(REAL) * SIZE);
+  else
+    std::memcpy(to, from, sizeof(REAL) * count);
+}
+
 // Pack B[first, first + depth) x [column, column + columns) in panels [depth][TILE_COLUMNS], the
 // last one filled up with zeros.
 static void pack_columns(const Operand &b, int64_t first, int64_t depth, int64_t column,
@@ -119,35 +154,36 @@ static void pack_columns(const Operand &b, int64_t first, int64_t depth, int64_t
   for (int64_t j = 0; j < columns; j += TILE_COLUMNS, to += depth * TILE_COLUMNS) {
     const int64_t width = std::min<int64_t>(TILE_COLUMNS, columns - j);
     if (width < TILE_COLUMNS) std::memset(to, 0, sizeof(REAL) * depth * TILE_COLUMNS);
-    if (b.transposed) {
-      // Sixteen steps of a row are one line of cache: write them before going on to the next row.
-      for (int64_t k0 = 0; k0 < depth; k0 += 16)
-        for (int64_t n = 0; n < width; n++) {
-          const REAL *from = b.rows.at(column + j + n) + first;
-          for (int64_t k = k0; k < std::min(k0 + 16, depth); k++)
-            to[k * TILE_COLUMNS + n] = from[k];
-        }
-    } else {
+    if (!b.transposed) {
       for (int64_t k = 0; k < depth; k++)
-        std::memcpy(to + k * TILE_COLUMNS, b.rows.at(first + k) + column + j, sizeof(REAL) * width);
+        copy<TILE_COLUMNS>(to + k * TILE_COLUMNS, b.rows.at(first + k) + column + j, width);
+      continue;
+    }
+    for (int64_t n = 0; n < width; n += LANES) {
+      const int64_t some = std::min<int64_t>(LANES, width - n);
+      const REAL *from[LANES];
+      for (int64_t i = 0; i < some; i++) from[i] = b.rows.at(column + j + n + i) + first;
+      int64_t k = 0;
+      for (; some == LANES && k + LANES <= depth; k += LANES) {
+        Vector block[LANES];
+        for (int i = 0; i < LANES; i++) block[i] = *(const Vector *)(from[i] + k);
+        transpose(block);
+        for (int i = 0; i < LANES; i++) *(Vector *)(to + (k + i) * TILE_COLUMNS + n) = block[i];
+      }
+      for (; k < depth; k++)
+        for (int64_t i = 0; i < some; i++) to[k * TILE_COLUMNS + n + i] = from[i][k];
     }
   }
 }
 
-// Pack A[row, row + rows) x [first, first + depth) in panels [depth][TILE_ROWS].
-static void pack_rows(const Operand &a, int64_t first, int64_t depth, int64_t row, int64_t rows,
-                      REAL *to) {
-  for (int64_t i = 0; i < rows; i += TILE_ROWS, to += depth * TILE_ROWS) {
-    const int64_t height = std::min<int64_t>(TILE_ROWS, rows - i);
-    if (a.transposed) {
-      for (int64_t k = 0; k < depth; k++)
-        std::memcpy(to + k * TILE_ROWS, a.rows.at(first + k) + row + i, sizeof(REAL) * height);
-    } else {
-      for (int64_t r = 0; r < height; r++) {
-        const REAL *from = a.rows.at(row + i + r) + first;
-        for (int64_t k = 0; k < depth; k++) to[k * TILE_ROWS + r] = from[k];
-      }
-    }
+// Pack the transpose A[row, row + rows) x [first, first + depth) in panels [depth][TILE_ROWS].
+static void pack_transposed(const Rows &a, int64_t first, int64_t depth, int64_t row, int64_t rows,
+                            REAL *to) {
+  for (int64_t k = 0; k < depth; k++) {
+    const REAL *from = a.at(first + k) + row;
+    REAL *at = to + k * TILE_ROWS;
+    for (int64_t i = 0; i < rows; i += TILE_ROWS, at += depth * TILE_ROWS)
+      copy<TILE_ROWS>(at, from + i, std::min<int64_t>(TILE_ROWS, rows - i));
   }
 }
 
@@ -161,7 +197,10 @@ static void product(int64_t begin, int64_t end, int64_t columns, int64_t depth, 
   }
   const int64_t widest = std::min(BLOCK_COLUMNS, panels(columns) * TILE_COLUMNS);
   const int64_t deepest = std::min(BLOCK_DEPTH, depth);
-  Buffer packed_b(widest * deepest), packed_a(BLOCK_ROWS * deepest);
+  // Rows that lie evenly are read where they are, others are brought together.
+  const bool gathered = !a.transposed && a.rows.batch;
+  Buffer packed_b(widest * deepest);
+  Buffer packed_a(a.transposed || gathered ? BLOCK_ROWS * deepest : 0);
   REAL *to[TILE_ROWS];
   for (int64_t j0 = 0; j0 < columns; j0 += BLOCK_COLUMNS) {
     const int64_t width = std::min(BLOCK_COLUMNS, columns - j0);
@@ -171,13 +210,29 @@ static void product(int64_t begin, int64_t end, int64_t columns, int64_t depth, 
       pack_columns(b, k0, deep, j0, width, packed_b.data);
       for (int64_t i0 = begin; i0 < end; i0 += BLOCK_ROWS) {
         const int64_t high = std::min(BLOCK_ROWS, end - i0);
-        pack_rows(a, k0, deep, i0, high, packed_a.data);
+        const REAL *rows_of_a = packed_a.data;
+        int64_t stride = deep;
+        if (a.transposed) {
+          pack_transposed(a.rows, k0, deep, i0, high, packed_a.data);
+        } else if (gathered) {
+          for (int64_t r = 0; r < high; r++)
+            std::memcpy(packed_a.data + r * deep, a.rows.at(i0 + r) + k0, sizeof(REAL) * deep);
+        } else {
+          rows_of_a = a.rows.at(i0) + k0;
+          stride = a.rows.stride;
+        }
         for (int64_t j = 0; j < width; j += TILE_COLUMNS)
           for (int64_t i = 0; i < high; i += TILE_ROWS) {
-            const int64_t rows = std::min<int64_t>(TILE_ROWS, high - i);
-            for (int64_t r = 0; r < rows; r++) to[r] = c.at(i0 + i + r) + j0 + j;
-            any_tile<true>(rows, deep, packed_a.data + i * deep, 0, packed_b.data + j * deep, to,
-                           std::min<int64_t>(TILE_COLUMNS, width - j), from, bias + j0 + j);
+            const int64_t some = std::min<int64_t>(TILE_ROWS, high - i);
+            const int64_t across = std::min<int64_t>(TILE_COLUMNS, width - j);
+            const REAL *panel = packed_b.data + j * deep;
+            const REAL *edge = bias ? bias + j0 + j : nullptr;
+            for (int64_t r = 0; r < some; r++) to[r] = c.at(i0 + i + r) + j0 + j;
+            if (a.transposed)
+              any_tile<true>(some, deep, rows_of_a + i * deep, 0, panel, to, across, from, edge);
+            else
+              any_tile<false>(some, deep, rows_of_a + i * stride, stride, panel, to, across, from,
+                              edge);
           }
       }
     }
@@ -197,7 +252,7 @@ static void step_product(int64_t rows, int64_t columns, int64_t depth, const REA
       const int64_t some = std::min(high, rows - i);
       for (int64_t r = 0; r < some; r++) to[r] = c + (i + r) * c_stride + j;
       any_tile<false>(some, depth, a + i * a_stride, a_stride, packed, to,
-                      std::min<int64_t>(TILE_COLUMNS, columns - j), start, bias + j);
+                      std::min<int64_t>(TILE_COLUMNS, columns - j), start, bias ? bias + j : nullptr);
     }
 }
 
