@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, sigmoid
-from torch.nn.functional import logsigmoid
+from torch import Tensor, exp, sigmoid
 
 from seqnlp.nn.cells.base import Gates
 from seqnlp.nn.cells.linear import GatedLinearCell
@@ -48,6 +47,8 @@ class MinLSTMCell(GatedLinearCell):
     def mix(self, x_gates: Gates) -> tuple[Tensor, Tensor]:
         """See the class."""
         f, i, n = x_gates
-        # i / (f + i) in a form that is not 0 / 0 where both gates are shut.
-        z = sigmoid(logsigmoid(i) - logsigmoid(f))
+        # i / (f + i), both parts over f * i. A gate below 1e-35 counts as that: else the exponential
+        # overflows.
+        f, i = exp(-f.clamp(min=-80)), exp(-i.clamp(min=-80))
+        z = (1 + f) / (2 + f + i)
         return 1 - z, z * n

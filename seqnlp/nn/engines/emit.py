@@ -47,10 +47,15 @@ def header(name: str, dtype: torch.dtype) -> str:
 
 
 @cache
+def sources(name: str, dtype: torch.dtype) -> str:
+    """A source with the products that it includes."""
+    product = files(__package__).joinpath("kernels", "product.h").read_text(encoding="utf-8")
+    return header(name, dtype).replace('#include "product.h"\n', product)
+
+
 def driver(dtype: torch.dtype) -> str:
     """The source of the loop over time, which is the same for all cells."""
-    product = files(__package__).joinpath("kernels", "product.h").read_text(encoding="utf-8")
-    return header("recurrence.cpp", dtype).replace('#include "product.h"\n', product)
+    return sources("recurrence.cpp", dtype)
 
 
 def emit(graph: Graph, functions: Sequence[Function], dtype: torch.dtype) -> str:

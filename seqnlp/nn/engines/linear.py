@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from seqnlp.nn.cells.base import State
-from seqnlp.nn.cells.linear import LinearCell
+from seqnlp.nn.cells.linear import GatedLinearCell, LinearCell, windows
 from seqnlp.nn.engines import build
+from seqnlp.nn.engines.gated_linear import find_kernel, run_kernel
 from seqnlp.nn.engines.padding import Padding
 
 _DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
@@ -40,8 +41,7 @@ def run_linear(
     if turned:
         x = x.flip(1) if padding is None else padding.reverse(x)
     seen = x if cell.window == 1 else torch.cat([state[1], x], dim=1)
-    a, b = cell.coefficients(seen)
-    states, last = scan(a, b, state[0], padding, reverse=reverse and not turned)
+    states, last = _states(cell, seen, state[0], padding, reverse=reverse and not turned)
     outputs = cell.output(states, seen)
     if padding is not None and outputs is not states:
         outputs = padding.zero(outputs)
@@ -50,6 +50,18 @@ def run_linear(
     if not want_state:
         return outputs, None
     return outputs, (last,) if cell.window == 1 else (last, _tail(seen, x.shape[1], padding))
+
+
+def _states(
+    cell: LinearCell, seen: Tensor, first: Tensor, padding: Padding | None, *, reverse: bool
+) -> tuple[Tensor, Tensor]:
+    if isinstance(cell, GatedLinearCell):
+        kernel = find_kernel(cell, seen, first)
+        if kernel is not None:
+            x = windows(seen, cell.window)
+            return run_kernel(kernel, cell, x, first, padding, reverse=reverse)
+    a, b = cell.coefficients(seen)
+    return scan(a, b, first, padding, reverse=reverse)
 
 
 def _tail(seen: Tensor, time: int, padding: Padding | None) -> Tensor:

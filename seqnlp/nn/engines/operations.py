@@ -51,12 +51,8 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "sign": Operation(
             evaluate=_sign, source="(({0} > 0 ? REAL(1) : REAL(0)) - ({0} < 0 ? REAL(1) : REAL(0)))"
         ),
-        "maximum": Operation(
-            evaluate=torch.maximum, source="({0} > {1} || {0} != {0} ? {0} : {1})"
-        ),
-        "minimum": Operation(
-            evaluate=torch.minimum, source="({0} < {1} || {0} != {0} ? {0} : {1})"
-        ),
+        "maximum": Operation(evaluate=torch.maximum, source="larger({0}, {1})"),
+        "minimum": Operation(evaluate=torch.minimum, source="smaller({0}, {1})"),
         "sqrt": _call(torch.sqrt, "std::sqrt"),
         "exp": _call(torch.exp, "exponential"),
         "expm1": _call(torch.expm1, "exponential_minus_one"),

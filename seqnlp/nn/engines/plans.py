@@ -64,11 +64,15 @@ def _kind(cell: GatedCell) -> object:
     attribute refers to is held, so that its identity is not used again.
     """
     own = type(cell)
-    attributes = tuple(
+    shapes = tuple((name, tuple(p.shape)) for name, p in cell.author_parameters().items())
+    return (own, own.update, cell.gates, cell.states, cell.training, attributes_of(cell), shapes)
+
+
+def attributes_of(cell: Cell) -> object:
+    """The plain attributes of a cell, as a key."""
+    return tuple(
         (name, _freeze(value)) for name, value in vars(cell).items() if name not in _MODULE
     )
-    shapes = tuple((name, tuple(p.shape)) for name, p in cell.author_parameters().items())
-    return (own, own.update, cell.gates, cell.states, cell.training, attributes, shapes)
 
 
 def _freeze(value: Any) -> object:

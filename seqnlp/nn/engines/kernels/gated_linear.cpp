@@ -1,9 +1,10 @@
-// The loop over time of a cell whose gates read the input alone: one product for the gates of all
-// steps, then one pass over each row of the batch. What is particular to a cell is the pointwise
-// step from gates and old state to the new state, a function that another library holds.
+// The loop over time of a cell whose gates read the input alone. What is particular to a cell is
+// the pointwise step from gates and old state to the new state, a function that another library
+// holds.
 //
-// Rows are read in place, each of its own length, from either end. No step mixes columns, so that
-// blocks of columns run by themselves, and what a step needs of the one before is still in cache.
+// Rows are read in place, each of its own length, from either end. The product for the gates is
+// made a hundred steps at a time, just before the pass over time reads it, and in the way back the
+// gradient of the input just after that pass has written what it is made of: both lie in cache.
 #include "product.h"
 
 extern "C" {
@@ -22,7 +23,9 @@ struct Call {
   // [total], the row and the time of each real step; null where there are no others, and where the
   // rows of all arrays lie evenly.
   const int32_t *batch_index, *time_index;
-  Pointwise pointwise;  // gates, state before, (gradient) -> state, or gradients of gates and state
+  // Gates and state before to the state; or these, the gradient that comes through time and that
+  // which comes from outside, to gradients of gates and state before.
+  Pointwise pointwise;
   Strided x;            // [batch, time, input]
   const REAL *weight, *bias;  // [gates * hidden, input], [gates * hidden]
   REAL *product;              // [batch, time, gates * hidden]
@@ -38,65 +41,125 @@ struct Call {
 
 namespace {
 
-constexpr int64_t COLUMNS = 1024;
+// Steps that are worked on at once.
+constexpr int64_t CHUNK = 96;
 
-int64_t length_of(const Call &c, int64_t i) { return c.lengths ? c.lengths[i] : c.time; }
+// Rows of the batch, and of each of them steps in the order of reading.
+struct Block {
+  int64_t first_row, last_row, first_step, last_step;
+};
 
-// Columns column to column + n of row i of the batch.
-void forward_row(const Call &c, int64_t i, int64_t column, int64_t n, REAL **arguments,
-                 const int64_t *strides) {
-  const int64_t h = c.hidden, wide = c.gates * h, length = length_of(c, i);
-  REAL *before = c.first + i * h + column;
-  for (int64_t k = 0; k < length; k++) {
-    const int64_t at = i * c.time + (c.reverse ? length - 1 - k : k);
+struct Worker {
+  explicit Worker(const Call &c, const REAL *packed)
+      : c(c),
+        h(c.hidden),
+        wide(c.gates * h),
+        packed(packed),
+        arguments(2 * c.gates + 4),
+        strides(2 * c.gates + 4),
+        zeros(h) {}
+
+  int64_t length(int64_t i) const { return c.lengths ? c.lengths[i] : c.time; }
+
+  int64_t time(int64_t i, int64_t step) const {
+    return c.reverse ? length(i) - 1 - step : step;
+  }
+
+  // The first of the places in memory of a block, which follow each other.
+  int64_t place(const Block &b) const {
+    return b.first_row * c.time + time(b.first_row, c.reverse ? b.last_step - 1 : b.first_step);
+  }
+
+  int64_t count(const Block &b) const {
+    return (b.last_row - b.first_row) * (b.last_step - b.first_step);
+  }
+
+  REAL *at(const Strided &array, int64_t place) const {
+    return array.base + place / c.time * array.batch_stride + place % c.time * array.time_stride;
+  }
+
+  void forward(const Block &b) {
+    const int64_t first = place(b);
+    step_product(count(b), wide, c.input, at(c.x, first), c.x.time_stride, packed,
+                 c.product + first * wide, wide, Start::BIAS, c.bias);
+    for (int64_t i = b.first_row; i < b.last_row; i++)
+      for (int64_t step = b.first_step; step < b.last_step; step++) {
+        const int64_t to = i * c.time + time(i, step);
+        gates_of(c.product, to, 0);
+        arguments[c.gates] = before(i, step);
+        arguments[c.gates + 1] = c.h + to * h;
+        c.pointwise(1, h, arguments.data(), strides.data(), nullptr);
+      }
+  }
+
+  void backward(const Block &b) {
+    for (int64_t i = b.first_row; i < b.last_row; i++)
+      for (int64_t step = b.last_step - 1; step >= b.first_step; step--) {
+        const int64_t from = i * c.time + time(i, step);
+        gates_of(c.product, from, 0);
+        arguments[c.gates] = before(i, step);
+        // Read, and then overwritten by the gradient of the state before.
+        arguments[c.gates + 1] = arguments[2 * c.gates + 3] = c.d_first + i * h;
+        arguments[c.gates + 2] = c.g.base ? at(c.g, from) : zeros.data();
+        gates_of(c.d_product, from, c.gates + 3);
+        c.pointwise(1, h, arguments.data(), strides.data(), nullptr);
+      }
+    const int64_t first = place(b);
+    if (c.d_x.base)
+      step_product(count(b), c.input, wide, c.d_product + first * wide, wide, packed,
+                   at(c.d_x, first), c.d_x.time_stride, Start::ZERO, nullptr);
+  }
+
+  REAL *before(int64_t i, int64_t step) const {
+    return step ? c.h + (i * c.time + time(i, step - 1)) * h : c.first + i * h;
+  }
+
+  void gates_of(REAL *array, int64_t place, int64_t argument) {
     for (int64_t gate = 0; gate < c.gates; gate++)
-      arguments[gate] = c.product + at * wide + gate * h + column;
-    arguments[c.gates] = before;
-    arguments[c.gates + 1] = before = c.h + at * h + column;
-    c.pointwise(1, n, arguments, strides, nullptr);
+      arguments[argument + gate] = array + place * wide + gate * h;
   }
-  std::memcpy(c.last + i * h + column, before, sizeof(REAL) * n);
+
+  const Call &c;
+  const int64_t h, wide;
+  const REAL *packed;
+  std::vector<REAL *> arguments;
+  std::vector<int64_t> strides;
+  std::vector<REAL> zeros;
+};
+
+// Rows that lie evenly are taken several at once where they are short.
+int64_t rows_at_once(const Call &c) {
+  const auto even = [&](const Strided &array) {
+    return !array.base || array.batch_stride == c.time * array.time_stride;
+  };
+  if (c.lengths || !even(c.x) || !even(c.d_x)) return 1;
+  return std::min(std::max<int64_t>(1, CHUNK / c.time), (c.batch + c.threads - 1) / c.threads);
 }
 
-void backward_row(const Call &c, int64_t i, int64_t column, int64_t n, REAL **arguments,
-                  const int64_t *strides) {
-  const int64_t h = c.hidden, wide = c.gates * h, length = length_of(c, i);
-  REAL *d = c.d_first + i * h + column;
-  if (c.g_last) std::memcpy(d, c.g_last + i * h + column, sizeof(REAL) * n);
-  else std::memset(d, 0, sizeof(REAL) * n);
-  for (int64_t k = length - 1; k >= 0; k--) {
-    const int64_t t = c.reverse ? length - 1 - k : k, at = i * c.time + t;
-    if (c.g.base) {
-      const REAL *g = c.g.base + i * c.g.batch_stride + t * c.g.time_stride + column;
-#pragma omp simd
-      for (int64_t j = 0; j < n; j++) d[j] += g[j];
-    }
-    for (int64_t gate = 0; gate < c.gates; gate++) {
-      arguments[gate] = c.product + at * wide + gate * h + column;
-      arguments[c.gates + 2 + gate] = c.d_product + at * wide + gate * h + column;
-    }
-    arguments[c.gates] = (k ? c.h + (c.reverse ? at + 1 : at - 1) * h : c.first + i * h) + column;
-    // Read, and then overwritten by the gradient of the state before.
-    arguments[c.gates + 1] = arguments[2 * c.gates + 2] = d;
-    c.pointwise(1, n, arguments, strides, nullptr);
-  }
-}
-
-template <class Row>
-bool for_each_row(const Call &c, const Row &row) {
-  int64_t block = COLUMNS;
-  if (c.batch < c.threads) block = std::min(block, (c.hidden / c.threads + LANES) / LANES * LANES);
-  const int64_t blocks = (c.hidden + block - 1) / block;
+bool run(const Call &c, const Operand &weight, int64_t columns, int64_t depth, bool back) {
+  Buffer packed(panels(columns) * TILE_COLUMNS * depth);
+  pack_columns(weight, 0, depth, 0, columns, packed.data);
+  const int64_t rows = rows_at_once(c);
   std::atomic<int64_t> next{0};
   return in_parallel(c.threads, [&](int64_t) {
-    std::vector<REAL *> arguments(2 * c.gates + 3);
-    const std::vector<int64_t> strides(2 * c.gates + 3);
-    for (int64_t task; (task = next.fetch_add(1)) < c.batch * blocks;) {
-      const int64_t column = task % blocks * block;
-      row(c, task / blocks, column, std::min(block, c.hidden - column), arguments.data(),
-          strides.data());
+    Worker worker(c, packed.data);
+    for (int64_t i; (i = next.fetch_add(rows)) < c.batch;) {
+      const int64_t last = std::min(i + rows, c.batch), length = worker.length(i);
+      const int64_t chunks = (length + CHUNK - 1) / CHUNK;
+      for (int64_t k = 0; k < chunks; k++) {
+        const int64_t step = (back ? chunks - 1 - k : k) * CHUNK;
+        const Block block{i, last, step, std::min(step + CHUNK, length)};
+        back ? worker.backward(block) : worker.forward(block);
+      }
+      for (int64_t row = i; !back && row < last; row++)
+        std::memcpy(c.last + row * c.hidden, worker.before(row, length), sizeof(REAL) * c.hidden);
     }
   });
+}
+
+bool forward(const Call &c) {
+  const Operand weight{{const_cast<REAL *>(c.weight), c.input}, true};
+  return run(c, weight, c.gates * c.hidden, c.input, false);
 }
 
 Rows steps(const Call &c, const Strided &array) {
@@ -104,30 +167,14 @@ Rows steps(const Call &c, const Strided &array) {
   return {array.base, array.batch_stride, c.batch_index, c.time_index, array.time_stride};
 }
 
-// Rows of an array [batch, time, width].
-Rows dense(const Call &c, REAL *base, int64_t width) {
-  return steps(c, {base, c.time * width, width});
-}
-
-bool forward(const Call &c) {
-  const int64_t wide = c.gates * c.hidden;
-  const Operand weight{{const_cast<REAL *>(c.weight), c.input}, true};
-  const bool enough = in_parallel(c.threads, [&](int64_t i) {
-    product(share(c.total, i, c.threads), share(c.total, i + 1, c.threads), wide, c.input,
-            {steps(c, c.x), false}, weight, dense(c, c.product, wide), Start::BIAS, c.bias);
-  });
-  return enough && for_each_row(c, forward_row);
-}
-
 bool backward(const Call &c) {
-  if (!for_each_row(c, backward_row)) return false;
-  const int64_t wide = c.gates * c.hidden, n = c.threads;
-  const Rows gates = dense(c, c.d_product, wide);
+  const int64_t wide = c.gates * c.hidden, n = c.threads, all = c.batch * c.hidden;
+  if (c.g_last) std::memcpy(c.d_first, c.g_last, sizeof(REAL) * all);
+  else std::memset(c.d_first, 0, sizeof(REAL) * all);
+  const Operand weight{{const_cast<REAL *>(c.weight), c.input}, false};
+  if (!run(c, weight, c.input, wide, true)) return false;
+  const Rows gates = steps(c, {c.d_product, c.time * wide, wide});
   return in_parallel(n, [&](int64_t i) {
-    if (c.d_x.base)
-      product(share(c.total, i, n), share(c.total, i + 1, n), c.input, wide, {gates, false},
-              {{const_cast<REAL *>(c.weight), c.input}, false}, steps(c, c.d_x), Start::ZERO,
-              nullptr);
     if (c.d_weight)
       product(share(wide, i, n), share(wide, i + 1, n), c.input, c.total, {gates, true},
               {steps(c, c.x), false}, {c.d_weight, c.input}, Start::ZERO, nullptr);
