@@ -14,6 +14,7 @@ import torch
 import seqnlp
 from seqnlp.bundle import FORMAT, load
 from seqnlp.errors import BundleError
+from seqnlp.nn import dropout_sites
 from tests.toy import small_settings
 
 TEXTS = ["The film was poor and then great .", "The cast was fine and then dull .", "", "unseen"]
@@ -68,6 +69,21 @@ def test_evidence_is_saved(toy_corpus: Path, tmp_path: Path, kind: str) -> None:
     settings = small_settings(toy_corpus, f"head.evidence={kind}", "train.epochs=2", "ensemble=2")
     model = seqnlp.train(settings, tmp_path / "run")
     assert list(load(tmp_path / "run").predict(TEXTS)) == list(model.predict(TEXTS))
+
+
+def test_zoneout_is_saved_with_the_model(toy_corpus: Path, tmp_path: Path) -> None:
+    settings = small_settings(
+        toy_corpus, "model.zoneout_output=0.2", "model.zoneout_memory=0.5", "train.epochs=2",
+        "hooks.dropout.recurrent=0.2",
+    )  # fmt: skip
+    model = seqnlp.train(settings, tmp_path / "run")
+    again = load(tmp_path / "run")
+    assert list(again.predict(TEXTS)) == list(model.predict(TEXTS))
+    [member] = again.task.members  # type: ignore[misc, union-attr]
+    [site] = dropout_sites(member)["recurrent"]
+    assert (site.rate, site.zoneout) == (0.0, (0.2, 0.5))
+    site.zoneout = ()
+    assert list(again.predict(TEXTS)) != list(model.predict(TEXTS))
 
 
 def test_tied_weights_are_stored_once_and_come_back(toy_run: Path, tmp_path: Path) -> None:

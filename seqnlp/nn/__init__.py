@@ -97,6 +97,7 @@ __all__ = [
     "Role",
     "SLSTMCell",
     "SRUCell",
+    "Site",
     "State",
     "TokenEmbedding",
     "dropout_sites",

@@ -128,7 +128,10 @@ def _zoneout_rates(cell: Cell, output: float, memory: float) -> tuple[float, ...
         return ()
     name = type(cell).__name__
     if not takes_noise(cell):
-        raise SettingsError(f"model.zoneout_output, model.zoneout_memory: {name} has no zoneout")
+        key = "zoneout_output" if output > 0 else "zoneout_memory"
+        raise SettingsError(
+            f"model.{key}: {name} cannot zone out, as gated cells can; leave it at 0"
+        )
     assert isinstance(cell, GatedCell)
     if memory > 0 and cell.states == 1:
         raise SettingsError(

@@ -89,6 +89,25 @@ def test_an_unknown_kind_names_the_nearest() -> None:
         DropoutSite("here").kind = "lokced"
 
 
+@pytest.mark.parametrize("kind", ["weight", "candidate", "locked_candidate"])
+def test_a_kind_of_recurrences_is_refused_with_those_that_act_here(kind: str) -> None:
+    site = DropoutSite("layer", kind="locked")
+    with pytest.raises(SettingsError) as caught:
+        site.kind = kind
+    assert str(caught.value) == (
+        f"dropout site 'layer': the kind {kind!r} does not act here; "
+        "use 'standard', 'locked' or 'word'"
+    )
+    assert site.kind == "locked"
+
+
+def test_a_site_takes_its_own_kind_again() -> None:
+    site = DropoutSite("words", kind="word")
+    site.kind = "standard"
+    site.reset_kind()
+    assert site.kind == "word"
+
+
 def test_words_need_a_time_axis() -> None:
     site = DropoutSite("output", kind="word")
     site.rate = 0.1

@@ -48,9 +48,11 @@ class NativeEngine(Engine):
 
     name: ClassVar[str] = "native"
 
-    def supports(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> bool:
-        """Whether the cell says which of torch's recurrences it equals, and runs without noise."""
-        return noise is None and isinstance(cell, GatedCell) and cell.native() is not None
+    def obstacle(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> str | None:
+        """The cell must say which of torch's recurrences it equals, and run without noise."""
+        if not isinstance(cell, GatedCell) or cell.native() is None:
+            return "torch has no such recurrence"
+        return None if noise is None else "torch's recurrences have no dropout inside"
 
     def run(
         self,
@@ -65,10 +67,10 @@ class NativeEngine(Engine):
     ) -> tuple[Tensor, State | None]:
         """See `Engine.run`."""
         assert isinstance(cell, GatedCell)
-        assert noise is None
         if reverse:
             x = x.flip(1) if padding is None else padding.reverse(x)
-        outputs, leaves = _call([cell], x, [leaf.unsqueeze(0) for leaf in state], padding)
+        start = [leaf.unsqueeze(0) for leaf in state]
+        outputs, leaves = _call([cell], x, start, padding, [noise])
         final: State | None = None
         if want_state:
             final = tuple(leaf[0] for leaf in leaves)
@@ -103,9 +105,9 @@ class NativeEngine(Engine):
         assert isinstance(backward_cell, GatedCell)
         form = forward_cell.native()
         if padding is not None and (form not in _HOLDS or not _starts_at_zero(backward_cell)):
-            return super().run_both(forward_cell, backward_cell, x, padding)
+            return super().run_both(forward_cell, backward_cell, x, padding, noise)
         cells = [forward_cell, backward_cell]
-        outputs, _ = _call(cells, x, _initial_leaves(cells, x.shape[0]), padding)
+        outputs, _ = _call(cells, x, _initial_leaves(cells, x.shape[0]), padding, noise)
         if padding is not None and form is not NativeForm.LSTM:
             outputs = padding.zero(outputs)
         return outputs
@@ -128,7 +130,11 @@ def _initial_leaves(cells: Sequence[GatedCell], batch_size: int) -> list[Tensor]
 
 
 def _call(
-    cells: Sequence[GatedCell], x: Tensor, leaves: list[Tensor], padding: Padding | None
+    cells: Sequence[GatedCell],
+    x: Tensor,
+    leaves: list[Tensor],
+    padding: Padding | None,
+    noise: Sequence[Noise | None],
 ) -> tuple[Tensor, list[Tensor]]:
     """Call torch with one cell, or with two of one form that read in opposite directions.
 
@@ -137,6 +143,7 @@ def _call(
         x: float [B, T, I].
         leaves: of the states before the first step, each [cells, B, H].
         padding: where the state is held, in forms that can.
+        noise: of each cell, of its weight alone.
 
     Returns:
         Outputs [B, T, H or 2H]; the final leaves, each [cells, B, H].
@@ -151,10 +158,13 @@ def _call(
         x = torch.cat([x.transpose(0, 1), padding.absent.to(x.dtype)], dim=2).transpose(0, 1)
     weights = []
     no_bias = torch.zeros_like(cells[0].bias)
-    for cell in cells:
+    for cell, own in zip(cells, noise, strict=True):
+        weight_h = cell.weight_h
+        if own is not None and own.weight is not None:
+            weight_h = weight_h * own.weight
         weight_x = cell.weight_x if hold is None else torch.cat([cell.weight_x, hold], dim=1)
         bias_h = no_bias if cell.bias_h is None else cell.bias_h
-        weights += [weight_x, cell.weight_h, cell.bias, bias_h]
+        weights += [weight_x, weight_h, cell.bias, bias_h]
     start = leaves if len(leaves) > 1 else leaves[0]
     # has_biases, layers, dropout, train, bidirectional, batch_first. cuDNN keeps what backward
     # needs only when told to train.
