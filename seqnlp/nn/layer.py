@@ -56,7 +56,7 @@ class RecurrentLayer(nn.Module):
         else:
             cells = self.forward_cell, self.backward_cell
             ahead, back = (self.dropout.draw(cell, *x.shape[:2]) for cell in cells)
-            engine = engines.select(self.engine, self.forward_cell, x, ahead)
+            engine = engines.select(self.engine, self.forward_cell, x, ahead, padding)
             outputs = engine.run_both(*cells, x, padding, (ahead, back))
         return self._finish(outputs, x, padding)
 
@@ -87,7 +87,7 @@ class RecurrentLayer(nn.Module):
     ) -> tuple[Tensor, State | None]:
         cell = self.forward_cell
         noise = self.dropout.draw(cell, *x.shape[:2])
-        engine = engines.select(self.engine, cell, x, noise)
+        engine = engines.select(self.engine, cell, x, noise, padding)
         return engine.run(
             cell, x, padding, state, reverse=False, want_state=want_state, noise=noise
         )

@@ -60,7 +60,7 @@ def unroll(
     if padding is not None:
         # Not a product with the mask: it would keep NaN, which is 0 * inf too.
         x = x.masked_fill(~padding.mask.unsqueeze(2), 0.0)
-    chosen = engines.select(engine, cell, x)
+    chosen = engines.select(engine, cell, x, None, padding)
     if x.shape[0] == 0 or x.shape[1] == 0:
         return x.new_zeros(*x.shape[:2], cell.hidden_size), state
     outputs, final = chosen.run(cell, x, padding, state, reverse=reverse, want_state=True)

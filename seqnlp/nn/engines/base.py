@@ -19,8 +19,16 @@ class Engine(ABC):
     name: ClassVar[str]
 
     @abstractmethod
+    def obstacle(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> str | None:
+        """Why `run` does not take this cell on this input, with this dropout inside.
+
+        Returns:
+            A sentence without capital and full stop; None where it does.
+        """
+
     def supports(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> bool:
         """Whether `run` takes this cell on this input, with this dropout inside."""
+        return self.obstacle(cell, x, noise) is None
 
     @abstractmethod
     def run(

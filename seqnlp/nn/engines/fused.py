@@ -7,8 +7,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from seqnlp.nn.cells.base import Cell, GatedCell, State
+from seqnlp.nn.cells.linear import LinearCell
 from seqnlp.nn.engines.base import Engine
 from seqnlp.nn.engines.gated import run_gated
+from seqnlp.nn.engines.linear import run_linear
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.plans import find_obstacle, find_plan
@@ -26,12 +28,12 @@ class FusedEngine(Engine):
 
     name: ClassVar[str] = "fused"
 
-    def supports(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> bool:
-        """Whether the cell is gated and traceable, and all is float32 or float64 on the CPU."""
-        return self.obstacle(cell, x, noise) is None
-
     def obstacle(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> str | None:
-        """Why `run` does not take this cell on this input, in a sentence; None where it does."""
+        """The cell must be linear, or gated and traceable; all float32 or float64 on the CPU."""
+        if isinstance(cell, LinearCell):
+            if noise is not None:
+                return "dropout inside a recurrence needs a GatedCell"
+            return None if x.device.type == "cpu" else "it runs on the CPU"
         return find_obstacle(cell, x, noise)
 
     def run(
@@ -46,6 +48,8 @@ class FusedEngine(Engine):
         noise: Noise | None = None,
     ) -> tuple[Tensor, State | None]:
         """See `Engine.run`."""
+        if isinstance(cell, LinearCell):
+            return run_linear(cell, x, padding, state, reverse=reverse, want_state=want_state)
         assert isinstance(cell, GatedCell)
         plan = find_plan(cell, noise)
         outputs, final = run_gated(

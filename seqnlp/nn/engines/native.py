@@ -49,10 +49,12 @@ class NativeEngine(Engine):
     name: ClassVar[str] = "native"
 
     def obstacle(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> str | None:
-        """The cell must say which of torch's recurrences it equals, and run without noise."""
+        """The cell must say which of torch's recurrences it equals, and its noise be constant."""
         if not isinstance(cell, GatedCell) or cell.native() is None:
             return "torch has no such recurrence"
-        return None if noise is None else "torch's recurrences have no dropout inside"
+        if noise is None or (noise.hidden is None and not noise.masks and not noise.keep):
+            return None
+        return "torch's recurrences have no dropout inside but weight drop"
 
     def run(
         self,

@@ -18,9 +18,11 @@ class ReferenceEngine(Engine):
 
     name: ClassVar[str] = "reference"
 
-    def supports(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> bool:
-        """Always, but that dropout inside a recurrence needs a gated cell."""
-        return noise is None or isinstance(cell, GatedCell)
+    def obstacle(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> str | None:
+        """None, but that dropout inside a recurrence needs a gated cell."""
+        if noise is None or isinstance(cell, GatedCell):
+            return None
+        return "dropout inside a recurrence needs a GatedCell"
 
     def run(
         self,
