@@ -161,7 +161,7 @@ def _call(
     weights = []
     no_bias = torch.zeros_like(cells[0].bias)
     for cell, own in zip(cells, noise, strict=True):
-        weight_h = cell.weight_h
+        weight_h: Tensor = cell.weight_h
         if own is not None and own.weight is not None:
             weight_h = weight_h * own.weight
         weight_x = cell.weight_x if hold is None else torch.cat([cell.weight_x, hold], dim=1)
