@@ -47,8 +47,7 @@ class MinLSTMCell(GatedLinearCell):
     def mix(self, x_gates: Gates) -> tuple[Tensor, Tensor]:
         """See the class."""
         f, i, n = x_gates
-        # i / (f + i), both parts over f * i. A gate below 1e-35 counts as that: else the exponential
-        # overflows.
+        # i / (f + i), both parts over f * i; what is below 1e-34 counts as that, not to overflow.
         f, i = exp(-f.clamp(min=-80)), exp(-i.clamp(min=-80))
         z = (1 + f) / (2 + f + i)
         return 1 - z, z * n

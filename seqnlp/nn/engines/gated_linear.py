@@ -93,8 +93,9 @@ def _emit(cell: GatedLinearCell, dtype: torch.dtype) -> str:
         new = a * h + b
         result = tracer.value(new, "the new state")
         tracer.in_backward = True
-        d = through_time + from_outside
-        gradients = torch.autograd.grad(new, [*gates, h], d.detach(), materialize_grads=True)
+        # A sum, since for gradients that are given torch imports sympy, which takes a second.
+        total = (new * (through_time + from_outside)).sum()
+        gradients = torch.autograd.grad(total, [*gates, h], materialize_grads=True)
         results = [tracer.value(gradient, "a gradient") for gradient in gradients]
     for value in (result, *results):
         if any(graph.nodes[v].operation in ("sum", "largest") for v in graph.reachable([value])):

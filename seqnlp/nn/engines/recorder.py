@@ -65,6 +65,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     All are held until the end, so that no two lie at one place.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # To skip it torch would import it first, which takes a second.
+        return False
+
     def __init__(self, graph: Graph, rows: int, hidden_size: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.graph = graph

@@ -79,9 +79,10 @@ def trace(cell: GatedCell, *, masks: Sequence[str] = (), keep: Sequence[bool] = 
         inputs = [*x, *h, *state, *parameters.values()]
         pairs = [(o, d) for o, d in zip(mixed, gradients, strict=True) if o.requires_grad]
         tracer.in_backward = True
-        found = torch.autograd.grad(
-            [o for o, _ in pairs], inputs, [d for _, d in pairs], allow_unused=True
-        )
+        # A sum, since for gradients that are given torch imports sympy, which takes a second.
+        total = sum((o * d).sum() for o, d in pairs)
+        assert isinstance(total, Tensor)
+        found = torch.autograd.grad(total, inputs, allow_unused=True)
         values = [
             graph.add_constant(0.0) if g is None else tracer.value(g, "a gradient") for g in found
         ]

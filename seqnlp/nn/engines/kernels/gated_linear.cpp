@@ -42,7 +42,7 @@ struct Call {
 namespace {
 
 // Steps that are worked on at once.
-constexpr int64_t CHUNK = 96;
+constexpr int64_t CHUNK = 500;
 
 // Rows of the batch, and of each of them steps in the order of reading.
 struct Block {
