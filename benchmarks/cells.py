@@ -93,7 +93,7 @@ def main() -> None:
 def _plan(chosen: argparse.Namespace) -> Plan:
     effort = Effort(rounds=chosen.rounds)
     if chosen.quick:
-        effort = Effort(rounds=min(3, chosen.rounds), seconds=0.3, fewest=1)
+        effort = Effort(rounds=min(3, chosen.rounds), least=0, most=0.3, fewest=1)
     return Plan(
         cells=chosen.cells, engines=chosen.engines, sizes=chosen.sizes, modes=chosen.mode,
         threads=chosen.threads, effort=effort, device=chosen.device,
@@ -117,7 +117,7 @@ def _parse() -> argparse.Namespace:
     add("--threads", nargs="+", type=int, default=[1], metavar="N")
     add("--mode", nargs="+", choices=MODES, default=MODES)
     add("--device", default="cpu")
-    add("--rounds", type=int, default=15, help="of each comparison; fewer where it takes long")
+    add("--rounds", type=int, default=11, help="of each comparison; fewer where it takes long")
     add("--quick", action="store_true", help="a minute: few cells, sizes and rounds")
     add("--json", type=Path, help="write every figure to this file")
     add("--markdown", type=Path, help="also write the tables to this file")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,7 @@ from recurrence.contenders import PEEPHOLE, PRODUCTS, TORCH, Batches, MyPeephole
 from recurrence.timing import Call, Comparison, Effort, compare, faster
 from seqnlp import registry
 from seqnlp.data.batching import LengthBuckets
-from seqnlp.nn import Cell, GatedCell, NativeForm, RecurrentEncoder, engines
+from seqnlp.nn import Cell, GatedCell, NativeForm, Padding, RecurrentEncoder, engines
 
 MODES = ("training", "inference")
 PEERS: Mapping[NativeForm, str] = {
@@ -165,11 +165,13 @@ def peer_of(cell: Cell) -> str:
     return "nn.LSTM" if form is None else PEERS[form]
 
 
-def engines_of(plan: Plan, cell: Cell, x: Tensor, mode: str) -> list[tuple[str, bool]]:
+def engines_of(
+    plan: Plan, cell: Cell, x: Tensor, mode: str, padding: Padding | None = None
+) -> list[tuple[str, bool]]:
     """The engines that run a cell on x, each with whether `auto` picks it."""
     cell.train(mode == "training")
     with torch.set_grad_enabled(mode == "training"):
-        chosen = engines.select("auto", cell, x).name
+        chosen = engines.select("auto", cell, x, padding=padding).name
         names = [name for name in registry.engines.names() if engines.find(name).supports(cell, x)]
     each = [(name, name == chosen) for name in names]
     return [(name, auto) for name, auto in each if plan.wants(name, auto=auto)]
@@ -215,13 +217,14 @@ def time_ragged(plan: Plan, *, count: int = 12, batch: int = 64) -> Iterator[Row
     real = sum(int(lengths.sum()) for _, lengths in batches)
     padding = 1 - real / sum(x.shape[0] * x.shape[1] for x, _ in batches)
     size = f"{count} batches of {batch}, H{hidden}, {100 * padding:.0f} % padding"
+    x, lengths = batches[0]
     for threads in plan.threads:
         torch.set_num_threads(threads)
         setting = Setting(threads=threads, size=size, mode="training")
         peers = Peers(plan.effort)
         for name in plan.cells:
             cell = make_cell(name, hidden).to(plan.device)
-            for engine, auto in engines_of(plan, cell, batches[0][0], "training"):
+            for engine, auto in engines_of(plan, cell, x, "training", Padding.of(lengths, x)):
                 call = contenders.ragged(cell, batches, "auto" if auto else engine)
                 for case, make in (("ragged", contenders.padded), ("packed", contenders.packed)):
                     peer = peers.get(case, partial(make, "nn.LSTM", batches))
@@ -250,7 +253,7 @@ def make_ragged(*, count: int, batch: int, hidden: int, device: str) -> Batches:
 
 def _brief(effort: Effort) -> Effort:
     """For a choice among peers."""
-    return Effort(rounds=min(5, effort.rounds), seconds=effort.seconds / 4, fewest=2)
+    return replace(effort, rounds=min(5, effort.rounds), most=effort.most / 4)
 
 
 def _floor(name: str, x: Tensor, mode: str, effort: Effort) -> Call:

@@ -113,12 +113,11 @@ def _table(case: str, mode: str, threads: int, rows: Sequence[Row]) -> str:
     ]
     for (peer,), group in _grouped(rows, lambda row: (row.peer,)).items():
         by_size = _grouped(group, lambda row: (row.size,))
-        spent = [
-            f"{statistics.median(row.figures.ms[1] for row in by_size[size,]):.3g} ms"
-            if (size,) in by_size else ""
-            for size in sizes
-        ]  # fmt: skip
+        spent = [_milliseconds(by_size[size,]) if (size,) in by_size else "" for size in sizes]
         lines.append(f"| {peer} | | | {' | '.join(spent)} |")
+    cells = list(dict.fromkeys(row.cell for row in rows))
+    # What `auto` picks may be another engine at another size; a cell's lines stand together.
+    rows = sorted(rows, key=lambda row: cells.index(row.cell))
     for (cell, engine, peer), group in _grouped(
         rows, lambda row: (row.cell, row.engine, row.peer)
     ).items():
@@ -126,6 +125,12 @@ def _table(case: str, mode: str, threads: int, rows: Sequence[Row]) -> str:
         ratios = " | ".join(told.get(size, "") for size in sizes)
         lines.append(f"| {cell} | {engine} | {peer} | {ratios} |")
     return "\n".join(lines) + "\n"
+
+
+def _milliseconds(rows: Sequence[Row]) -> str:
+    """Of the peer of these rows."""
+    spent = statistics.median(row.figures.ms[1] for row in rows)
+    return f"{spent:.3g} ms" if spent < 100 else f"{spent:.0f} ms"
 
 
 def _marked(row: Row) -> str:
@@ -138,7 +143,7 @@ def _marked(row: Row) -> str:
 def _verdicts(verdicts: Sequence[Verdict]) -> str:
     lines = ["### Targets\n", "| what | where | at most | found | |", "|---|---|---|---|---|"]
     for verdict in verdicts:
-        found = f"{verdict.found:.2f}" if verdict.found < 100 else f"{verdict.found:.0f}"
+        found = f"{verdict.found:.3f}" if verdict.found < 10 else f"{verdict.found:.0f}"
         cells = [
             verdict.target.what, verdict.where, f"{verdict.target.at_most:g}", found,
             "met" if verdict.met else "not met",

@@ -25,11 +25,22 @@ SHORTEST = 4e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How long a pair of calls is timed: so many rounds, fewer where they take longer than that."""
+    """How long a pair of calls is timed: `rounds`.
 
-    rounds: int = 15
-    seconds: float = 4.0
-    fewest: int = 3
+    More where they take less than `least` seconds; where they take more than `most`, fewer, but at
+    least `fewest`.
+    """
+
+    rounds: int = 11
+    least: float = 0.4
+    most: float = 2.0
+    fewest: int = 2
+
+    def enough(self, rounds: int, seconds: float) -> bool:
+        """Whether that many rounds, which took so long, will do."""
+        if rounds < self.rounds:
+            return rounds >= self.fewest and seconds > self.most
+        return seconds > self.least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +92,15 @@ class Comparison:
 
 
 def compare(call: Call, peer: Call, effort: Effort) -> Comparison:
-    """Time both by turns, the first place alternating, after two turns each that do not count."""
+    """Time both by turns, the first place alternating, after a call or two of each."""
     sides = (call, peer)
     repeats = [_repeats(side) for side in sides]
     spent: tuple[list[Times], list[Times]] = ([], [])
     gc.collect()
     gc.disable()  # its pauses would fall on either side by chance
     try:
-        end = time.perf_counter() + effort.seconds
-        while len(spent[0]) < effort.rounds:
-            if len(spent[0]) >= effort.fewest and time.perf_counter() > end:
-                break
+        began = time.perf_counter()
+        while not effort.enough(len(spent[0]), time.perf_counter() - began):
             for side in (0, 1) if len(spent[0]) % 2 else (1, 0):
                 spent[side].append(_timed(sides[side], repeats[side]))
     finally:
@@ -120,11 +129,11 @@ def faster(calls: dict[str, Call], effort: Effort) -> str:
 
 
 def _repeats(call: Call) -> int:
-    """How many calls make a turn. The first of these compiles and allocates."""
-    call()
-    began = time.perf_counter()
-    call()
-    return max(1, round(SHORTEST / (time.perf_counter() - began)))
+    """How many calls make a turn, after one that compiles and allocates and one that is timed."""
+    first = float(_timed(call, 1)[1])
+    # Beside a call that takes so long what it allocates the first time is nothing.
+    spent = first if first > 0.25 else float(_timed(call, 1)[1])
+    return max(1, round(SHORTEST / spent))
 
 
 def _timed(call: Call, repeats: int) -> Times:

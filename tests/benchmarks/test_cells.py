@@ -93,7 +93,7 @@ def test_the_targets_stand_beside_the_figures() -> None:
         assert re.search(rf"^\| {what} \| [\d.]+ \| (met|not met) \|$", verdicts, re.MULTILINE), (
             what
         )
-    assert "| recompiles over lengths and batch sizes |  | 0 | 0.00 | met |" in verdicts
+    assert "| recompiles over lengths and batch sizes |  | 0 | 0.000 | met |" in verdicts
 
 
 @pytest.mark.parametrize(
