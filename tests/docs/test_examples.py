@@ -25,6 +25,7 @@ import seqnlp
 from seqnlp import registry
 from seqnlp.cli.main import cli, run
 from seqnlp.config import Settings
+from seqnlp.nn import INITIALIZERS
 from seqnlp.training import preparation
 from seqnlp.training import run as training
 from tests.docs.pages import PAGES, ROOT, blocks, commands
@@ -207,6 +208,12 @@ def test_every_hook_is_in_the_table_of_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     own = {name for name, package in registry.hooks.names().items() if package == "seqnlp"}
     assert set(re.findall(r"^\| `(\w+)` \| .* \|$", readme, re.MULTILINE)) >= own
+
+
+def test_every_cell_and_initializer_is_in_a_table_of_the_models() -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    own = {name for name, package in registry.cells.names().items() if package == "seqnlp"}
+    assert set(re.findall(r"^\| `(\w+)` \| .* \|$", page, re.MULTILINE)) >= own | set(INITIALIZERS)
 
 
 def test_the_files_of_a_model_are_those_of_the_readme(toy_run: Path) -> None:
