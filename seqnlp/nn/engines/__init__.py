@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
+
 from torch import Tensor
 
 from seqnlp import registry
 from seqnlp.errors import InputError, UnknownNameError
-from seqnlp.nn.cells.base import Cell
+from seqnlp.nn.cells.base import Cell, GatedCell
+from seqnlp.nn.engines import build
 from seqnlp.nn.engines.base import Engine
 from seqnlp.nn.engines.choice import prefers_fused
 from seqnlp.nn.engines.fused import FusedEngine
@@ -17,22 +21,28 @@ from seqnlp.nn.noise import Noise
 
 __all__ = [
     "AUTO",
+    "VARIABLE",
     "Engine",
     "FusedEngine",
     "NativeEngine",
     "Padding",
     "ReferenceEngine",
     "check",
+    "explain",
     "find",
     "select",
 ]
 
 AUTO = "auto"
+VARIABLE = "SEQNLP_ENGINE"
+"""Names the engine that "auto" means, in place of the measured rules."""
 
+_log = logging.getLogger(__name__)
 _NATIVE = NativeEngine()
 _FUSED = FusedEngine()
 _REFERENCE = ReferenceEngine()
-_FOUND: dict[str, Engine] = {}
+_FOUND: dict[str, Engine] = {each.name: each for each in (_NATIVE, _FUSED, _REFERENCE)}
+_TOLD: set[type[Cell]] = set()
 
 
 def select(
@@ -45,7 +55,7 @@ def select(
     """The engine of that name; "auto" is the one that is fastest for the cell on this input.
 
     Args:
-        name: a registered engine, or "auto".
+        name: a registered engine, or "auto", which SEQNLP_ENGINE may say the meaning of.
         cell: what it is to run.
         x: float [B, T, I].
         noise: dropout inside the recurrence.
@@ -53,25 +63,68 @@ def select(
 
     Raises:
         UnknownNameError: no engine has that name.
-        InputError: the engine cannot run this cell.
+        InputError: the engine cannot run this cell, or SEQNLP_ENGINE names none.
     """
-    if name == AUTO:
+    meant = _meaning(name)
+    if meant == AUTO:
         return _choose(cell, x, noise, padding)
-    engine = find(name)
+    engine = find(meant)
     obstacle = engine.obstacle(cell, x, noise)
     if obstacle is not None:
+        where = "" if meant == name else f"{VARIABLE}: "
         raise InputError(
-            f"the engine {name!r} cannot run {type(cell).__name__}({cell.extra_repr()}): "
+            f"{where}the engine {meant!r} cannot run {type(cell).__name__}({cell.extra_repr()}): "
             f"{obstacle}; use 'reference', which runs every cell, or 'auto'"
         )
     return engine
 
 
+def explain(
+    name: str,
+    cell: Cell,
+    x: Tensor,
+    noise: Noise | None = None,
+    padding: Padding | None = None,
+) -> tuple[Engine, str | None]:
+    """What `select` gives, and why that is slower than it could be, where it is."""
+    engine = select(name, cell, x, noise, padding)
+    if engine is _FUSED:
+        return engine, build.obstacle()
+    if engine is _REFERENCE and _meaning(name) == AUTO:
+        return engine, _FUSED.obstacle(cell, x, noise)
+    return engine, None
+
+
 def _choose(cell: Cell, x: Tensor, noise: Noise | None, padding: Padding | None) -> Engine:
-    fused = _FUSED.supports(cell, x, noise)
+    obstacle = _FUSED.obstacle(cell, x, noise)
     if _NATIVE.supports(cell, x, noise):
-        return _FUSED if fused and prefers_fused(cell, x, padding) else _NATIVE
-    return _FUSED if fused else _REFERENCE
+        # Without a compiler the fused engine is a loop in Python.
+        faster = obstacle is None and prefers_fused(cell, x, padding) and build.toolchain()
+        return _FUSED if faster else _NATIVE
+    if obstacle is None:
+        return _FUSED
+    if isinstance(cell, GatedCell) and type(cell) not in _TOLD:
+        # Its author expects the fused engine; of other cells nobody does.
+        _TOLD.add(type(cell))
+        _log.warning("%s runs in the slower reference loop: %s", type(cell).__name__, obstacle)
+    return _REFERENCE
+
+
+def _meaning(name: str) -> str:
+    """The name, or where that is "auto" what SEQNLP_ENGINE says.
+
+    Raises:
+        InputError: SEQNLP_ENGINE names no engine.
+    """
+    if name != AUTO:
+        return name
+    meant = os.environ.get(VARIABLE) or AUTO
+    if meant != AUTO:
+        try:
+            find(meant)
+        except UnknownNameError as error:
+            raise InputError(f"{VARIABLE}: {error}") from None
+    return meant
 
 
 def check(name: str) -> None:
@@ -79,9 +132,11 @@ def check(name: str) -> None:
 
     Raises:
         UnknownNameError: it is neither an engine's nor "auto".
+        InputError: it is "auto", and SEQNLP_ENGINE names no engine.
     """
-    if name != AUTO:
-        find(name)
+    meant = _meaning(name)
+    if meant != AUTO:
+        find(meant)
 
 
 def find(name: str) -> Engine:
