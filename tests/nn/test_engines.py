@@ -218,7 +218,7 @@ def test_second_derivatives_pass_through_the_reversal(engine: str) -> None:
 def test_auto_is_native_where_it_can_be() -> None:
     x = torch.zeros(1, 2, 3)
     assert engines.select("auto", LSTMCell(3, 4), x).name == "native"
-    assert engines.select("auto", RNNCell(3, 4, activation="elu"), x).name == "reference"
+    assert engines.select("auto", RNNCell(3, 4, activation="elu"), x).name == "fused"
     assert engines.select("auto", OddCell(3, 4), x).name == "reference"
     assert engines.select("reference", LSTMCell(3, 4), x).name == "reference"
 
@@ -227,8 +227,8 @@ def test_native_refuses_a_cell_that_it_cannot_run() -> None:
     with pytest.raises(InputError) as caught:
         unroll(RNNCell(3, 4, activation="elu"), torch.zeros(1, 2, 3), engine="native")
     assert str(caught.value) == (
-        "the engine 'native' cannot run RNNCell(3, 4, activation='elu'); "
-        "use 'reference', which runs every cell, or 'auto'"
+        "the engine 'native' cannot run RNNCell(3, 4, activation='elu'): "
+        "torch has no such recurrence; use 'reference', which runs every cell, or 'auto'"
     )
 
 
