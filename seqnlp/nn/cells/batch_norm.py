@@ -75,7 +75,7 @@ class BatchNormLSTMCell(Cell):
         steps = taken.clamp(max=self.max_steps - 1)
         share: Tensor | None = None
         if self.training and len(x) > 1:
-            steps = steps.unique()
+            steps = torch.unique(steps)
             self.batches[steps] += 1
             count = self.batches[steps].to(x.dtype).unsqueeze(1)
             share = count.reciprocal().clamp(min=self.momentum)
