@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Pointer = ctypes.c_void_p
@@ -59,6 +62,7 @@ class Call(ctypes.Structure):
         ("leaf", Pointer),
         *((name, Pointer) for name in _LAST.split()),
         ("gradient_bias_run", Pointer),
+        ("team", Pointer),
     ]
 
 
@@ -77,6 +81,16 @@ def strided(tensor: Tensor | None) -> Strided:
     if tensor is None:
         return Strided(None, 0, 0)
     return Strided(tensor.data_ptr(), tensor.stride(0), tensor.stride(1))
+
+
+@cache
+def team() -> int | None:
+    """The address of `GOMP_parallel` of the OpenMP runtime that torch came with, if it is GNU's."""
+    for path in Path(torch.__file__).parent.glob("lib/libgomp*"):
+        found = ctypes.cast(ctypes.CDLL(str(path)).GOMP_parallel, Pointer).value
+        if found is not None:
+            return found
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)

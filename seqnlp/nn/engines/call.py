@@ -173,6 +173,7 @@ class Call:
             leaf=ctypes.addressof(states),
             masked=abi.pointer(arrays.get("masked")),
             mask=abi.pointer(arrays.get("hidden")),
+            team=abi.team() if threads > 1 else None,
         )
         return call, (cuts, runs, arguments, strided, states)
 

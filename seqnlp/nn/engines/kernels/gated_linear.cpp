@@ -19,6 +19,7 @@ struct Strided {
 
 struct Call {
   int64_t batch, time, total, input, hidden, gates, reverse, threads;
+  Team team;
   const int64_t *lengths;                   // [batch]; null: all of them are `time`
   // [total], the row and the time of each real step; null where there are no others, and where the
   // rows of all arrays lie evenly.
@@ -141,7 +142,7 @@ bool run(const Call &c, const Operand &weight, int64_t columns, int64_t depth, b
   pack_columns(weight, 0, depth, 0, columns, packed.data);
   const int64_t rows = rows_at_once(c);
   std::atomic<int64_t> next{0};
-  return in_parallel(c.threads, [&](int64_t) {
+  return in_parallel(c.team, c.threads, [&](int64_t) {
     Worker worker(c, packed.data);
     for (int64_t i; (i = next.fetch_add(rows)) < c.batch;) {
       const int64_t last = std::min(i + rows, c.batch), length = worker.length(i);
@@ -174,7 +175,7 @@ bool backward(const Call &c) {
   const Operand weight{{const_cast<REAL *>(c.weight), c.input}, false};
   if (!run(c, weight, c.input, wide, true)) return false;
   const Rows gates = steps(c, {c.d_product, c.time * wide, wide});
-  return in_parallel(n, [&](int64_t i) {
+  return in_parallel(c.team, n, [&](int64_t i) {
     if (c.d_weight)
       product(share(wide, i, n), share(wide, i + 1, n), c.input, c.total, {gates, true},
               {steps(c, c.x), false}, {c.d_weight, c.input}, Start::ZERO, nullptr);

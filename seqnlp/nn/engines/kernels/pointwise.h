@@ -3,22 +3,25 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 namespace {
 
 template <class Real> struct Format;
 template <> struct Format<float> {
   using Bits = int32_t;
-  static constexpr int mantissa = 23, bias = 127, terms = 7;
+  static constexpr int mantissa = 23, bias = 127, terms = 7, log_terms = 5;
   static constexpr float round = 12582912.f;  // 1.5 * 2^23: adding it rounds to a whole number
   static constexpr float lowest = -87.33654f, highest = 88.72283f;
+  static constexpr float whole = 16777216.f;  // 2^24
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
 };
 template <> struct Format<double> {
   using Bits = int64_t;
-  static constexpr int mantissa = 52, bias = 1023, terms = 13;
+  static constexpr int mantissa = 52, bias = 1023, terms = 13, log_terms = 11;
   static constexpr double round = 6755399441055744.;  // 1.5 * 2^52
   static constexpr double lowest = -708.396418532264, highest = 709.782712893384;
+  static constexpr double whole = 9007199254740992.;  // 2^53
   static constexpr double ln2_high = 0.693145751953125, ln2_low = 1.42860682030941723212e-6;
 };
 using F = Format<REAL>;
@@ -85,6 +88,35 @@ inline REAL hyperbolic_tangent(REAL x) {
   const Reduced e = reduce(at_least(at_most(2 * x, REAL(40)), REAL(-40)));
   const REAL t = 2 * (e.series * e.half_power + (e.half_power - REAL(0.5)));
   return t / (t + 2);
+}
+
+// x = 2^n m with sqrt(1/2) <= m < sqrt(2); then log m = 2 artanh((m - 1) / (m + 1)), by its series.
+inline REAL logarithm(REAL x) {
+  const bool tiny = x < std::numeric_limits<REAL>::min();
+  const REAL scaled = tiny ? x * F::whole : x;
+  F::Bits bits, pivot;
+  const REAL root = REAL(0.70710678118654752);
+  std::memcpy(&bits, &scaled, sizeof bits);
+  std::memcpy(&pivot, &root, sizeof pivot);
+  const F::Bits n = (bits - pivot) >> F::mantissa;
+  bits -= n << F::mantissa;
+  REAL m;
+  std::memcpy(&m, &bits, sizeof m);
+  const REAL s = (m - 1) / (m + 1), square = s * s;
+  REAL series = REAL(1) / (2 * F::log_terms + 1);
+#pragma GCC unroll 16
+  for (int k = F::log_terms - 1; k >= 0; k--) series = series * square + REAL(1) / (2 * k + 1);
+  const REAL power = REAL(n) - (tiny ? REAL(F::mantissa + 1) : REAL(0));
+  const REAL value = power * F::ln2_high + (2 * s * series + power * F::ln2_low);
+  const REAL edge = x == 0 ? REAL(-INFINITY) : x < 0 ? REAL(NAN) : x;
+  return x > 0 && x < REAL(INFINITY) ? value : edge;
+}
+
+// log(1 + x), with what 1 + x loses of x put back (Kahan).
+inline REAL logarithm_one_plus(REAL x) {
+  const REAL u = 1 + x;
+  const REAL value = logarithm(u) * (x / (u - 1));
+  return u == 1 || u == REAL(INFINITY) ? x : u == 0 ? REAL(-INFINITY) : value;
 }
 
 }  // namespace

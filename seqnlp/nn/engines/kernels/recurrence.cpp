@@ -61,6 +61,7 @@ struct Call {
   REAL *const *gradient_leaf;  // [batch, hidden] each
   REAL *gradient_weight_x, *gradient_weight_h, *gradient_bias;
   REAL *const *gradient_bias_run;  // [runs], null where a run has no bias of its own
+  Team team;
 };
 }
 
@@ -197,25 +198,25 @@ bool forward(const Call &c) {
   const int64_t wide = c.gates * c.hidden;
   const Operand x{rows_at(c, c.x), false};
   const Operand weight{{const_cast<REAL *>(c.weight_x), c.input}, true};
-  const bool enough = in_parallel(c.threads, [&](int64_t i) {
+  const bool enough = in_parallel(c.team, c.threads, [&](int64_t i) {
     product(share(c.total, i, c.threads), share(c.total, i + 1, c.threads), wide, c.input, x,
             weight, {c.gates_x, wide}, Start::BIAS, c.bias);
   });
   if (!enough) return false;
   const Packed packed(c, true);
-  return in_parallel(c.threads, [&](int64_t i) { forward_rows(c, i, packed.runs.data()); });
+  return in_parallel(c.team, c.threads, [&](int64_t i) { forward_rows(c, i, packed.runs.data()); });
 }
 
 bool backward(const Call &c) {
   const int64_t h = c.hidden, wide = c.gates * h, n = c.threads;
   {
     const Packed packed(c, false);
-    if (!in_parallel(n, [&](int64_t i) { backward_rows(c, i, packed.runs.data()); })) return false;
+    if (!in_parallel(c.team, n, [&](int64_t i) { backward_rows(c, i, packed.runs.data()); })) return false;
   }
   const Rows x = rows_at(c, c.x), to_x = rows_at(c, c.gradient_x);
   const Operand gates{{c.gates_x, wide}, false}, gates_turned{{c.gates_x, wide}, true};
   const Rows states = c.masked ? Rows{c.masked, h} : Rows{c.leaf[0], h, c.previous};
-  return in_parallel(n, [&](int64_t i) {
+  return in_parallel(c.team, n, [&](int64_t i) {
     if (c.gradient_x.base)
       product(share(c.total, i, n), share(c.total, i + 1, n), c.input, wide, gates,
               {{const_cast<REAL *>(c.weight_x), c.input}, false}, to_x, Start::ZERO, nullptr);
