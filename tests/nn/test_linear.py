@@ -21,7 +21,7 @@ from seqnlp.nn import (
     SRUCell,
     State,
 )
-from seqnlp.nn.engines import build, linear
+from seqnlp.nn.engines import build, gated_linear, linear
 
 CELLS: dict[str, Callable[[int, int], LinearCell]] = {
     "min_gru": MinGRUCell,
@@ -33,15 +33,15 @@ CELLS: dict[str, Callable[[int, int], LinearCell]] = {
 }
 
 
-@pytest.fixture(params=["compiled", "loop"], autouse=True)
+@pytest.fixture(params=["fused", "compiled", "loop"], autouse=True)
 def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test runs with the kernel, where there is a compiler, and without."""
+    """Each test runs with all kernels, with the pass over time alone compiled, and without any."""
+    if request.param != "loop" and build.toolchain() is None:
+        pytest.skip(str(build.obstacle()))
+    if request.param != "fused":
+        monkeypatch.setattr(linear, "find_kernel", lambda *_: None)
     if request.param == "loop":
         monkeypatch.setattr(linear, "_kernels", lambda x: None)
-    elif build.toolchain() is None:
-        pytest.skip(str(build.obstacle()))
-    else:
-        assert linear._kernels(torch.zeros(1)) is not None
 
 
 def run_both_ways(
@@ -115,6 +115,8 @@ def test_equals_the_loop_at_any_size(data: st.DataObject) -> None:
 def test_wide_states_on_two_threads(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks of columns, shared out between threads that finish when they may."""
     monkeypatch.setattr(linear, "_threads", lambda x: 3)
+    monkeypatch.setattr(gated_linear, "_NUMBERS_A_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     torch.manual_seed(1)
     cell = CELLS[kind](2, 1300).double() if kind != "lru" else LRUCell(2, 1300).double()
     for batch in (1, 4):

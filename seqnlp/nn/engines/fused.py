@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from seqnlp.nn.cells.base import Cell, GatedCell, State
 from seqnlp.nn.cells.linear import LinearCell
+from seqnlp.nn.cells.quantized import QuantizedCell
 from seqnlp.nn.engines.base import Engine
 from seqnlp.nn.engines.gated import run_gated
 from seqnlp.nn.engines.linear import run_linear
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.plans import find_obstacle, find_plan
+from seqnlp.nn.engines.quantized import run_quantized
 from seqnlp.nn.noise import Noise
 
 
@@ -33,7 +36,13 @@ class FusedEngine(Engine):
         if isinstance(cell, LinearCell):
             if noise is not None:
                 return "dropout inside a recurrence needs a GatedCell"
+            if type(cell).forward is not LinearCell.forward:
+                return f"{type(cell).__name__} has a step of its own"
             return None if x.device.type == "cpu" else "it runs on the CPU"
+        if isinstance(cell, QuantizedCell):
+            if x.device.type != "cpu" or x.dtype != torch.float32:
+                return "int8 weights take float32 on the CPU"
+            return None if noise is None else "int8 weights take no dropout inside"
         return find_obstacle(cell, x, noise)
 
     def run(
@@ -50,6 +59,8 @@ class FusedEngine(Engine):
         """See `Engine.run`."""
         if isinstance(cell, LinearCell):
             return run_linear(cell, x, padding, state, reverse=reverse, want_state=want_state)
+        if isinstance(cell, QuantizedCell):
+            return run_quantized(cell, x, padding, state, reverse=reverse)
         assert isinstance(cell, GatedCell)
         plan = find_plan(cell, noise)
         outputs, final = run_gated(
@@ -62,6 +73,14 @@ class FusedEngine(Engine):
             noise=noise or Noise(),
         )
         return outputs[0], final
+
+    def step(self, cell: Cell, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Engine.step`."""
+        if isinstance(cell, QuantizedCell):
+            # Its own step is in torch, for which the codes have to be laid out anew.
+            outputs, state = run_quantized(cell, x.unsqueeze(1), None, state, reverse=False)
+            return outputs[:, 0], state
+        return super().step(cell, x, state)
 
 
 def packing_of(x: Tensor, padding: Padding | None) -> Packing:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seqnlp.nn.cells.linear import GatedLinearCell
 from seqnlp.nn.engines import build
-from seqnlp.nn.engines.abi import Strided, pointer, strided
+from seqnlp.nn.engines.abi import Strided, pointer, strided, team
 from seqnlp.nn.engines.emit import Function, Result, emit, sources
 from seqnlp.nn.engines.graph import Graph, Value
 from seqnlp.nn.engines.padding import Padding
@@ -107,26 +107,26 @@ def _emit(cell: GatedLinearCell, dtype: torch.dtype) -> str:
     return emit(graph, functions, dtype)
 
 
+def _numbers(names: str) -> list[tuple[str, type]]:
+    return [(name, ctypes.c_int64) for name in names.split()]
+
+
+def _pointers(names: str) -> list[tuple[str, type]]:
+    return [(name, ctypes.c_void_p) for name in names.split()]
+
+
 class _Call(ctypes.Structure):
     """`Call` of gated_linear.cpp."""
 
     _fields_ = (
-        *(
-            (name, ctypes.c_int64)
-            for name in ["batch", "time", "total", "input", "hidden", "gates"]
-        ),
-        ("reverse", ctypes.c_int64),
-        ("threads", ctypes.c_int64),
-        *(
-            (name, ctypes.c_void_p)
-            for name in ["lengths", "batch_index", "time_index", "pointwise"]
-        ),
+        *_numbers("batch time total input hidden gates reverse threads"),
+        *_pointers("team lengths batch_index time_index pointwise"),
         ("x", Strided),
-        *((name, ctypes.c_void_p) for name in ["weight", "bias", "product", "h", "first", "last"]),
+        *_pointers("weight bias product h first last"),
         ("g", Strided),
-        *((name, ctypes.c_void_p) for name in ["g_last", "d_product", "d_first"]),
+        *_pointers("g_last d_product d_first"),
         ("d_x", Strided),
-        *((name, ctypes.c_void_p) for name in ["d_weight", "d_bias"]),
+        *_pointers("d_weight d_bias"),
     )
 
 
@@ -220,6 +220,7 @@ def _run(
         indices = _all_steps(batch, time)
     total = batch * time if indices[0] is None else len(indices[0])
     numbers = total * cell.gates * cell.hidden_size
+    threads = max(1, min(torch.get_num_threads(), numbers // _NUMBERS_A_THREAD))
     call = _Call(
         batch=batch,
         time=time,
@@ -228,7 +229,8 @@ def _run(
         hidden=cell.hidden_size,
         gates=cell.gates,
         reverse=ctx.reverse,
-        threads=max(1, min(torch.get_num_threads(), numbers // _NUMBERS_A_THREAD)),
+        threads=threads,
+        team=team() if threads > 1 else None,
         lengths=pointer(lengths),
         batch_index=pointer(indices[0]),
         time_index=pointer(indices[1]),
