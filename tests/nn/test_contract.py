@@ -181,6 +181,21 @@ def test_two_halves_make_a_whole(name: str, engine: str, training: bool) -> None
         torch.testing.assert_close(one, other, **EXACT)
 
 
+@pytest.mark.parametrize(("name", "engine"), PAIRS)
+def test_the_first_run_may_be_a_prediction(name: str, engine: str) -> None:
+    """What an engine prepares when it meets a size may be wanted where gradients are off."""
+    torch.manual_seed(0)
+    cell = CELLS[name](D, H + 3).double().eval()
+    x = torch.randn(B, T, D, dtype=torch.float64)
+    with torch.inference_mode():
+        outputs, state = unroll(cell, x, engine=engine)
+    torch.testing.assert_close((outputs, state), unroll(cell, x, engine="reference"), **EXACT)
+    learned = unroll(cell, x.requires_grad_(), engine=engine)[0]
+    (gradient,) = torch.autograd.grad(learned.sum(), x)
+    (expected,) = torch.autograd.grad(unroll(cell, x, engine="reference")[0].sum(), x)
+    torch.testing.assert_close(gradient, expected, **EXACT)
+
+
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", CELLS)
 def test_the_gradients_of_a_step_are_numerically_right(name: str, training: bool) -> None:

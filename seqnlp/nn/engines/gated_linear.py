@@ -67,6 +67,7 @@ def _load(source: str, dtype: torch.dtype) -> Kernel | None:
     return Kernel(driver=driver, **addresses)
 
 
+@torch.inference_mode(False)  # where it is asked for first, gradients may be off
 def _emit(cell: GatedLinearCell, dtype: torch.dtype) -> str:
     """C++ of a step, from G gates and the state before, and of its gradients.
 

@@ -18,6 +18,7 @@ from seqnlp.nn.engines.graph import Graph, Pointwise, Value, choose_kept, merge
 from seqnlp.nn.engines.recorder import Tracer, UntraceableError
 
 
+@torch.inference_mode(False)  # where it is asked for first, gradients may be off
 def trace(cell: GatedCell, *, masks: Sequence[str] = (), keep: Sequence[bool] = ()) -> Pointwise:
     """Trace what a step computes between its products, and its gradients.
 
