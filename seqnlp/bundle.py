@@ -10,17 +10,15 @@ bundle.json            format, what the model needs, checksums; written last
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, Field, StrictInt
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -31,14 +29,22 @@ from seqnlp.config import Settings, read_toml, settings_from
 from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import BundleError, InputError
 from seqnlp.files import write_together
+from seqnlp.manifest import (
+    FORMAT,
+    HASHED,
+    MANIFEST,
+    Manifest,
+    check_requirements,
+    digest,
+    read,
+    read_manifest,
+    requirements,
+)
 from seqnlp.tasks.base import Stream, Task
 from seqnlp.text.pipeline import PIPELINE_FILES, TokenPipeline
 from seqnlp.types import Prediction
 
-FORMAT = 1
-MANIFEST = "bundle.json"
-HASHED = ("config.toml", "weights.safetensors", *PIPELINE_FILES)
-"""The files without which, or with another's, a model is not the one that was saved."""
+__all__ = ["FORMAT", "MANIFEST", "Model", "load", "read_manifest"]
 
 
 class Model:
@@ -46,6 +52,9 @@ class Model:
 
     Calling it answers one text; `predict` answers any number in constant memory.
     """
+
+    quantized: str | None = None
+    """What `quantize` made of the weights: "int8"."""
 
     def __init__(self, task: Task, metrics: Mapping[str, Any]) -> None:
         self.task = task.eval()
@@ -67,6 +76,18 @@ class Model:
     def stream(self) -> Stream:
         """Answer texts while they arrive; an InputError says so where the model cannot."""
         return self.task.stream()
+
+    def quantize(self, kind: str = "int8") -> Model:
+        """A copy that answers faster on a CPU, its recurrent weights int8; see `nn.quantize`.
+
+        Raises:
+            InputError: another kind, or a model that cannot be quantized.
+        """
+        from seqnlp.nn.quantization import quantize
+
+        made = Model(quantize(self.task, kind), self.metrics)
+        made.quantized = kind
+        return made
 
     def corpus(self, name: str | None = None, columns: Mapping[str, str] | None = None) -> Corpus:
         """The corpus that the model was trained on, or another one, of which nothing is cut off."""
@@ -99,8 +120,13 @@ class Model:
         """Write the model's folder. A model that is there stays until the new one is on disk whole.
 
         Raises:
-            InputError: the folder cannot be written to.
+            InputError: the folder cannot be written to, or the model is a quantized one.
         """
+        if self.quantized is not None:
+            raise InputError(
+                f"an {self.quantized} model is not saved: save the float one, and quantize it "
+                "when it is loaded"
+            )
         path = Path(folder)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -117,7 +143,7 @@ class Model:
             torch=torch.__version__,
             state=self.task.state(),
             requires=requirements(self.task.named_parts(self.settings)),
-            sha256={name: _digest(data) for name, data in files.items()},
+            sha256={name: digest(data) for name, data in files.items()},
         )
         files |= self._figures(path.name)
         # The manifest comes last: a folder without one, or with another's, is noticed.
@@ -148,9 +174,9 @@ def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> Model:
     """
     path = Path(folder)
     manifest = read_manifest(path)
-    _check_requirements(path, manifest.requires)
+    check_requirements(path, manifest.requires)
     for name in HASHED:
-        if _digest(_read(path / name)) != manifest.sha256[name]:
+        if digest(read(path / name)) != manifest.sha256[name]:
             raise BundleError(f"{path / name}: damaged: its checksum differs from {MANIFEST}")
     settings = settings_from(read_toml(path / "config.toml"), str(path / "config.toml"))
     pipeline = TokenPipeline.load(path)
@@ -160,87 +186,6 @@ def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> Model:
         raise BundleError(f"{path / MANIFEST}: damaged: no state of this task: {error}") from error
     _unpack(task, path / "weights.safetensors")
     return Model(task.to(device), _read_metrics(path / "metrics.json"))
-
-
-class Requirement(BaseModel):
-    """A registered part that a model is made of, and the package that it comes from."""
-
-    kind: str
-    name: str
-    package: str
-    version: str
-
-
-class Manifest(BaseModel):
-    """bundle.json: what the folder is, what it needs, and checksums of what must not change."""
-
-    format: StrictInt = Field(ge=1)
-    seqnlp: str
-    torch: str
-    state: dict[str, Any]
-    requires: list[Requirement]
-    sha256: dict[str, str]
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a model's folder, without loading the model.
-
-    Raises:
-        BundleError: there is none, it is damaged, or it is of a newer format.
-    """
-    if not folder.is_dir():
-        raise BundleError(f"{folder}: no such model folder")
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise BundleError(f"{folder}: not a saved model: it has no {MANIFEST}")
-    data = _read(path)
-    try:
-        raw = json.loads(data)
-        newest, saver = raw["format"], str(raw["seqnlp"])[:20]
-        if isinstance(newest, int) and newest > FORMAT:
-            raise BundleError(
-                f"{folder}: saved by seqnlp {saver} in format {newest}; this is seqnlp "
-                f"{version('seqnlp')}, which reads up to format {FORMAT}: upgrade seqnlp"
-            )
-        manifest = Manifest.model_validate_json(data)
-        known = set(registry.REGISTRIES)
-        whole = set(manifest.sha256) == set(HASHED)
-        whole = whole and all(part.kind in known for part in manifest.requires)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(f"{path}: damaged: not the manifest of a model") from error
-    if not whole:
-        raise BundleError(f"{path}: damaged: not the manifest of a model")
-    return manifest
-
-
-def requirements(parts: Iterable[tuple[str, str]]) -> list[Requirement]:
-    """The packages that parts, (kind, name) each, come from, with their versions."""
-    found = []
-    for kind, name in parts:
-        package = registry.REGISTRIES[kind].names().get(name, "")
-        try:
-            release = version(package)
-        except (PackageNotFoundError, ValueError):
-            release = ""
-        found.append(Requirement(kind=kind, name=name, package=package, version=release))
-    return found
-
-
-def _check_requirements(path: Path, parts: Iterable[Requirement]) -> None:
-    for part in parts:
-        kind = registry.REGISTRIES[part.kind]
-        if part.name in kind.names():
-            continue
-        what = f"{path}: needs the {kind.singular} {part.name!r}"
-        if part.package == registry.THIS_PROCESS:
-            raise BundleError(
-                f"{what}, which the process that saved it had registered itself; "
-                f"register it before loading"
-            )
-        raise BundleError(
-            f"{what} of {part.package} {part.version}, which is not installed; "
-            f"pip install {part.package}"
-        )
 
 
 def _pack(task: Task) -> bytes:
@@ -258,7 +203,7 @@ def _pack(task: Task) -> bytes:
 
 
 def _unpack(task: Task, path: Path) -> None:
-    data = _read(path)
+    data = read(path)
     try:
         tensors = load_tensors(data)
         # A safetensors file begins with the size of its JSON header.
@@ -276,23 +221,9 @@ def _unpack(task: Task, path: Path) -> None:
 
 def _read_metrics(path: Path) -> dict[str, Any]:
     try:
-        metrics = json.loads(_read(path))
+        metrics = json.loads(read(path))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: damaged: not JSON") from error
     if not isinstance(metrics, dict):
         raise BundleError(f"{path}: damaged: not the figures of a model")
     return metrics
-
-
-def _read(path: Path) -> bytes:
-    # Nothing but a plain file is opened: a device or a pipe would never end.
-    if not path.is_file():
-        raise BundleError(f"{path}: missing from the model's folder")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from error
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

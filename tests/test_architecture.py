@@ -19,7 +19,7 @@ FLOORS = {
     "text": 2, "nn": 2,
     "data": 3,
     "tasks": 4,
-    "card": 4.5, "bundle": 5,
+    "card": 4.5, "manifest": 4.5, "bundle": 5,
     "training": 6,
     "integrations": 7, "testing": 7,
     "cli": 8, "__main__": 9, "__init__": 9,

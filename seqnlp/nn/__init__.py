@@ -29,6 +29,7 @@ from seqnlp.nn.cells import (
     PeepholeLSTMCell,
     ProjectedLSTMCell,
     QRNNCell,
+    QuantizedCell,
     ResetBeforeGRUCell,
     RNNCell,
     Role,
@@ -44,6 +45,7 @@ from seqnlp.nn.initialization import INITIALIZERS, initialize
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.noise import Noise
 from seqnlp.nn.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
+from seqnlp.nn.quantization import quantize
 from seqnlp.nn.recurrence import RecurrentEncoder, unroll
 from seqnlp.nn.recurrent_dropout import RecurrentDropout
 
@@ -88,6 +90,7 @@ __all__ = [
     "Pooling",
     "ProjectedLSTMCell",
     "QRNNCell",
+    "QuantizedCell",
     "RNNCell",
     "RecurrentDropout",
     "RecurrentEncoder",
@@ -103,5 +106,6 @@ __all__ = [
     "dropout_sites",
     "find_activation",
     "initialize",
+    "quantize",
     "unroll",
 ]

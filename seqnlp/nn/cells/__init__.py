@@ -14,6 +14,7 @@ from seqnlp.nn.cells.minimal import MinGRUCell, MinLSTMCell
 from seqnlp.nn.cells.peephole import PeepholeLSTMCell
 from seqnlp.nn.cells.projected import ProjectedLSTMCell
 from seqnlp.nn.cells.qrnn import QRNNCell
+from seqnlp.nn.cells.quantized import QuantizedCell
 from seqnlp.nn.cells.reset_before import ResetBeforeGRUCell
 from seqnlp.nn.cells.rnn import RNNCell
 from seqnlp.nn.cells.slstm import SLSTMCell
@@ -40,6 +41,7 @@ __all__ = [
     "PeepholeLSTMCell",
     "ProjectedLSTMCell",
     "QRNNCell",
+    "QuantizedCell",
     "RNNCell",
     "ResetBeforeGRUCell",
     "Role",

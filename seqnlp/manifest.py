@@ -1,0 +1,127 @@
+"""The manifest of a model's folder: what it is, what it needs, and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, StrictInt
+
+from seqnlp import registry
+from seqnlp.errors import BundleError
+from seqnlp.text.pipeline import PIPELINE_FILES
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+HASHED = ("config.toml", "weights.safetensors", *PIPELINE_FILES)
+"""The files without which, or with another's, a model is not the one that was saved."""
+
+
+class Requirement(BaseModel):
+    """A registered part that a model is made of, and the package that it comes from."""
+
+    kind: str
+    name: str
+    package: str
+    version: str
+
+
+class Manifest(BaseModel):
+    """bundle.json: what the folder is, what it needs, and checksums of what must not change."""
+
+    format: StrictInt = Field(ge=1)
+    seqnlp: str
+    torch: str
+    state: dict[str, Any]
+    requires: list[Requirement]
+    sha256: dict[str, str]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a model's folder, without loading the model.
+
+    Raises:
+        BundleError: there is none, it is damaged, or it is of a newer format.
+    """
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: no such model folder")
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{folder}: not a saved model: it has no {MANIFEST}")
+    data = read(path)
+    try:
+        raw = json.loads(data)
+        newest, saver = raw["format"], str(raw["seqnlp"])[:20]
+        if isinstance(newest, int) and newest > FORMAT:
+            raise BundleError(
+                f"{folder}: saved by seqnlp {saver} in format {newest}; this is seqnlp "
+                f"{version('seqnlp')}, which reads up to format {FORMAT}: upgrade seqnlp"
+            )
+        manifest = Manifest.model_validate_json(data)
+        known = set(registry.REGISTRIES)
+        whole = set(manifest.sha256) == set(HASHED)
+        whole = whole and all(part.kind in known for part in manifest.requires)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{path}: damaged: not the manifest of a model") from error
+    if not whole:
+        raise BundleError(f"{path}: damaged: not the manifest of a model")
+    return manifest
+
+
+def requirements(parts: Iterable[tuple[str, str]]) -> list[Requirement]:
+    """The packages that parts, (kind, name) each, come from, with their versions."""
+    found = []
+    for kind, name in parts:
+        package = registry.REGISTRIES[kind].names().get(name, "")
+        try:
+            release = version(package)
+        except (PackageNotFoundError, ValueError):
+            release = ""
+        found.append(Requirement(kind=kind, name=name, package=package, version=release))
+    return found
+
+
+def check_requirements(path: Path, parts: Iterable[Requirement]) -> None:
+    """See that the parts of a model's folder are there.
+
+    Raises:
+        BundleError: one is not; the message says which package has it.
+    """
+    for part in parts:
+        kind = registry.REGISTRIES[part.kind]
+        if part.name in kind.names():
+            continue
+        what = f"{path}: needs the {kind.singular} {part.name!r}"
+        if part.package == registry.THIS_PROCESS:
+            raise BundleError(
+                f"{what}, which the process that saved it had registered itself; "
+                f"register it before loading"
+            )
+        raise BundleError(
+            f"{what} of {part.package} {part.version}, which is not installed; "
+            f"pip install {part.package}"
+        )
+
+
+def read(path: Path) -> bytes:
+    """A file of a model's folder.
+
+    Raises:
+        BundleError: it is missing, or cannot be read.
+    """
+    # Nothing but a plain file is opened: a device or a pipe would never end.
+    if not path.is_file():
+        raise BundleError(f"{path}: missing from the model's folder")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+
+
+def digest(data: bytes) -> str:
+    """The checksum of a file."""
+    return hashlib.sha256(data).hexdigest()
