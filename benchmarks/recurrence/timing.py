@@ -32,8 +32,8 @@ class Effort:
     """
 
     rounds: int = 11
-    least: float = 0.4
-    most: float = 2.0
+    least: float = 0.25
+    most: float = 1.5
     fewest: int = 2
 
     def enough(self, rounds: int, seconds: float) -> bool:
