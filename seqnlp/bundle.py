@@ -40,6 +40,7 @@ from seqnlp.manifest import (
     read_manifest,
     requirements,
 )
+from seqnlp.nn.layer import set_engine
 from seqnlp.tasks.base import Stream, Task
 from seqnlp.text.pipeline import PIPELINE_FILES, TokenPipeline
 from seqnlp.types import Prediction
@@ -165,12 +166,20 @@ class Model:
         }
 
 
-def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> Model:
+def load(
+    folder: str | os.PathLike[str], *, device: str = "cpu", engine: str | None = None
+) -> Model:
     """Load a model from its folder.
+
+    Args:
+        folder: that it was saved in.
+        device: of torch's.
+        engine: runs the recurrences in place of the engine that the model's settings name.
 
     Raises:
         BundleError: no model there, a damaged one, one from a newer version, or one that needs a
             package that is not installed; the message says which.
+        UnknownNameError: no engine has that name.
     """
     path = Path(folder)
     manifest = read_manifest(path)
@@ -185,6 +194,8 @@ def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> Model:
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BundleError(f"{path / MANIFEST}: damaged: no state of this task: {error}") from error
     _unpack(task, path / "weights.safetensors")
+    if engine is not None:
+        set_engine(task, engine)
     return Model(task.to(device), _read_metrics(path / "metrics.json"))
 
 

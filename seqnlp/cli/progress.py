@@ -15,6 +15,7 @@ from rich.progress import (
 )
 
 from seqnlp.config import Settings
+from seqnlp.nn import engines
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.trainer import Trainer
 
@@ -31,6 +32,9 @@ class ProgressHook(Hook):
         self.started = self.shown = 0.0
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        # Once: what follows in an ensemble, or in training again, runs on the same.
+        if trainer.seed == self.settings.seed and not self.started:
+            self._tell_engines(trainer)
         if self.settings.ensemble > 1:
             number = trainer.seed - self.settings.seed + 1
             self.screen.print(f"model {number} of {self.settings.ensemble}, seed {trainer.seed}")
@@ -79,6 +83,13 @@ class ProgressHook(Hook):
 
     def on_fit_error(self, trainer: Trainer) -> None:
         self._stop()
+
+    def _tell_engines(self, trainer: Trainer) -> None:
+        chosen = list(trainer.engines())
+        if chosen:
+            asked = engines.describe(self.settings.model.engine)
+            how = "" if [asked] == chosen else f" ({asked})"
+            self.screen.print(f"engine {' and '.join(chosen)}{how}", soft_wrap=True)
 
     def _stop(self) -> None:
         if self.progress is not None:

@@ -33,7 +33,7 @@ SHORT = {
 @click.option("--tokenizer", help="`seqnlp list tokenizers`; spacy:en, nltk:treebank, bpe, ...")
 @click.option("--hidden-size", type=click.IntRange(1), help="Units of the cell.")
 @click.option("--layers", type=click.IntRange(1), help="Layers of the encoder.")
-@click.option("--engine", help="What runs the cell: auto, native, reference.")
+@click.option("--engine", help="What runs the cell: auto, or one of `seqnlp list engines`.")
 @click.option("--epochs", type=click.IntRange(1), help="Epochs at the most.")
 @click.option("--batch-size", type=click.IntRange(1), help="Examples a batch.")
 @click.option("--lr", type=float, help="Learning rate.")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+import torch
 from torch import Tensor, nn
 
+from seqnlp.errors import InputError
 from seqnlp.nn import engines
 from seqnlp.nn.cells.base import Cell, GatedCell, State
 from seqnlp.nn.engines.padding import Padding
@@ -82,6 +86,28 @@ class RecurrentLayer(nn.Module):
             output, state = cell.noisy_step(x, state, noise.steps(1)[0], weight_h)
         return self._finish(output, x, None), state
 
+    def explain(self, lengths: Sequence[int], *, training: bool) -> tuple[str, str | None]:
+        """The engine of `forward` for rows of these lengths, and why it is a slow one, if it is.
+
+        Nothing is run, and no generator of random numbers moves.
+
+        Raises:
+            InputError: as `engines.select`.
+        """
+        cell, before = self.forward_cell, self.training
+        like = next(cell.parameters(), torch.zeros(()))
+        x = like.new_zeros(len(lengths), max(lengths), cell.input_size)
+        padding = Padding.of(torch.tensor(lengths, device=x.device), x)
+        devices = [] if x.device.type == "cpu" else [x.device]
+        self.train(training)
+        try:
+            with torch.random.fork_rng(devices), torch.set_grad_enabled(training):
+                noise = self.dropout.draw(cell, *x.shape[:2])
+                engine, why = engines.explain(self.engine, cell, x, noise, padding)
+        finally:
+            self.train(before)
+        return engine.name, why
+
     def _run(
         self, x: Tensor, padding: Padding | None, state: State, *, want_state: bool
     ) -> tuple[Tensor, State | None]:
@@ -100,3 +126,34 @@ class RecurrentLayer(nn.Module):
             if padding is not None:
                 outputs = padding.zero(outputs)
         return outputs
+
+
+def explain_engines(
+    module: nn.Module, lengths: Sequence[int], *, training: bool
+) -> dict[str, str | None]:
+    """The engines of all recurrent layers in a module; raises as `RecurrentLayer.explain`."""
+    return dict(layer.explain(lengths, training=training) for layer in _layers(module))
+
+
+def ragged_lengths(batch_size: int, time: int) -> list[int]:
+    """The lengths of a batch of rows of half of `time` to all of it."""
+    return [time - row * (time // 2) // max(1, batch_size - 1) for row in range(batch_size)]
+
+
+def set_engine(module: nn.Module, name: str) -> None:
+    """Let another engine run every recurrent layer in a module.
+
+    Raises:
+        UnknownNameError: no engine has that name.
+        InputError: there is no such layer.
+    """
+    engines.check(name)
+    layers = list(_layers(module))
+    if not layers:
+        raise InputError(f"engine {name!r}: the model has no recurrent layer that it could run")
+    for layer in layers:
+        layer.engine = name
+
+
+def _layers(module: nn.Module) -> Iterator[RecurrentLayer]:
+    return (each for each in module.modules() if isinstance(each, RecurrentLayer))

@@ -10,6 +10,7 @@ from seqnlp import registry
 from seqnlp.bundle import MANIFEST
 from seqnlp.config import DEFAULT_HOOKS, Settings, build, validate_section
 from seqnlp.errors import InputError, SettingsError
+from seqnlp.nn import engines
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.hooks.reporting import LOG
 
@@ -23,6 +24,7 @@ def complete(settings: Settings) -> Settings:
     """
     task_class = registry.tasks.get(settings.task)
     head = validate_section(task_class.Options, settings.head, "head")
+    engines.check(settings.model.engine)
     for kind, name in task_class.named_parts(settings):
         registry.REGISTRIES[kind].get(name)
     hooks = {name: settings.hooks.get(name, False) for name in DEFAULT_HOOKS} | settings.hooks

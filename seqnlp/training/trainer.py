@@ -15,6 +15,7 @@ from torch import Tensor
 from seqnlp.config import TrainSettings
 from seqnlp.data.batching import LengthBuckets
 from seqnlp.errors import SettingsError, TrainingError, suggest
+from seqnlp.nn.layer import explain_engines, ragged_lengths
 from seqnlp.tasks.base import Rows, Task
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Trainer:
     What hooks may read: task, settings, optimizer, seed, folder, epoch (from 1), steps (done),
     batch_number (from 1, of steps_per_epoch), loss (of the last batch, nats a unit), figures (of
     the last validation), goodness (the monitored figure, greater is better), history (a record an
-    epoch), best_epoch, examples_seen.
+    epoch), best_epoch, examples_seen, median_length (of the rows to learn from).
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Trainer:
         self.goodness = -math.inf
         self.history: list[dict[str, Any]] = []
         self.best_epoch: int | None = None
-        self.examples_seen = 0
+        self.examples_seen = self.median_length = 0
         self.stop_reason: str | None = None
         self.interrupted = False
 
@@ -94,6 +95,7 @@ class Trainer:
             shuffle=True,
             seed=self.seed,
         )
+        self.median_length = max(1, int(np.median(train.lengths)))
         try:
             self._emit("on_fit_start")
             while self.epoch < (last_epoch or self.settings.epochs) and self.stop_reason is None:
@@ -149,6 +151,21 @@ class Trainer:
     def stop(self, reason: str) -> None:
         """End training after the current epoch."""
         self.stop_reason = reason
+
+    def engines(self) -> dict[str, str | None]:
+        """What runs the recurrences, by name, and why it is slow, where it is.
+
+        The batches are of typical size and length: a full one first, then a ragged one.
+
+        Raises:
+            InputError: the engine that was asked for cannot run them.
+        """
+        time, size = self.median_length, self.settings.batch_size
+        if self.settings.batch_tokens is not None:
+            size = max(1, min(size, self.settings.batch_tokens // time))
+        batches = ([time] * size, ragged_lengths(size, time))
+        found = [explain_engines(self.task, lengths, training=True) for lengths in batches]
+        return {name: why for each in found for name, why in each.items()}
 
     @property
     def lr(self) -> float:

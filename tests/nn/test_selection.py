@@ -9,8 +9,18 @@ import torch
 from torch import Tensor
 
 from seqnlp.errors import InputError, UnknownNameError
-from seqnlp.nn import GatedCell, GRUCell, LSTMCell, PeepholeLSTMCell, engines, unroll
+from seqnlp.nn import (
+    GatedCell,
+    GRUCell,
+    LSTMCell,
+    PeepholeLSTMCell,
+    RecurrentEncoder,
+    dropout_sites,
+    engines,
+    unroll,
+)
 from seqnlp.nn.engines import build
+from seqnlp.nn.layer import explain_engines, ragged_lengths, set_engine
 
 
 class SortingCell(GatedCell):
@@ -101,6 +111,7 @@ def test_what_cannot_be_traced_is_said_once_a_class(caplog: pytest.LogCaptureFix
         InputError, match="the engine 'fused' cannot run SortingCell.*: sort is not"
     ):
         engines.select("fused", SortingCell(3, 4), X)
+    engines.explain("auto", SortingCell(3, 4), X)
     assert len(caplog.messages) == 2
 
 
@@ -124,3 +135,42 @@ def test_the_slow_way_is_explained() -> None:
     assert "sort is not known" in why
     engine, why = engines.explain("reference", SortingCell(3, 4), X)
     assert why is None
+
+
+def test_a_layer_says_what_it_would_run_on_and_moves_nothing() -> None:
+    encoder = RecurrentEncoder(3, hidden_size=4, layers=2)
+    for sites in dropout_sites(encoder).values():
+        for site in sites:
+            site.rate = 0.5
+    encoder.eval()
+    before = torch.random.get_rng_state()
+    full, ragged = [20] * 4, ragged_lengths(4, 20)
+    assert ragged == [20, 17, 14, 10]
+    assert explain_engines(encoder, full, training=False) == {"native": None}
+    # Masks on the last output are not torch's.
+    why = build.obstacle()
+    assert explain_engines(encoder, full, training=True) == {"fused": why}
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert not encoder.training
+    set_engine(encoder, "native")
+    with pytest.raises(InputError, match="the engine 'native' cannot run LSTMCell"):
+        explain_engines(encoder, full, training=True)
+    assert not any(module.training for module in encoder.modules())
+
+
+def test_another_engine_is_set_on_every_layer() -> None:
+    encoder = RecurrentEncoder(3, hidden_size=4, layers=2)
+    set_engine(encoder, "reference")
+    assert explain_engines(encoder, [5, 5], training=True) == {"reference": None}
+    with pytest.raises(UnknownNameError, match="no engine is named 'nativ'"):
+        set_engine(encoder, "nativ")
+    with pytest.raises(InputError, match="engine 'native': the model has no recurrent layer"):
+        set_engine(torch.nn.Linear(1, 1), "native")
+    assert explain_engines(torch.nn.Linear(1, 1), [5], training=True) == {}
+
+
+def test_where_a_choice_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engines.describe("auto") == "auto"
+    assert engines.describe("native") == "native"
+    monkeypatch.setenv("SEQNLP_ENGINE", "reference")
+    assert engines.describe("auto") == "SEQNLP_ENGINE=reference"

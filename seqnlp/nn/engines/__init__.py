@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seqnlp import registry
 from seqnlp.errors import InputError, UnknownNameError
-from seqnlp.nn.cells.base import Cell, GatedCell
+from seqnlp.nn.cells.base import Cell
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.base import Engine
 from seqnlp.nn.engines.choice import prefers_fused
@@ -28,6 +28,7 @@ __all__ = [
     "Padding",
     "ReferenceEngine",
     "check",
+    "describe",
     "explain",
     "find",
     "select",
@@ -67,7 +68,11 @@ def select(
     """
     meant = _meaning(name)
     if meant == AUTO:
-        return _choose(cell, x, noise, padding)
+        engine, why = _choose(cell, x, noise, padding)
+        if engine is _REFERENCE and type(cell) not in _TOLD:
+            _TOLD.add(type(cell))
+            _log.warning("%s runs in the slower reference loop: %s", type(cell).__name__, why)
+        return engine
     engine = find(meant)
     obstacle = engine.obstacle(cell, x, noise)
     if obstacle is not None:
@@ -87,27 +92,21 @@ def explain(
     padding: Padding | None = None,
 ) -> tuple[Engine, str | None]:
     """What `select` gives, and why that is slower than it could be, where it is."""
+    if _meaning(name) == AUTO:
+        return _choose(cell, x, noise, padding)
     engine = select(name, cell, x, noise, padding)
-    if engine is _FUSED:
-        return engine, build.obstacle()
-    if engine is _REFERENCE and _meaning(name) == AUTO:
-        return engine, _FUSED.obstacle(cell, x, noise)
-    return engine, None
+    return engine, build.obstacle() if engine is _FUSED else None
 
 
-def _choose(cell: Cell, x: Tensor, noise: Noise | None, padding: Padding | None) -> Engine:
+def _choose(
+    cell: Cell, x: Tensor, noise: Noise | None, padding: Padding | None
+) -> tuple[Engine, str | None]:
     obstacle = _FUSED.obstacle(cell, x, noise)
     if _NATIVE.supports(cell, x, noise):
         # Without a compiler the fused engine is a loop in Python.
         faster = obstacle is None and prefers_fused(cell, x, padding) and build.toolchain()
-        return _FUSED if faster else _NATIVE
-    if obstacle is None:
-        return _FUSED
-    if isinstance(cell, GatedCell) and type(cell) not in _TOLD:
-        # Its author expects the fused engine; of other cells nobody does.
-        _TOLD.add(type(cell))
-        _log.warning("%s runs in the slower reference loop: %s", type(cell).__name__, obstacle)
-    return _REFERENCE
+        return (_FUSED if faster else _NATIVE), None
+    return (_FUSED, build.obstacle()) if obstacle is None else (_REFERENCE, obstacle)
 
 
 def _meaning(name: str) -> str:
@@ -125,6 +124,16 @@ def _meaning(name: str) -> str:
         except UnknownNameError as error:
             raise InputError(f"{VARIABLE}: {error}") from None
     return meant
+
+
+def describe(name: str) -> str:
+    """The name, or where SEQNLP_ENGINE says what it means, that: "SEQNLP_ENGINE=native".
+
+    Raises:
+        InputError: SEQNLP_ENGINE names no engine.
+    """
+    meant = _meaning(name)
+    return name if meant == name else f"{VARIABLE}={meant}"
 
 
 def check(name: str) -> None:

@@ -34,7 +34,12 @@ class LogHook(Hook):
             self.file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from error
-        self.write(event="fit_start", seed=trainer.seed, parameters=trainer.parameters)
+        self.write(
+            event="fit_start",
+            seed=trainer.seed,
+            parameters=trainer.parameters,
+            engines=trainer.engines(),
+        )
 
     def on_step_end(self, trainer: Trainer) -> None:
         if self.every and trainer.steps % self.every == 0:
