@@ -103,6 +103,8 @@ class Library:
 
 def load_driver(library: ctypes.CDLL) -> dict[str, Any]:
     """The functions of recurrence.cpp."""
+    library.call_size.restype = Int
+    assert library.call_size() == ctypes.sizeof(Call), "recurrence.cpp has another Call"
     found = {}
     for name in ("run_forward", "run_backward"):
         function = getattr(library, name)

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqnlp.nn.cells.base import GatedCell, State
-from seqnlp.nn.engines.call import Call, Shape
+from seqnlp.nn.engines.call import Call, Loop, Shape
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.plan import Plan
+from seqnlp.nn.engines.workspace import borrow
 from seqnlp.nn.noise import Noise
 
 
@@ -25,6 +26,7 @@ def run_gated(
     reverse: bool,
     noise: Noise,
     every_state: bool = False,
+    loop: Loop | None = None,
 ) -> tuple[tuple[Tensor, ...], State]:
     """Run a cell over packed rows.
 
@@ -35,6 +37,7 @@ def run_gated(
         reverse: read each row from its end.
         noise: masks, if any.
         every_state: whether to give the outputs of every leaf.
+        loop: what goes over time; None for the compiled loop of the CPU.
 
     Returns:
         Of the first leaf or of all, what it was after each step, float [B, T, H], zero on padding;
@@ -53,6 +56,7 @@ def run_gated(
         every_state=every_state,
         parameters=tuple(parameters),
         masks=tuple(masks),
+        loop=loop,
     )
     packed = [_pack(mask, shape) for mask in masks.values()]
     hidden = noise.hidden
@@ -104,11 +108,15 @@ class _Recurrence(torch.autograd.Function):
         learns = any(ctx.needs_input_grad)
         step = plan.forward if learns else plan.inference
         arrays = _name_inputs(shape, rest)
+
+        def make(name: str, columns: int) -> Tensor:
+            return x.new_empty(total, columns) if learns else borrow(name, x, total, columns)
+
         arrays["x"] = x if x.stride(2) == 1 else x.contiguous()
         arrays["weight_x"], arrays["weight_h"] = weight_x.contiguous(), weight_h.contiguous()
-        arrays["x_gates"] = x.new_empty(total, len(plan.pointwise.x_gates) * size)
+        arrays["x_gates"] = make("x", len(plan.pointwise.x_gates) * size)
         if plan.separate:
-            arrays["h_gates"] = x.new_empty(total, plan.separate * size)
+            arrays["h_gates"] = make("h", plan.separate * size)
         if learns and plan.wide_kept:
             arrays["kept"] = x.new_empty(total, plan.wide_kept * size)
         if learns and plan.narrow_kept:
@@ -160,12 +168,12 @@ class _Recurrence(torch.autograd.Function):
             else:
                 made = gradient.index_select(0, packing.order)
             arrays[f"gradient{index}"] = made
-        arrays["x_gradients"] = weight_h.new_empty(packing.total, gates * size)
+        arrays["x_gradients"] = borrow("x", weight_h, packing.total, gates * size)
         if plan.separate:
-            arrays["h_gradients"] = weight_h.new_empty(packing.total, plan.separate * size)
+            arrays["h_gradients"] = borrow("h", weight_h, packing.total, plan.separate * size)
         for name in shape.parameters:
             parameter = arrays[f"p_{name}"]
-            arrays[f"sum_{name}"] = weight_h.new_zeros(torch.get_num_threads(), parameter.numel())
+            arrays[f"sum_{name}"] = weight_h.new_zeros(shape.shares, parameter.numel())
         call = Call(shape=shape, step=plan.backward, arrays=arrays, outputs=outputs)
         needs_x, needs_weight_x, needs_weight_h, needs_bias, needs_bias_h = ctx.needs_input_grad[
             1:6

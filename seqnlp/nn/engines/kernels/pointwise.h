@@ -108,15 +108,18 @@ inline REAL logarithm(REAL x) {
   for (int k = F::log_terms - 1; k >= 0; k--) series = series * square + REAL(1) / (2 * k + 1);
   const REAL power = REAL(n) - (tiny ? REAL(F::mantissa + 1) : REAL(0));
   const REAL value = power * F::ln2_high + (2 * s * series + power * F::ln2_low);
-  const REAL edge = x == 0 ? REAL(-INFINITY) : x < 0 ? REAL(NAN) : x;
-  return x > 0 && x < REAL(INFINITY) ? value : edge;
+  // Infinity of infinity, less infinity of 0, NaN of the rest.
+  const REAL edge = x > 0 ? x : std::sqrt(x) - 1 / (x * x);
+  return (x > 0) & (x < REAL(INFINITY)) ? value : edge;
 }
 
-// log(1 + x), with what 1 + x loses of x put back (Kahan).
+// log(1 + x) = log u - ((u - 1) - x) / u with u what 1 + x is rounded to: the second term is what
+// that loses of x. Limits keep it from being NaN where u is 0 or infinite.
 inline REAL logarithm_one_plus(REAL x) {
+  constexpr REAL least = std::numeric_limits<REAL>::min(), most = std::numeric_limits<REAL>::max();
   const REAL u = 1 + x;
-  const REAL value = logarithm(u) * (x / (u - 1));
-  return u == 1 || u == REAL(INFINITY) ? x : u == 0 ? REAL(-INFINITY) : value;
+  const REAL lost = (at_most(u, most) - 1) - at_most(x, most);
+  return logarithm(u) - lost / at_least(u, least);
 }
 
 }  // namespace

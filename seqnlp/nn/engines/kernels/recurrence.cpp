@@ -249,3 +249,6 @@ int guarded(bool (*what)(const Call &), const Call *c) {
 
 extern "C" int run_forward(const Call *c) { return guarded(forward, c); }
 extern "C" int run_backward(const Call *c) { return guarded(backward, c); }
+
+// What the caller's picture of Call must agree with.
+extern "C" int64_t call_size() { return sizeof(Call); }
