@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from seqnlp.cli.options import SpreadingCommand, columns_option, model_argument
+from seqnlp.cli.options import (
+    SpreadingCommand,
+    columns_option,
+    device_name,
+    engine_option,
+    model_argument,
+    quantize_option,
+)
 from seqnlp.cli.screen import open_screen
 
 
@@ -18,6 +25,8 @@ from seqnlp.cli.screen import open_screen
 @columns_option
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@engine_option
+@quantize_option
 @click.option("--json", "as_json", is_flag=True, help="All figures as one JSON object.")
 def command(
     model: Path,
@@ -26,16 +35,26 @@ def command(
     columns: tuple[tuple[str, str], ...],
     batch_size: int,
     device: str,
+    engine: str | None,
+    quantize: str | None,
     as_json: bool,
 ) -> None:
-    """Measure the MODEL in a folder on a split of its corpus, or of another."""
-    from seqnlp.bundle import load
-    from seqnlp.training.preparation import choose_device
+    """Measure the MODEL in a folder on a split of its corpus, or of another.
 
-    loaded = load(model, device=str(choose_device(device)))
+    With --quantize the float model and the quantized one are measured side by side: figures,
+    answers, sizes and speed.
+    """
+    from seqnlp.bundle import load
+
+    loaded = load(model, device=device_name(device, quantize), engine=engine)
     chosen = loaded.corpus(corpus, dict(columns))
     if split is None:
         split = next(iter(chosen.splits)) if len(chosen.splits) == 1 else "test"
+    if quantize is not None:
+        from seqnlp.cli.quantized import compare
+
+        compare(loaded, quantize, chosen, split, batch_size=batch_size, as_json=as_json)
+        return
     report = loaded.evaluate(chosen, split, batch_size=batch_size)
     if as_json:
         click.echo(json.dumps({"corpus": chosen.name, "split": split, **report}))

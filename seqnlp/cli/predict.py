@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from seqnlp.cli.options import model_argument
+from seqnlp.cli.options import device_name, engine_option, model_argument, quantize_option
 from seqnlp.errors import InputError
 from seqnlp.types import Prediction
 
@@ -39,6 +39,8 @@ SUFFIXES = {".txt", ".text", ".tsv", ".csv", ".json", ".jsonl", ".md"}
 @click.option("--output", type=click.Path(path_type=Path), help="A file instead of the screen.")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@engine_option
+@quantize_option
 @click.option(
     "--stream",
     is_flag=True,
@@ -52,6 +54,8 @@ def command(
     output: Path | None,
     batch_size: int,
     device: str,
+    engine: str | None,
+    quantize: str | None,
     stream: bool,
 ) -> None:
     """Answer INPUTS with the MODEL in a folder.
@@ -60,9 +64,10 @@ def command(
     with "-", standard input is read. One answer a line, in order.
     """
     from seqnlp.bundle import load
-    from seqnlp.training.preparation import choose_device
 
-    loaded = load(model, device=str(choose_device(device)))
+    loaded = load(model, device=device_name(device, quantize), engine=engine)
+    if quantize is not None:
+        loaded = loaded.quantize(quantize)
     answers: Iterator[tuple[str, Prediction]]
     if stream:
         answers = _as_they_come(loaded.stream(), _texts(inputs))

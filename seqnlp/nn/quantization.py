@@ -12,7 +12,7 @@ from torch import nn
 from seqnlp.errors import InputError, suggest
 from seqnlp.nn.cells.base import Cell, GatedCell
 from seqnlp.nn.cells.quantized import QuantizedCell
-from seqnlp.nn.engines import AUTO
+from seqnlp.nn.engines import AUTO, find
 from seqnlp.nn.engines.plans import find_obstacle
 from seqnlp.nn.layer import RecurrentLayer
 
@@ -58,8 +58,12 @@ def quantize(module: M, kind: str = "int8") -> M:
                 continue
             obstacle = "its layer zones out" if part.dropout.zoneout else _find_obstacle(cell)
             if obstacle is None:
-                setattr(part, side, QuantizedCell(cell))  # type: ignore[arg-type]
-                part.engine = AUTO
+                quantized = QuantizedCell(cell)  # type: ignore[arg-type]
+                setattr(part, side, quantized)
+                # Torch's own recurrences, for one, take float weights only.
+                x = torch.empty(1, 1, cell.input_size)
+                if part.engine != AUTO and not find(part.engine).supports(quantized, x):
+                    part.engine = AUTO
                 done += 1
             else:
                 obstacles.setdefault(type(cell).__name__, obstacle)

@@ -49,6 +49,10 @@ class TokenPipeline:
     vocabulary: Vocabulary | None = None
     hasher: NgramHasher | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: copies of a task share what cannot change."""
+        return self
+
     def normalize(self, text: str) -> str:
         """Apply the normalizers."""
         for function in self._functions:
