@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -67,10 +68,22 @@ def _variance(
     return (centered * centered).sum(dims, keepdim=keepdim) / count
 
 
+def _softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+    scaled = x * beta
+    return torch.where(scaled > threshold, x, scaled.exp().log1p() / beta)
+
+
+def _softplus_backward(gradient: Tensor, x: Tensor, beta: float, threshold: float) -> Tensor:
+    scaled = x * beta
+    return torch.where(scaled > threshold, gradient, gradient * scaled.sigmoid())
+
+
 _OWN: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "native_layer_norm": _normalize,
         "native_layer_norm_backward": _normalize_backward,
+        "softplus": _softplus,
+        "softplus_backward": _softplus_backward,
         "var": _variance,
     }
 )
