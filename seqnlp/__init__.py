@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from seqnlp.nn.attention import Attention
     from seqnlp.nn.cells import Cell, GatedCell, LinearCell, State
     from seqnlp.nn.encoder import Encoder
-    from seqnlp.nn.recurrence import RecurrentEncoder, unroll
+    from seqnlp.nn.recurrence import RecurrentEncoder
+    from seqnlp.nn.unrolling import unroll
     from seqnlp.registry import Registry
     from seqnlp.tasks.base import Task
     from seqnlp.text.pipeline import TokenPipeline
@@ -45,7 +46,7 @@ _HOME = {
     "load_settings": "seqnlp.config",
     "open_corpus": "seqnlp.data.corpus",
     "train": "seqnlp.training.run",
-    "unroll": "seqnlp.nn.recurrence",
+    "unroll": "seqnlp.nn.unrolling",
 }
 
 __all__ = [

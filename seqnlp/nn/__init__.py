@@ -46,8 +46,9 @@ from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.noise import Noise
 from seqnlp.nn.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
 from seqnlp.nn.quantization import quantize
-from seqnlp.nn.recurrence import RecurrentEncoder, unroll
+from seqnlp.nn.recurrence import RecurrentEncoder
 from seqnlp.nn.recurrent_dropout import RecurrentDropout
+from seqnlp.nn.unrolling import unroll, unroll_states
 
 __all__ = [
     "ACTIVATIONS",
@@ -108,4 +109,5 @@ __all__ = [
     "initialize",
     "quantize",
     "unroll",
+    "unroll_states",
 ]

@@ -1,4 +1,4 @@
-"""Recurrence over time: one cell unrolled, and encoders of stacked layers in both directions."""
+"""Encoders of stacked recurrent layers, in one direction or both."""
 
 from __future__ import annotations
 
@@ -14,58 +14,16 @@ from seqnlp import registry
 from seqnlp.config import build
 from seqnlp.errors import InputError
 from seqnlp.nn import engines
-from seqnlp.nn.cells.base import Cell, State
+from seqnlp.nn.cells.base import Cell
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.encoder import Encoder, EncoderState
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.initialization import initialize
 from seqnlp.nn.layer import RecurrentLayer
+from seqnlp.nn.unrolling import check_input
 from seqnlp.types import Encoded
 
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
-
-
-def unroll(
-    cell: Cell,
-    x: Tensor,
-    lengths: Tensor | None = None,
-    state: State | None = None,
-    *,
-    reverse: bool = False,
-    engine: str = "auto",
-) -> tuple[Tensor, State]:
-    """Run a cell over every row of a padded batch.
-
-    What stands on padding changes neither results nor gradients.
-
-    Args:
-        cell: any recurrence; its `forward` is one step.
-        x: float [B, T, I].
-        lengths: int64 [B], each in 0..T; None where every row is full.
-        state: before the first step; None for the cell's initial state.
-        reverse: read each row from its last real step to its first.
-        engine: a registered name, or "auto" for the fastest that runs the cell.
-
-    Returns:
-        Outputs, float [B, T, H], each at the time of its input and zero on padding; the state
-        after the last step read of each row, which for an empty row is the one before the first.
-
-    Raises:
-        InputError: shapes, lengths or engine do not suit the cell.
-    """
-    _check_input(x, cell.input_size)
-    padding = Padding.of(lengths, x)
-    if state is None:
-        state = cell.initial_state(x.shape[0])
-    if padding is not None:
-        # Not a product with the mask: it would keep NaN, which is 0 * inf too.
-        x = x.masked_fill(~padding.mask.unsqueeze(2), 0.0)
-    chosen = engines.select(engine, cell, x, None, padding)
-    if x.shape[0] == 0 or x.shape[1] == 0:
-        return x.new_zeros(*x.shape[:2], cell.hidden_size), state
-    outputs, final = chosen.run(cell, x, padding, state, reverse=reverse, want_state=True)
-    assert final is not None
-    return outputs, final
 
 
 class RecurrentEncoder(Encoder):
@@ -160,7 +118,7 @@ class RecurrentEncoder(Encoder):
         Raises:
             InputError: `x` or `lengths` has another shape, or a length is not in 0..T.
         """
-        _check_input(x, self.input_size)
+        check_input(x, self.input_size)
         padding = Padding.of(lengths, x)
         if x.shape[0] == 0 or x.shape[1] == 0:
             return self._encode_nothing(x)
@@ -195,7 +153,7 @@ class RecurrentEncoder(Encoder):
         Raises:
             InputError: `x`, `lengths` or `state` has another shape, or a length is not in 0..T.
         """
-        _check_input(x, self.input_size)
+        check_input(x, self.input_size)
         _check_rows(x, state)
         padding = Padding.of(lengths, x)
         if x.shape[0] == 0 or x.shape[1] == 0:
@@ -241,11 +199,6 @@ class RecurrentEncoder(Encoder):
             mask=x.new_zeros(shape, dtype=torch.bool),
             summary=x.new_zeros(shape[0], self.output_size),
         )
-
-
-def _check_input(x: Tensor, size: int) -> None:
-    if x.dim() != 3 or x.shape[2] != size:
-        raise InputError(f"x must be float [B, T, {size}], not {list(x.shape)}")
 
 
 def _check_rows(x: Tensor, state: EncoderState) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from seqnlp.errors import InputError
 from seqnlp.nn.cells.base import Cell, State
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.noise import Noise
@@ -65,6 +66,21 @@ class Engine(ABC):
         """
         output, state = cell(x, state)
         return output, state
+
+    def run_states(
+        self, cell: Cell, x: Tensor, padding: Padding | None, state: State, *, reverse: bool
+    ) -> tuple[State, State]:
+        """`run`, giving every leaf of the state as it was after each step.
+
+        Returns:
+            Leaves [B, T, ...], each at the time of its input and zero on padding; the final state.
+
+        Raises:
+            InputError: this engine gives outputs alone.
+        """
+        raise InputError(
+            f"the engine {self.name!r} gives outputs alone, not states; use 'reference' or 'auto'"
+        )
 
     def run_both(
         self,

@@ -33,12 +33,14 @@ class FusedEngine(Engine):
 
     def obstacle(self, cell: Cell, x: Tensor, noise: Noise | None = None) -> str | None:
         """The cell must be linear, or gated and traceable; all float32 or float64 on the CPU."""
+        if x.device.type != "cpu":
+            return f"it runs on the CPU, and the input is on {x.device.type}"
         if isinstance(cell, LinearCell):
             if noise is not None:
                 return "dropout inside a recurrence needs a GatedCell"
             if type(cell).forward is not LinearCell.forward:
                 return f"{type(cell).__name__} has a step of its own"
-            return None if x.device.type == "cpu" else "it runs on the CPU"
+            return None
         if isinstance(cell, QuantizedCell):
             if x.device.type != "cpu" or x.dtype != torch.float32:
                 return "int8 weights take float32 on the CPU"
@@ -73,6 +75,23 @@ class FusedEngine(Engine):
             noise=noise or Noise(),
         )
         return outputs[0], final
+
+    def run_states(
+        self, cell: Cell, x: Tensor, padding: Padding | None, state: State, *, reverse: bool
+    ) -> tuple[State, State]:
+        """See `Engine.run_states`; of gated cells."""
+        if not isinstance(cell, GatedCell):
+            return super().run_states(cell, x, padding, state, reverse=reverse)
+        return run_gated(
+            find_plan(cell, None),
+            cell,
+            x,
+            packing_of(x, padding),
+            state,
+            reverse=reverse,
+            noise=Noise(),
+            every_state=True,
+        )
 
     def step(self, cell: Cell, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Engine.step`."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from seqnlp.nn.cells.base import GatedCell, State
 from seqnlp.nn.engines.call import Call, Loop, Shape
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.plan import Plan
+from seqnlp.nn.engines.replay import replay
 from seqnlp.nn.engines.workspace import borrow
 from seqnlp.nn.noise import Noise
 
@@ -135,24 +135,23 @@ class _Recurrence(torch.autograd.Function):
         call.forward(*biases)
         if learns:
             read = {slot.array for slot in plan.backward.slots}
-            ctx.names = [
-                name
-                for name in arrays
-                if name in read or not name.endswith("_gates") or name.startswith("state")
-            ]
-            ctx.shape, ctx.has_bias_h = shape, bias_h is not None
-            ctx.x_shape = x.shape
-            ctx.save_for_backward(*(arrays[name] for name in ctx.names))
+            ctx.names = [name for name in arrays if name in read or not name.endswith("_gates")]
+            ctx.shape = shape
+            given = (x, weight_x, weight_h, bias, bias_h, hidden, *rest)
+            ctx.save_for_backward(*(arrays[name] for name in ctx.names), *given)
             ctx.set_materialize_grads(False)
         final = [arrays[f"state{k}"].index_select(0, packing.last) for k in range(len(leaves))]
         return (*(output.transpose(0, 1) for output in outputs), *final)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         shape: Shape = ctx.shape
         plan, packing = shape.plan, shape.packing
-        arrays = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        given = saved[len(ctx.names) :]
+        if torch.is_grad_enabled():
+            return _differentiate(shape, given, ctx.needs_input_grad, gradients)
+        arrays = dict(zip(ctx.names, saved, strict=False))
         weight_x, weight_h = arrays["weight_x"], arrays["weight_h"]
         size, gates = weight_h.shape[1], len(plan.pointwise.x_gates)
         count = _outputs(shape)
@@ -179,7 +178,7 @@ class _Recurrence(torch.autograd.Function):
             1:6
         ]
         found = call.backward(
-            x=weight_h.new_zeros(ctx.x_shape) if needs_x else None,
+            x=weight_h.new_zeros(given[0].shape) if needs_x else None,
             weight_x=torch.empty_like(weight_x) if needs_weight_x else None,
             weight_h=torch.empty_like(weight_h) if needs_weight_h else None,
             bias=weight_h.new_empty(gates * size) if needs_bias or needs_bias_h else None,
@@ -209,6 +208,28 @@ class _Recurrence(torch.autograd.Function):
             *(None for _ in shape.masks),
             *states,
         )
+
+
+def _differentiate(
+    shape: Shape,
+    given: tuple[Tensor, ...],
+    wanted: tuple[bool, ...],
+    gradients: tuple[Tensor | None, ...],
+) -> tuple[Tensor | None, ...]:
+    """Gradients that can be differentiated again, from a slow run of the same recurrence."""
+    results = replay(shape, *given)
+    pairs = [(r, g) for r, g in zip(results, gradients, strict=True) if g is not None]
+    inputs = [tensor for tensor, want in zip(given, wanted[1:], strict=True) if want]
+    found = iter(
+        torch.autograd.grad(
+            [result for result, _ in pairs],
+            inputs,
+            [gradient for _, gradient in pairs],
+            create_graph=True,
+            allow_unused=True,
+        )
+    )
+    return (None, *(next(found) if want else None for want in wanted[1:]))
 
 
 def _outputs(shape: Shape) -> int:

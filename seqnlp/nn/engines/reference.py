@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -36,33 +37,57 @@ class ReferenceEngine(Engine):
         noise: Noise | None = None,
     ) -> tuple[Tensor, State | None]:
         """See `Engine.run`."""
-        noisy: GatedCell | None = None
         if reverse:
             x = _reverse(x, padding)
-        if noise is not None:
-            assert isinstance(cell, GatedCell)
-            noisy = cell
-            if reverse:
-                noise = noise.map(lambda mask: _reverse(mask, padding))
-            weight_h = cell.weight_h if noise.weight is None else cell.weight_h * noise.weight
-            steps = noise.steps(x.shape[1])
+            noise = noise and noise.map(lambda mask: _reverse(mask, padding))
         outputs = []
-        # unbind, not x[:, t]: the gradient of each such slice is as large as x, so backward would
-        # take time quadratic in T.
-        running = [None] * x.shape[1] if padding is None else padding.mask.unbind(1)
-        for t, (x_t, running_t) in enumerate(zip(x.unbind(1), running, strict=True)):
-            if noisy is not None:
-                output, new = noisy.noisy_step(x_t, state, steps[t], weight_h)
-            elif cell.rows_interact and running_t is not None:
-                output, new = _step_running(cell, x_t, state, running_t)
-            else:
-                output, new = cell(x_t, state)
-            state = new if running_t is None else freeze(running_t, new, state)
+        for output, new in _walk(cell, x, padding, state, noise):
             outputs.append(output)
+            state = new
         stacked = torch.stack(outputs).transpose(0, 1)
         if padding is not None:
             stacked = padding.zero(stacked)
         return (_reverse(stacked, padding) if reverse else stacked), state
+
+    def run_states(
+        self, cell: Cell, x: Tensor, padding: Padding | None, state: State, *, reverse: bool
+    ) -> tuple[State, State]:
+        """See `Engine.run_states`."""
+        if reverse:
+            x = _reverse(x, padding)
+        states = [state for _, state in _walk(cell, x, padding, state, None)]
+        leaves = []
+        for steps in zip(*states, strict=True):
+            leaf = torch.stack(steps, dim=1)
+            flat = leaf.reshape(*leaf.shape[:2], -1)
+            if padding is not None:
+                flat = flat.masked_fill(~padding.mask.unsqueeze(2), 0)
+            leaves.append((_reverse(flat, padding) if reverse else flat).view_as(leaf))
+        return tuple(leaves), states[-1]
+
+
+def _walk(
+    cell: Cell, x: Tensor, padding: Padding | None, state: State, noise: Noise | None
+) -> Iterator[tuple[Tensor, State]]:
+    """The output of each step, and the state after it."""
+    noisy: GatedCell | None = None
+    if noise is not None:
+        assert isinstance(cell, GatedCell)
+        noisy = cell
+        weight_h = cell.weight_h if noise.weight is None else cell.weight_h * noise.weight
+        steps = noise.steps(x.shape[1])
+    # unbind, not x[:, t]: the gradient of each such slice is as large as x, so backward would
+    # take time quadratic in T.
+    running = [None] * x.shape[1] if padding is None else padding.mask.unbind(1)
+    for t, (x_t, running_t) in enumerate(zip(x.unbind(1), running, strict=True)):
+        if noisy is not None:
+            output, new = noisy.noisy_step(x_t, state, steps[t], weight_h)
+        elif cell.rows_interact and running_t is not None:
+            output, new = _step_running(cell, x_t, state, running_t)
+        else:
+            output, new = cell(x_t, state)
+        state = new if running_t is None else freeze(running_t, new, state)
+        yield output, state
 
 
 def _reverse(x: Tensor, padding: Padding | None) -> Tensor:

@@ -18,23 +18,23 @@ class _Shelf(threading.local):
     """One for each thread, so that calls of different threads do not share."""
 
     def __init__(self) -> None:
-        self.tensors: dict[tuple[str, torch.dtype], Tensor] = {}
+        self.tensors: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
 
 
 _shelf = _Shelf()
 
 
 def borrow(name: str, like: Tensor, rows: int, columns: int) -> Tensor:
-    """Uninitialized [rows, columns] of the type of `like`, on the CPU, until this thread asks again.
+    """Uninitialized [rows, columns], to be used until this thread asks for the name again.
 
     Args:
         name: what it is for: two tensors in use at once have two names.
-        like: for its type.
+        like: for its type and device.
         rows: of the result.
         columns: of the result.
     """
     count = rows * columns
-    key = (name, like.dtype)
+    key = (name, like.dtype, like.device)
     found = _shelf.tensors.get(key)
     if found is None or found.numel() < count:
         found = like.new_empty(count)
