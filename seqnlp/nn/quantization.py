@@ -42,11 +42,11 @@ def quantize(module: M, kind: str = "int8") -> M:
     """
     if kind not in KINDS:
         raise InputError(f"weights cannot be quantized as {kind!r}; {suggest(kind, KINDS)}")
-    if isinstance(module, GatedCell):
+    if isinstance(module, Cell):
         obstacle = _find_obstacle(module)
         if obstacle is not None:
             raise InputError(f"this cell cannot be {kind}: {obstacle}")
-        return QuantizedCell(module)  # type: ignore[return-value]
+        return QuantizedCell(module)  # type: ignore[arg-type, return-value]
     made = deepcopy(module).eval().requires_grad_(False)
     obstacles: dict[str, str] = {}
     done = 0
@@ -56,7 +56,8 @@ def quantize(module: M, kind: str = "int8") -> M:
         for side, cell in list(part.named_children()):
             if not isinstance(cell, Cell) or isinstance(cell, QuantizedCell):
                 continue
-            obstacle = "its layer zones out" if part.dropout.zoneout else _find_obstacle(cell)
+            name = type(cell).__name__
+            obstacle = f"{name} zones out" if part.dropout.zoneout else _find_obstacle(cell)
             if obstacle is None:
                 quantized = QuantizedCell(cell)  # type: ignore[arg-type]
                 setattr(part, side, quantized)
@@ -66,23 +67,24 @@ def quantize(module: M, kind: str = "int8") -> M:
                     part.engine = AUTO
                 done += 1
             else:
-                obstacles.setdefault(type(cell).__name__, obstacle)
-    told = "; ".join(f"{name}: {obstacle}" for name, obstacle in obstacles.items())
+                obstacles.setdefault(name, obstacle)
+    told = "; ".join(obstacles.values())
     if not done:
         raise InputError(f"nothing here can be {kind}: {told or 'there is no recurrent layer'}")
     if obstacles:
-        _log.warning("not all cells became %s; what stays float is %s", kind, told)
+        _log.warning("not all cells became %s: %s", kind, told)
     return made
 
 
 def _find_obstacle(cell: Cell) -> str | None:
     """Why a cell's weights cannot be int8, in a sentence; None where they can."""
+    name = type(cell).__name__
     if not isinstance(cell, GatedCell):
-        return f"{type(cell).__name__} is not a GatedCell"
+        return f"{name} is not a GatedCell"
     if cell.weight_x.dtype != torch.float32:
-        return f"its weights are {str(cell.weight_x.dtype).removeprefix('torch.')}, not float32"
+        return f"{name} is {str(cell.weight_x.dtype).removeprefix('torch.')}, not float32"
     if max(cell.input_size, cell.hidden_size) > _WIDEST:
-        return f"more than {_WIDEST} products are added up"
+        return f"{name} adds up more than {_WIDEST} products"
     was = cell.training
     try:
         # What is run later is the cell in evaluation.
