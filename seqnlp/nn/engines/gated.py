@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -56,6 +57,7 @@ def run_gated(
         every_state=every_state,
         parameters=tuple(parameters),
         masks=tuple(masks),
+        learns=torch.is_grad_enabled(),
         loop=loop,
     )
     packed = [_pack(mask, shape) for mask in masks.values()]
@@ -105,7 +107,7 @@ class _Recurrence(torch.autograd.Function):
         plan, packing = shape.plan, shape.packing
         leaves = rest[len(shape.parameters) + len(shape.masks) :]
         total, batch, size = packing.total, packing.batch, weight_h.shape[1]
-        learns = any(ctx.needs_input_grad)
+        learns = shape.learns and any(ctx.needs_input_grad)
         step = plan.forward if learns else plan.inference
         arrays = _name_inputs(shape, rest)
 
@@ -178,7 +180,7 @@ class _Recurrence(torch.autograd.Function):
             1:6
         ]
         found = call.backward(
-            x=weight_h.new_zeros(given[0].shape) if needs_x else None,
+            x=_room(shape, weight_h, given[0].shape) if needs_x else None,
             weight_x=torch.empty_like(weight_x) if needs_weight_x else None,
             weight_h=torch.empty_like(weight_h) if needs_weight_h else None,
             bias=weight_h.new_empty(gates * size) if needs_bias or needs_bias_h else None,
@@ -244,13 +246,16 @@ def _name_inputs(shape: Shape, rest: tuple[Tensor, ...]) -> dict[str, Tensor]:
 
 def _make_outputs(shape: Shape, states: Tensor) -> Tensor:
     """Room for outputs [T, B, H], zero on padding: where it can be, the states themselves."""
-    batch = shape.packing.batch
-    size = states.shape[1]
+    batch, size = shape.packing.batch, states.shape[1]
     if shape.full:
         return states[batch:].view(shape.steps, batch, size)
-    complete = shape.packing.total == batch * shape.steps
-    make = states.new_empty if complete else states.new_zeros
-    return make(shape.steps, batch, size)
+    return _room(shape, states, (shape.steps, batch, size))
+
+
+def _room(shape: Shape, like: Tensor, size: Sequence[int]) -> Tensor:
+    """Memory for B rows of T steps: zero, unless every step is real and will be written to."""
+    complete = shape.packing.total == shape.packing.batch * shape.steps
+    return like.new_empty(size) if complete else like.new_zeros(size)
 
 
 def _merge_biases(

@@ -81,9 +81,9 @@ static inline void transpose(Vector *rows) {
 // What the sum in a tile starts from.
 enum class Start { ZERO, BIAS, OLD };
 
-// C[M, TILE_COLUMNS] of M rows of A and one packed panel of B. Element (r, k) of A is a[r * step]
-// on, k apart where rows are read in place, or packed TILE_ROWS apart.
-template <int M, bool PACKED>
+// C[M, TILE_COLUMNS] of M rows of A and one packed panel of B. Element (r, k) of A is
+// a[r * step + k] or, of a transposed A, a[k * step + r].
+template <int M, bool TRANSPOSED>
 static void tile(int64_t depth, const REAL *a, int64_t step, const REAL *b, REAL *const *c,
                  int64_t width, Start start, const REAL *bias) {
   Vector sum[M][TILE_VECTORS];
@@ -104,7 +104,7 @@ static void tile(int64_t depth, const REAL *a, int64_t step, const REAL *b, REAL
       panel[v] = *(const Vector *)(b + k * TILE_COLUMNS + v * LANES);
 #pragma GCC unroll 16
     for (int r = 0; r < M; r++) {
-      const Vector value = (PACKED ? a[k * TILE_ROWS + r] : a[r * step + k]) - Vector{};
+      const Vector value = (TRANSPOSED ? a[k * step + r] : a[r * step + k]) - Vector{};
 #pragma GCC unroll 4
       for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] += value * panel[v];
     }
@@ -116,12 +116,12 @@ static void tile(int64_t depth, const REAL *a, int64_t step, const REAL *b, REAL
   }
 }
 
-template <bool PACKED>
+template <bool TRANSPOSED>
 static void any_tile(int64_t rows, int64_t depth, const REAL *a, int64_t step, const REAL *b,
                      REAL *const *c, int64_t width, Start start, const REAL *bias) {
   switch (rows) {
 #define CASE(M) \
-  case M: return tile<M, PACKED>(depth, a, step, b, c, width, start, bias);
+  case M: return tile<M, TRANSPOSED>(depth, a, step, b, c, width, start, bias);
     CASE(1) CASE(2) CASE(3) CASE(4)
 #ifdef __AVX512F__
     CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
@@ -138,15 +138,6 @@ struct Operand {
   bool transposed;
 };
 
-// Copy SIZE numbers, which is one or two moves, or, at an edge, fewer.
-template <int SIZE>
-static inline void copy(REAL *to, const REAL *from, int64_t count) {
-  if (count == SIZE)
-    std::memcpy(to, from, sizeof(REAL) * SIZE);
-  else
-    std::memcpy(to, from, sizeof(REAL) * count);
-}
-
 // Pack B[first, first + depth) x [column, column + columns) in panels [depth][TILE_COLUMNS], the
 // last one filled up with zeros.
 static void pack_columns(const Operand &b, int64_t first, int64_t depth, int64_t column,
@@ -154,9 +145,15 @@ static void pack_columns(const Operand &b, int64_t first, int64_t depth, int64_t
   for (int64_t j = 0; j < columns; j += TILE_COLUMNS, to += depth * TILE_COLUMNS) {
     const int64_t width = std::min<int64_t>(TILE_COLUMNS, columns - j);
     if (width < TILE_COLUMNS) std::memset(to, 0, sizeof(REAL) * depth * TILE_COLUMNS);
+    if (!b.transposed && width == TILE_COLUMNS) {  // a size that is known is one or two moves
+      for (int64_t k = 0; k < depth; k++)
+        std::memcpy(to + k * TILE_COLUMNS, b.rows.at(first + k) + column + j,
+                    sizeof(REAL) * TILE_COLUMNS);
+      continue;
+    }
     if (!b.transposed) {
       for (int64_t k = 0; k < depth; k++)
-        copy<TILE_COLUMNS>(to + k * TILE_COLUMNS, b.rows.at(first + k) + column + j, width);
+        std::memcpy(to + k * TILE_COLUMNS, b.rows.at(first + k) + column + j, sizeof(REAL) * width);
       continue;
     }
     for (int64_t n = 0; n < width; n += LANES) {
@@ -179,11 +176,13 @@ static void pack_columns(const Operand &b, int64_t first, int64_t depth, int64_t
 // Pack the transpose A[row, row + rows) x [first, first + depth) in panels [depth][TILE_ROWS].
 static void pack_transposed(const Rows &a, int64_t first, int64_t depth, int64_t row, int64_t rows,
                             REAL *to) {
+  const int64_t whole = rows / TILE_ROWS, rest = rows % TILE_ROWS;
   for (int64_t k = 0; k < depth; k++) {
     const REAL *from = a.at(first + k) + row;
     REAL *at = to + k * TILE_ROWS;
-    for (int64_t i = 0; i < rows; i += TILE_ROWS, at += depth * TILE_ROWS)
-      copy<TILE_ROWS>(at, from + i, std::min<int64_t>(TILE_ROWS, rows - i));
+    for (int64_t i = 0; i < whole; i++, from += TILE_ROWS, at += depth * TILE_ROWS)
+      std::memcpy(at, from, sizeof(REAL) * TILE_ROWS);
+    if (rest) std::memcpy(at, from, sizeof(REAL) * rest);
   }
 }
 
@@ -229,7 +228,8 @@ static void product(int64_t begin, int64_t end, int64_t columns, int64_t depth, 
             const REAL *edge = bias ? bias + j0 + j : nullptr;
             for (int64_t r = 0; r < some; r++) to[r] = c.at(i0 + i + r) + j0 + j;
             if (a.transposed)
-              any_tile<true>(some, deep, rows_of_a + i * deep, 0, panel, to, across, from, edge);
+              any_tile<true>(some, deep, rows_of_a + i * deep, TILE_ROWS, panel, to, across, from,
+                             edge);
             else
               any_tile<false>(some, deep, rows_of_a + i * stride, stride, panel, to, across, from,
                               edge);
