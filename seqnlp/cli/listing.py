@@ -72,8 +72,8 @@ def _runners(name: str, engines: Mapping[str, Engine]) -> str:
     try:
         cell = registry.cells.get(name)(input_size=4, hidden_size=4)
         found = [
-            engine.name
-            for engine in engines.values()
+            engine_name
+            for engine_name, engine in engines.items()
             if any(
                 engine.supports(cell.to(device), torch.zeros(1, 2, 4, device=device))
                 for device in devices

@@ -20,6 +20,7 @@ COMMANDS = {
     "show": ("show", "Describe a saved model."),
     "list": ("listing", "List what is registered: cells, tokenizers, corpora, ..."),
     "corpus": ("corpus", "Look at a corpus."),
+    "doctor": ("doctor", "Say what this machine can do, and why."),
 }
 
 
