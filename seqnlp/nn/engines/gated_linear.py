@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -120,14 +119,14 @@ class _Call(ctypes.Structure):
     """`Call` of gated_linear.cpp."""
 
     _fields_ = (
-        *_numbers("batch time total input hidden gates reverse threads"),
-        *_pointers("team lengths batch_index time_index pointwise"),
+        *_numbers("batch time input hidden gates reverse threads"),
+        *_pointers("team lengths pointwise"),
         ("x", Strided),
         *_pointers("weight bias product h first last"),
         ("g", Strided),
-        *_pointers("g_last d_product d_first"),
+        *_pointers("g_last"),
         ("d_x", Strided),
-        *_pointers("d_weight d_bias"),
+        *_pointers("d_first d_weight d_bias"),
     )
 
 
@@ -197,9 +196,9 @@ class _Fused(torch.autograd.Function):
             d_x = x.new_empty(x.shape) if ctx.padding is None else x.new_zeros(x.shape)
         d_weight = torch.empty_like(weight) if wants_weight else None
         d_bias = torch.empty_like(bias) if wants_bias else None
-        d_product, d_first = torch.empty_like(product), torch.empty_like(first)
+        d_first = torch.empty_like(first)
         arrays = {"weight": weight, "product": product, "h": h, "first": first, "g_last": g_last}
-        made = {"d_product": d_product, "d_first": d_first, "d_weight": d_weight, "d_bias": d_bias}
+        made = {"d_first": d_first, "d_weight": d_weight, "d_bias": d_bias}
         _run(ctx, "backward", x, {"x": x, "g": g, "d_x": d_x}, arrays | made)
         return d_x, d_first, d_weight, d_bias, None, None, None, None
 
@@ -214,18 +213,11 @@ def _run(
     kernel, cell, padding = ctx.kernel, ctx.cell, ctx.padding
     batch, time, size = x.shape
     lengths = None if padding is None else padding.lengths.contiguous()
-    indices: tuple[Tensor | None, ...] = (None, None)
-    if padding is not None:
-        indices = padding.mask.nonzero().int().t().contiguous().unbind(0)
-    elif any(not _lies_evenly(array) for array in (rows["x"], rows.get("d_x"))):
-        indices = _all_steps(batch, time)
-    total = batch * time if indices[0] is None else len(indices[0])
-    numbers = total * cell.gates * cell.hidden_size
+    numbers = batch * time * cell.gates * cell.hidden_size
     threads = max(1, min(torch.get_num_threads(), numbers // _NUMBERS_A_THREAD))
     call = _Call(
         batch=batch,
         time=time,
-        total=total,
         input=size,
         hidden=cell.hidden_size,
         gates=cell.gates,
@@ -233,26 +225,12 @@ def _run(
         threads=threads,
         team=team() if threads > 1 else None,
         lengths=pointer(lengths),
-        batch_index=pointer(indices[0]),
-        time_index=pointer(indices[1]),
         pointwise=getattr(kernel, way),
         **{name: strided(array) for name, array in rows.items()},
         **{name: pointer(array) for name, array in arrays.items()},
     )
     if getattr(kernel.driver, f"run_{way}")(ctypes.byref(call)):
         raise MemoryError("there is not enough memory for the recurrence")
-
-
-def _lies_evenly(x: Tensor | None) -> bool:
-    """Whether the steps of x [B, T, D] follow each other at one distance, row after row."""
-    return x is None or x.stride(0) == x.shape[1] * x.stride(1)
-
-
-@lru_cache(maxsize=64)
-def _all_steps(batch: int, time: int) -> tuple[Tensor, Tensor]:
-    """int32 [B*T], the row and the time of each step of a batch without padding."""
-    rows, times = torch.arange(batch, dtype=torch.int32), torch.arange(time, dtype=torch.int32)
-    return rows.repeat_interleave(time), times.repeat(batch)
 
 
 def _differentiable(
