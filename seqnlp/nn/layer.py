@@ -60,7 +60,7 @@ class RecurrentLayer(nn.Module):
         else:
             cells = self.forward_cell, self.backward_cell
             ahead, back = (self.dropout.draw(cell, *x.shape[:2]) for cell in cells)
-            engine = engines.select(self.engine, self.forward_cell, x, ahead, padding)
+            engine = engines.select(self.engine, cells[0], x, ahead, padding, both_directions=True)
             outputs = engine.run_both(*cells, x, padding, (ahead, back))
         return self._finish(outputs, x, padding)
 
@@ -103,7 +103,10 @@ class RecurrentLayer(nn.Module):
         try:
             with torch.random.fork_rng(devices), torch.set_grad_enabled(training):
                 noise = self.dropout.draw(cell, *x.shape[:2])
-                engine, why = engines.explain(self.engine, cell, x, noise, padding)
+                both = self.backward_cell is not None
+                engine, why = engines.explain(
+                    self.engine, cell, x, noise, padding, both_directions=both
+                )
         finally:
             self.train(before)
         return engine.name, why

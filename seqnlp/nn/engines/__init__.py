@@ -8,7 +8,7 @@ import os
 from torch import Tensor
 
 from seqnlp import registry
-from seqnlp.errors import InputError, UnknownNameError
+from seqnlp.errors import InputError, SettingsError, UnknownNameError
 from seqnlp.nn.cells.base import Cell
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.base import Engine
@@ -52,6 +52,8 @@ def select(
     x: Tensor,
     noise: Noise | None = None,
     padding: Padding | None = None,
+    *,
+    both_directions: bool = False,
 ) -> Engine:
     """The engine of that name; "auto" is the one that is fastest for the cell on this input.
 
@@ -61,14 +63,16 @@ def select(
         x: float [B, T, I].
         noise: dropout inside the recurrence.
         padding: where the rows end.
+        both_directions: whether `run_both` is to run it, with a second one like it.
 
     Raises:
         UnknownNameError: no engine has that name.
-        InputError: the engine cannot run this cell, or SEQNLP_ENGINE names none.
+        InputError: the engine cannot run this cell.
+        SettingsError: SEQNLP_ENGINE names no engine.
     """
     meant = _meaning(name)
     if meant == AUTO:
-        engine, why = _choose(cell, x, noise, padding)
+        engine, why = _choose(cell, x, noise, padding, both_directions)
         if engine is _REFERENCE and type(cell) not in _TOLD:
             _TOLD.add(type(cell))
             _log.warning("%s runs in the slower reference loop: %s", type(cell).__name__, why)
@@ -90,22 +94,24 @@ def explain(
     x: Tensor,
     noise: Noise | None = None,
     padding: Padding | None = None,
+    *,
+    both_directions: bool = False,
 ) -> tuple[Engine, str | None]:
     """What `select` gives, and why that is slower than it could be, where it is."""
     if _meaning(name) == AUTO:
-        return _choose(cell, x, noise, padding)
-    engine = select(name, cell, x, noise, padding)
+        return _choose(cell, x, noise, padding, both_directions)
+    engine = select(name, cell, x, noise, padding, both_directions=both_directions)
     return engine, build.obstacle() if engine is _FUSED else None
 
 
 def _choose(
-    cell: Cell, x: Tensor, noise: Noise | None, padding: Padding | None
+    cell: Cell, x: Tensor, noise: Noise | None, padding: Padding | None, both_directions: bool
 ) -> tuple[Engine, str | None]:
     obstacle = _FUSED.obstacle(cell, x, noise)
     if _NATIVE.supports(cell, x, noise):
         # Without a compiler the fused engine is a loop in Python.
-        faster = obstacle is None and prefers_fused(cell, x, padding) and build.toolchain()
-        return (_FUSED if faster else _NATIVE), None
+        faster = prefers_fused(cell, x, padding, both_directions=both_directions)
+        return (_FUSED if obstacle is None and faster and build.toolchain() else _NATIVE), None
     return (_FUSED, build.obstacle()) if obstacle is None else (_REFERENCE, obstacle)
 
 
@@ -113,7 +119,7 @@ def _meaning(name: str) -> str:
     """The name, or where that is "auto" what SEQNLP_ENGINE says.
 
     Raises:
-        InputError: SEQNLP_ENGINE names no engine.
+        SettingsError: SEQNLP_ENGINE names no engine.
     """
     if name != AUTO:
         return name
@@ -122,7 +128,7 @@ def _meaning(name: str) -> str:
         try:
             find(meant)
         except UnknownNameError as error:
-            raise InputError(f"{VARIABLE}: {error}") from None
+            raise SettingsError(f"{VARIABLE}: {error}") from None
     return meant
 
 
@@ -130,7 +136,7 @@ def describe(name: str) -> str:
     """The name, or where SEQNLP_ENGINE says what it means, that: "SEQNLP_ENGINE=native".
 
     Raises:
-        InputError: SEQNLP_ENGINE names no engine.
+        SettingsError: SEQNLP_ENGINE names no engine.
     """
     meant = _meaning(name)
     return name if meant == name else f"{VARIABLE}={meant}"
@@ -141,7 +147,7 @@ def check(name: str) -> None:
 
     Raises:
         UnknownNameError: it is neither an engine's nor "auto".
-        InputError: it is "auto", and SEQNLP_ENGINE names no engine.
+        SettingsError: it is "auto", and SEQNLP_ENGINE names no engine.
     """
     meant = _meaning(name)
     if meant != AUTO:

@@ -15,19 +15,23 @@ from seqnlp.nn.engines.padding import Padding
 _FEW_STEPS_IN_TRAINING = 5
 _FEW_STEPS = 10
 # torch's LSTM on a CPU is as fast as a fused one, but for what it does before the first step
-# (it lays its weights out anew, which shows in small batches), for long sequences and for padding.
+# (it lays its weights out anew, which shows in small batches), for long sequences, for padding and,
+# in training, for two directions at once.
 _LARGE = 256
 _LONG = 100
 _REAL_SHARE = 0.9
 
 
-def prefers_fused(cell: Cell, x: Tensor, padding: Padding | None) -> bool:
+def prefers_fused(
+    cell: Cell, x: Tensor, padding: Padding | None, *, both_directions: bool = False
+) -> bool:
     """Whether the fused engine is faster than torch's own recurrence on this input on a CPU.
 
     Args:
         cell: one that both can run.
         x: float [B, T, I].
         padding: where the rows end.
+        both_directions: whether it stands for two cells that read in opposite directions.
     """
     assert isinstance(cell, GatedCell)
     batch, time = x.shape[:2]
@@ -39,5 +43,5 @@ def prefers_fused(cell: Cell, x: Tensor, padding: Padding | None) -> bool:
     if padding is not None and padding.packing.total < _REAL_SHARE * batch * time:
         return True
     if learns:
-        return time >= _LONG
+        return both_directions or time >= _LONG
     return cell.hidden_size >= _LARGE and batch * time <= cell.hidden_size // 2
