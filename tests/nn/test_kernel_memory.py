@@ -1,0 +1,95 @@
+"""Kernels write where they may: every emitted and every fixed source under AddressSanitizer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GCC = shutil.which("g++")
+
+RUN = """
+import torch
+from seqnlp import registry, unroll
+from seqnlp.nn.engines import build
+
+torch.set_num_threads(2)
+for dtype in (torch.float32, torch.float64):
+    for name in KINDS:
+        for sizes in ((3, 5), (17, 70)):
+            cell = registry.cells.get(name)(*sizes).to(dtype)
+            for lengths in (None, [130, 7, 0, 96]):
+                for reverse in (False, True):
+                    x = torch.randn(4, 130, sizes[0], dtype=dtype, requires_grad=True)
+                    given = None if lengths is None else torch.tensor(lengths)
+                    out, state = unroll(cell, x, given, reverse=reverse, engine="fused")
+                    (out.sum() + sum(leaf.abs().sum() for leaf in state)).backward()
+assert build.built() > 0, build.obstacle()
+print("finished")
+"""
+
+WRITE_PAST_A_TENSOR = """
+import ctypes, torch
+from seqnlp.nn.engines import build
+
+library = build.load('extern "C" void write(float *x, long i) { x[i] = 1; }')
+x = torch.zeros(1000)
+library.write(ctypes.c_void_p(x.data_ptr()), ctypes.c_long(INDEX))
+print("finished")
+"""
+
+
+def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in a new process of which the kernels, and memory, are instrumented."""
+    assert GCC is not None
+    compiler = folder / "g++"
+    compiler.write_text(f'#!/bin/sh\nexec {GCC} -fsanitize=address "$@"\n')
+    compiler.chmod(0o755)
+    libraries = [
+        subprocess.run(
+            [GCC, f"-print-file-name={name}"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for name in ("libasan.so", "libstdc++.so.6")
+    ]
+    if not all(Path(library).is_absolute() for library in libraries):
+        pytest.skip("AddressSanitizer is not installed")
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": " ".join(libraries),
+        # Python itself frees little at its end.
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "SEQNLP_COMPILER": str(compiler),
+        "SEQNLP_CACHE": str(folder),
+    }
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(GCC is None or sys.platform != "linux", reason="needs g++ on Linux"),
+]
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [["min_gru", "qrnn", "lru"], ["lstm", "gru", "layer_norm_lstm", "slstm"]],
+    ids=["linear", "gated"],
+)
+def test_kernels_touch_no_memory_but_their_own(kinds: list[str], tmp_path: Path) -> None:
+    found = run(RUN.replace("KINDS", repr(kinds)), tmp_path)
+    assert "AddressSanitizer" not in found.stderr, found.stderr
+    assert found.stdout == "finished\n", found.stderr
+
+
+@pytest.mark.parametrize(("index", "caught"), [(999, False), (1000, True)])
+def test_a_write_past_the_end_of_a_tensor_would_be_seen(
+    index: int, caught: bool, tmp_path: Path
+) -> None:
+    found = run(WRITE_PAST_A_TENSOR.replace("INDEX", str(index)), tmp_path)
+    assert ("heap-buffer-overflow" in found.stderr) == caught, found.stderr
