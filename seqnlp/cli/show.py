@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from seqnlp.cli.options import model_argument
 from seqnlp.cli.screen import open_screen
+
+if TYPE_CHECKING:
+    from seqnlp.bundle import Model
+
+TOKENS = 30
+"""Of the texts whose engines are shown."""
 
 
 @click.command(short_help="Describe a saved model.")
@@ -36,6 +44,7 @@ def command(model: Path) -> None:
         total += count
     sizes.add_row("all", f"{total:,}")
     screen.print(sizes)
+    screen.print(_engines(loaded))
     vocabulary = loaded.task.pipeline.vocabulary
     assert vocabulary is not None
     first = ", ".join(vocabulary.tokens[:12])
@@ -44,6 +53,49 @@ def command(model: Path) -> None:
     screen.print(f"on disk: {on_disk / 1e6:.1f} MB")
     screen.print("\nsettings (config.toml):")
     screen.print(loaded.settings.to_toml(), markup=False)
+
+
+def _engines(model: Model) -> Table | str:
+    """What runs the recurrences on this machine, in training and afterwards."""
+    from seqnlp.config import build
+    from seqnlp.errors import InputError
+    from seqnlp.nn import engines
+    from seqnlp.nn.layer import explain_engines, ragged_lengths
+    from seqnlp.registry import hooks
+    from seqnlp.training.preparation import choose_device
+
+    settings = model.settings
+    try:
+        asked = engines.describe(settings.model.engine)
+    except InputError as error:
+        return f"engine: {error}"
+    device = choose_device("auto")
+    task = model.task.to(device)
+    size = settings.train.batch_size
+    ragged = ragged_lengths(size, TOKENS)
+    cases = {
+        f"training, {size} texts of {TOKENS} tokens": (True, [TOKENS] * size),
+        f"training, {size} texts of {min(ragged)} to {TOKENS} tokens": (True, ragged),
+        f"one text of {TOKENS} tokens": (False, [TOKENS]),
+    }
+    table = Table(title=f"engine {asked}, on {device}", title_justify="left")
+    for heading in ("to run", "engine", "why no faster one"):
+        table.add_column(heading)
+    # A saved model has no dropout, but in training it may rule an engine out.
+    options = settings.hooks.get("dropout", False)
+    dropout = build(
+        hooks.get("dropout"), options if isinstance(options, dict) else {}, where="hooks.dropout"
+    )
+    dropout.set(task)
+    for case, (training, lengths) in cases.items():
+        try:
+            chosen = explain_engines(task, lengths, training=training)
+        except InputError as error:
+            chosen = {"none": str(error)}
+        for name, why in chosen.items():
+            table.add_row(case, name, Text(why or ""))
+    dropout.unset(task)
+    return table if table.row_count else ""
 
 
 def _sizes(task: object) -> list[tuple[str, int]]:

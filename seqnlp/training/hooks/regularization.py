@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from torch import nn
+
 from seqnlp.errors import InputError, SettingsError, suggest
 from seqnlp.nn.dropout import dropout_sites
 from seqnlp.training.hooks.base import Hook
@@ -58,7 +60,15 @@ class DropoutHook(Hook):
                 raise InputError(f"the dropout rate of {site!r} must be in [0, 1), not {rate}")
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        sites = dropout_sites(trainer.task)
+        self.set(trainer.task)
+
+    def set(self, module: nn.Module) -> None:
+        """Give the sites in a module their rates and kinds.
+
+        Raises:
+            SettingsError: see the class.
+        """
+        sites = dropout_sites(module)
         for name in sorted(self.required - set(sites)):
             raise SettingsError(f"hooks.dropout: no site {name!r}; {suggest(name, sites)}")
         for name in {**self.rates, **self.kinds}:
@@ -71,7 +81,11 @@ class DropoutHook(Hook):
                     site.kind = self.kind
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        for sites in dropout_sites(trainer.task).values():
+        self.unset(trainer.task)
+
+    def unset(self, module: nn.Module) -> None:
+        """Take the rates back."""
+        for sites in dropout_sites(module).values():
             for site in sites:
                 site.rate = 0.0
 
