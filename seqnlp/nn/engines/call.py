@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,21 @@ _ROWS_A_THREAD = 2
 _PRODUCTS_A_THREAD = 1 << 23
 
 
+class Loop(Protocol):
+    """What goes over time in place of the compiled loop, on other devices."""
+
+    def shares(self, batch: int) -> int:
+        """How many sums it makes of a parameter's gradient over so many rows."""
+
+    def forward(
+        self, call: Call, bias: Tensor, bias_h: Tensor | None, outputs: Sequence[Tensor | None]
+    ) -> None:
+        """Compute every state; outputs [B, T, H], see `Call`."""
+
+    def backward(self, call: Call, found: Mapping[str, Tensor]) -> None:
+        """Compute gradients into tensors made for them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shape:
     """What one call runs on, beside the numbers.
@@ -26,6 +41,8 @@ class Shape:
     time: int32 [N], the time of the input of each packed row.
     full: whether every row has all T steps, read from the first on.
     every_state: whether the outputs of every leaf are wanted, and not the first one's alone.
+    learns: whether gradients may be asked for.
+    loop: what goes over time; None for the compiled loop of the CPU.
     """
 
     plan: Plan
@@ -35,6 +52,8 @@ class Shape:
     every_state: bool
     parameters: tuple[str, ...]
     masks: tuple[str, ...]
+    learns: bool = True
+    loop: Loop | None = None
 
     @property
     def time(self) -> Tensor:
@@ -46,6 +65,13 @@ class Shape:
         """Whether the packed rows of a leaf are its outputs as they stand."""
         packing = self.packing
         return packing.full and packing.steps == self.steps and not self.reverse
+
+    @property
+    def shares(self) -> int:
+        """How many sums the gradients of parameters are made of."""
+        if self.loop is None:
+            return torch.get_num_threads()
+        return self.loop.shares(self.packing.batch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +92,11 @@ class Call:
         """Compute every state; the biases are those of x_gates and of h_gates."""
         if not self.shape.packing.total:
             return
-        library = self.shape.plan.library(bias.dtype)
         outputs = [None if o is None else o.transpose(0, 1) for o in self.outputs]
+        if self.shape.loop is not None:
+            self.shape.loop.forward(self, bias, bias_h, outputs)
+            return
+        library = self.shape.plan.library(bias.dtype)
         if library is None:
             loop.forward(self, bias, bias_h, outputs)
             return
@@ -85,6 +114,9 @@ class Call:
         found = {name: tensor for name, tensor in wanted.items() if tensor is not None}
         if not self.shape.packing.total:
             return {name: tensor.zero_() for name, tensor in found.items()}
+        if self.shape.loop is not None:
+            self.shape.loop.backward(self, found)
+            return found
         library = self.shape.plan.library(self.arrays["weight_h"].dtype)
         if library is None:
             loop.backward(self, found)

@@ -59,12 +59,13 @@ def _normalize_backward(
 def _variance(
     x: Tensor,
     dims: list[int] | None = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
     *,
     correction: float | None = None,
-    keepdim: bool = False,
 ) -> Tensor:
     centered = x - x.mean(dims, keepdim=True)
-    count = x.shape[-1] - (1 if correction is None else correction)
+    count = x.shape[-1] - (int(unbiased) if correction is None else correction)
     return (centered * centered).sum(dims, keepdim=keepdim) / count
 
 
@@ -78,6 +79,14 @@ def _softplus_backward(gradient: Tensor, x: Tensor, beta: float, threshold: floa
     return torch.where(scaled > threshold, gradient, gradient * scaled.sigmoid())
 
 
+def _interpolate(start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    return start + weight * (end - start)
+
+
+def _add_quotient(x: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
+    return x + value * a / b
+
+
 _OWN: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "native_layer_norm": _normalize,
@@ -85,5 +94,7 @@ _OWN: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "softplus": _softplus,
         "softplus_backward": _softplus_backward,
         "var": _variance,
+        "lerp": _interpolate,
+        "addcdiv": _add_quotient,
     }
 )

@@ -168,11 +168,13 @@ class _Emission:
         wanted += [result.value for _, result in results]
         if not wanted:
             return lines
+        largest = [v for v in reductions if self.nodes[v].operation == "largest"]
         for value in reductions:
-            start = "0" if self.nodes[value].operation == "sum" else "-INFINITY"
-            lines.append(f"REAL v{value} = {start};")
+            lines.append(f"REAL v{value} = {'-INFINITY' if value in largest else '0'};")
+        lines += [f"REAL n{value} = 0;" for value in largest]
         clauses = " ".join(
-            f"reduction({OPERATIONS[self.nodes[v].operation].source}:v{v})" for v in reductions
+            [f"reduction({OPERATIONS[self.nodes[v].operation].source}:v{v})" for v in reductions]
+            + [f"reduction(+:n{v})" for v in largest]
         )
         lines += [f"#pragma omp simd {clauses}", "for (int64_t j = 0; j < hidden; j++) {"]
         lines += [self._load(value, stage) for value in self._needed(wanted, stage)]
@@ -183,8 +185,10 @@ class _Emission:
                 lines.append(f"v{value} += {argument};")
             else:
                 lines.append(f"v{value} = {argument} > v{value} ? {argument} : v{value};")
+                lines.append(f"n{value} += {argument} == {argument} ? REAL(0) : REAL(1);")
         lines += [self._write(index, result, "j") for index, result in results]
-        return [*lines, "}"]
+        # The largest of a row with NaN is NaN, which no comparison finds.
+        return [*lines, "}", *(f"if (n{v} > 0) v{v} = NAN;" for v in largest)]
 
     def _write(self, index: int, result: Result, place: str) -> str:
         return f"out{index}[{place}] {'+=' if result.added else '='} {self._name(result.value)};"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from seqnlp.nn.engines.operations import OPERATIONS
@@ -28,6 +29,10 @@ class Node(NamedTuple):
     number: float = 0.0
 
 
+def _takes_truth(operation: str, index: int) -> bool:
+    return operation in ("and", "or", "not", "real") or (operation == "where" and index == 0)
+
+
 class Graph:
     """Nodes, each computed once: what is entered twice gets the number that it has."""
 
@@ -44,7 +49,14 @@ class Graph:
         return self._enter(Node("constant", (), False, number=float(number)))
 
     def add(self, operation: str, *arguments: Value) -> Value:
-        """The result of an operation."""
+        """The result of an operation.
+
+        As in torch, truths are numbers where numbers are wanted, and the other way round.
+        """
+        arguments = tuple(
+            self._truth(value) if _takes_truth(operation, index) else self._number(value)
+            for index, value in enumerate(arguments)
+        )
         if operation in ("add", "mul"):
             arguments = tuple(sorted(arguments))
         nodes = [self.nodes[argument] for argument in arguments]
@@ -54,8 +66,21 @@ class Graph:
             for index in (1, 0) if operation in ("add", "mul") else (1,):
                 if nodes[index].operation == "constant" and nodes[index].number == neutral:
                     return arguments[1 - index]
-        wide = any(node.wide for node in nodes) and not OPERATIONS[operation].reduces
-        return self._enter(Node(operation, arguments, wide))
+        return self._enter(self._node(operation, *arguments))
+
+    def _node(self, operation: str, *arguments: Value) -> Node:
+        wide = any(self.nodes[argument].wide for argument in arguments)
+        return Node(operation, arguments, wide and not OPERATIONS[operation].reduces)
+
+    def _logical(self, value: Value) -> bool:
+        operation = OPERATIONS.get(self.nodes[value].operation)
+        return operation is not None and operation.logical
+
+    def _number(self, value: Value) -> Value:
+        return self._enter(self._node("real", value)) if self._logical(value) else value
+
+    def _truth(self, value: Value) -> Value:
+        return value if self._logical(value) else self.add("ne", value, self.add_constant(0.0))
 
     def _enter(self, node: Node) -> Value:
         if node not in self._numbers:
@@ -79,7 +104,7 @@ class Graph:
     def evaluate(self, inputs: Mapping[Value, Tensor], wanted: Sequence[Value]) -> list[Tensor]:
         """Compute values with torch, from tensors [rows, H], [rows, 1] or [H] for the inputs."""
         known = dict(inputs)
-        like = next(iter(inputs.values()))
+        like = next(iter(inputs.values()), torch.zeros(()))
         for value in sorted(self.reachable(wanted, stop=inputs)):
             if value in known:
                 continue

@@ -20,8 +20,7 @@ def forward(
     """As `run_forward` of recurrence.cpp."""
     arrays, packing, shape = call.arrays, call.shape.packing, call.shape
     weight_h, size = arrays["weight_h"], arrays["weight_h"].shape[1]
-    batch, time = packing.batch_index.long(), shape.time.long()
-    torch.addmm(bias, arrays["x"][batch, time], arrays["weight_x"].t(), out=arrays["x_gates"])
+    read_inputs(call, bias)
     turned = weight_h.t().contiguous()
     for t in range(packing.steps):
         here = _rows(call, t, Place.STEP)
@@ -40,16 +39,14 @@ def forward(
                     product += bias_h[place]
                 arrays["h_gates"][here, place] = product
         _evaluate(call, t)
-    for index, output in enumerate(outputs):
-        if output is not None:
-            output[batch, time] = arrays[f"state{index}"][packing.batch :]
+    write_outputs(call, outputs)
 
 
 def backward(call: Call, found: Mapping[str, Tensor]) -> None:
     """As `run_backward` of recurrence.cpp."""
     arrays, packing, shape = call.arrays, call.shape.packing, call.shape
     weight_h, size = arrays["weight_h"], arrays["weight_h"].shape[1]
-    batch, time = packing.batch_index.long(), shape.time.long()
+    batch, time = _places(call)
     packed = [None if output is None else output[batch, time] for output in call.outputs]
     for t in reversed(range(packing.steps)):
         here = _rows(call, t, Place.STEP)
@@ -67,8 +64,31 @@ def backward(call: Call, found: Mapping[str, Tensor]) -> None:
         if "masked" in arrays:
             total *= arrays["hidden"][running]
         arrays["gradient0"][running] += total
+    multiply_gradients(call, found)
+
+
+def read_inputs(call: Call, bias: Tensor) -> None:
+    """The products with the inputs of all steps, into x_gates."""
+    arrays = call.arrays
+    x = arrays["x"][_places(call)]
+    torch.addmm(bias, x, arrays["weight_x"].t(), out=arrays["x_gates"])
+
+
+def write_outputs(call: Call, outputs: Sequence[Tensor | None]) -> None:
+    """The states after each step, into outputs [B, T, H]."""
+    for index, output in enumerate(outputs):
+        if output is not None:
+            output[_places(call)] = call.arrays[f"state{index}"][call.shape.packing.batch :]
+
+
+def multiply_gradients(call: Call, found: Mapping[str, Tensor]) -> None:
+    """The gradients of inputs, weights and biases, once those of all gates are there."""
+    arrays, shape = call.arrays, call.shape
+    size = arrays["weight_h"].shape[1]
+    batch, time = _places(call)
     gates = arrays["x_gradients"]
-    states = arrays["masked"] if "masked" in arrays else arrays["state0"][packing.previous.long()]
+    previous = shape.packing.previous.long()
+    states = arrays["masked"] if "masked" in arrays else arrays["state0"][previous]
     if "x" in found:
         found["x"][batch, time] = gates @ arrays["weight_x"]
     if "weight_x" in found:
@@ -83,6 +103,11 @@ def backward(call: Call, found: Mapping[str, Tensor]) -> None:
             part = arrays["x_gradients" if run.merged else "h_gradients"]
             part = part[:, first : first + run.gates * size]
             found["weight_h"][run.first * size : (run.first + run.gates) * size] = part.t() @ states
+
+
+def _places(call: Call) -> tuple[Tensor, Tensor]:
+    """Row and time of each packed row."""
+    return call.shape.packing.batch_index.long(), call.shape.time.long()
 
 
 def _rows(call: Call, t: int, place: Place) -> slice:
@@ -118,10 +143,12 @@ def _evaluate(call: Call, t: int) -> None:
     inputs = dict(zip(function.inputs, views, strict=False))
     values = graph.evaluate(inputs, [result.value for result in function.results])
     # All is computed before anything is written: results may lie where inputs did.
+    values = [
+        v.clone() if r.value in inputs else v for r, v in zip(function.results, values, strict=True)
+    ]
+    rows = int(call.shape.packing.running[t])
     for result, place, value in zip(function.results, views[count:], values, strict=True):
         if result.added:
-            place += value.expand(views[0].shape[0], *place.shape[-1:]).sum(0)
-        elif value.dim() and value.data_ptr() != place.data_ptr():
-            place.copy_(value)
+            place += value.expand(rows, *place.shape[-1:]).sum(0)
         else:
-            place.copy_(value.clone())
+            place.copy_(value)

@@ -9,6 +9,12 @@ from typing import Any
 
 import torch
 
+from seqnlp.errors import SeqnlpError
+
+
+class UntraceableError(SeqnlpError):
+    """What `update` does is not pointwise, or not known here; the message names it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:

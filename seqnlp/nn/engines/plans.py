@@ -44,8 +44,6 @@ def find_obstacle(cell: Cell, x: Tensor, noise: Noise | None) -> str | None:
     kind = type(cell)
     if kind.forward is not GatedCell.forward or kind.noisy_step is not GatedCell.noisy_step:
         return f"{kind.__name__} has a step of its own"
-    if x.device.type != "cpu":
-        return f"it runs on the CPU, and the input is on {x.device.type}"
     if x.dtype not in (torch.float32, torch.float64):
         return f"it computes float32 and float64, not {str(x.dtype).removeprefix('torch.')}"
     if any(parameter.dtype != x.dtype for parameter in cell.parameters()):
@@ -65,17 +63,24 @@ def _kind(cell: GatedCell) -> object:
     """
     own = type(cell)
     shapes = tuple((name, tuple(p.shape)) for name, p in cell.author_parameters().items())
-    return (own, own.update, cell.gates, cell.states, cell.training, attributes_of(cell), shapes)
+    return (own, own.update, cell.gates, cell.states, attributes_of(cell), shapes)
 
 
-def attributes_of(cell: Cell) -> object:
-    """The plain attributes of a cell, as a key."""
-    return tuple(
-        (name, _freeze(value)) for name, value in vars(cell).items() if name not in _MODULE
-    )
+def attributes_of(cell: nn.Module) -> object:
+    """The plain attributes of a cell and of the modules in it, as a key."""
+    plain = [(name, _freeze(value)) for name, value in vars(cell).items() if name not in _MODULE]
+    inside = [
+        (name, type(module), attributes_of(module))
+        for name, module in cell._modules.items()
+        if module is not None
+    ]
+    return (cell.training, *plain, *inside)
 
 
 def _freeze(value: Any) -> object:
+    if isinstance(value, Tensor):
+        # Its numbers cannot enter a trace.
+        return (type(value), tuple(value.shape), value.dtype)
     if isinstance(value, dict):
         return tuple((_freeze(key), _freeze(item)) for key, item in value.items())
     if isinstance(value, list | tuple):

@@ -28,8 +28,21 @@ def trace(cell: GatedCell, *, masks: Sequence[str] = (), keep: Sequence[bool] = 
         keep: which leaves are mixed with their old value, see `Noise`.
 
     Raises:
-        UntraceableError: `update` does something that is not pointwise.
+        UntraceableError: `update` does something that is not pointwise, or fails.
     """
+    try:
+        return _trace(cell, masks, keep)
+    except UntraceableError:
+        raise
+    except Exception as error:
+        # Where the author is wrong, the reference loop says so with the place; else it works.
+        reason = (str(error).splitlines() or [""])[0]
+        raise UntraceableError(
+            f"it failed on tensors [3, H]: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Pointwise:
     size, gates, leaves = cell.hidden_size, cell.gates, cell.states
     rows = 3 if size != 3 else 5
     graph = Graph()
@@ -54,7 +67,7 @@ def trace(cell: GatedCell, *, masks: Sequence[str] = (), keep: Sequence[bool] = 
     parameters: dict[str, Tensor] = {}
     parameter_values: dict[str, Value] = {}
     for name, parameter in cell.author_parameters().items():
-        if parameter.shape != (size,) and parameter.numel() != 1:
+        if parameter.shape not in ((size,), (1,), ()):
             raise UntraceableError(
                 f"the parameter {name!r} is {list(parameter.shape)}: the engine takes [{size}], "
                 "one number for each feature, or a single number"
@@ -82,8 +95,9 @@ def trace(cell: GatedCell, *, masks: Sequence[str] = (), keep: Sequence[bool] = 
         tracer.in_backward = True
         # A sum, since for gradients that are given torch imports sympy, which takes a second.
         total = sum((o * d).sum() for o, d in pairs)
-        assert isinstance(total, Tensor)
-        found = torch.autograd.grad(total, inputs, allow_unused=True)
+        found: Sequence[Tensor | None] = [None] * len(inputs)
+        if isinstance(total, Tensor):
+            found = torch.autograd.grad(total, inputs, allow_unused=True)
         values = [
             graph.add_constant(0.0) if g is None else tracer.value(g, "a gradient") for g in found
         ]
