@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from seqnlp.bundle import load
 from seqnlp.cli.main import run
 from seqnlp.nn import engines
-from seqnlp.nn.engines import build
+from seqnlp.nn.layer import explain_engines, ragged_lengths
 from tests.toy import SMALL
 
 TEXT = "The film was poor and then great ."
@@ -132,12 +133,20 @@ def test_show_says_what_runs_the_model(
         table = [[each.strip() for each in row.split("│")[1:-1]] for row in rows if "│" in row]
         return [[rows[0].strip()], *table]
 
-    title, full, ragged, one = shown()
+    title, *rows = shown()
     assert title == ["auto, on cpu"]
-    assert full == ["training, 16 texts of 30 tokens", "native", ""]
-    assert ragged[0] == "training, 16 texts of 15 to 30 tokens"
-    assert ragged[1] == ("fused" if build.toolchain() else "native")
-    assert one == ["one text of 30 tokens", "native", ""]
+    task = load(toy_run).task
+    cases = {
+        "training, 16 texts of 30 tokens": (True, [30] * 16),
+        "training, 16 texts of 15 to 30 tokens": (True, ragged_lengths(16, 30)),
+        "one text of 30 tokens": (False, [30]),
+    }
+    expected = [
+        [case, name, why or ""]
+        for case, (training, lengths) in cases.items()
+        for name, why in explain_engines(task, lengths, training=training).items()
+    ]
+    assert rows == expected
     monkeypatch.setenv("SEQNLP_ENGINE", "reference")
     title, *rows = shown()
     assert title == ["SEQNLP_ENGINE=reference, on cpu"]
