@@ -37,7 +37,9 @@ def borrow(name: str, like: Tensor, rows: int, columns: int) -> Tensor:
     key = (name, like.dtype, like.device)
     found = _shelf.tensors.get(key)
     if found is None or found.numel() < count:
-        found = like.new_empty(count)
+        # Memory that inference mode has made could not be written to in training.
+        with torch.inference_mode(False):
+            found = like.new_empty(count)
         if count * like.element_size() <= _MOST:
             _shelf.tensors[key] = found
     return found[:count].view(rows, columns)
