@@ -10,7 +10,7 @@ import ctypes
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch import Tensor
 from seqnlp.nn.cells.base import State
 from seqnlp.nn.cells.linear import GatedLinearCell, LinearCell, windows
 from seqnlp.nn.engines import build
+from seqnlp.nn.engines.affine import OwnProducts
 from seqnlp.nn.engines.gated_linear import find_kernel, run_kernel
 from seqnlp.nn.engines.padding import Padding
 
@@ -34,15 +35,21 @@ def run_linear(
     *,
     reverse: bool,
     want_state: bool,
+    scanner: Scanner | None = None,
 ) -> tuple[Tensor, State | None]:
-    """Run a linear cell over every row; see `Engine.run`."""
+    """Run a linear cell over every row; see `Engine.run`.
+
+    `scanner` takes the states from coefficients; None leaves all to the CPU's kernels.
+    """
     # The kernel reads rows from either end. What looks back at inputs has to be turned round.
     turned = reverse and cell.window > 1
     if turned:
         x = x.flip(1) if padding is None else padding.reverse(x)
     seen = x if cell.window == 1 else torch.cat([state[1], x], dim=1)
-    states, last = _states(cell, seen, state[0], padding, reverse=reverse and not turned)
-    outputs = cell.output(states, seen)
+    backward = reverse and not turned
+    with OwnProducts():
+        states, last = _states(cell, seen, state[0], padding, scanner, reverse=backward)
+        outputs = cell.output(states, seen)
     if padding is not None and outputs is not states:
         outputs = padding.zero(outputs)
     if turned:
@@ -53,15 +60,21 @@ def run_linear(
 
 
 def _states(
-    cell: LinearCell, seen: Tensor, first: Tensor, padding: Padding | None, *, reverse: bool
+    cell: LinearCell,
+    seen: Tensor,
+    first: Tensor,
+    padding: Padding | None,
+    scanner: Scanner | None,
+    *,
+    reverse: bool,
 ) -> tuple[Tensor, Tensor]:
-    if isinstance(cell, GatedLinearCell):
+    if scanner is None and isinstance(cell, GatedLinearCell):
         kernel = find_kernel(cell, seen, first)
         if kernel is not None:
             x = windows(seen, cell.window)
             return run_kernel(kernel, cell, x, first, padding, reverse=reverse)
     a, b = cell.coefficients(seen)
-    return scan(a, b, first, padding, reverse=reverse)
+    return scan(a, b, first, padding, reverse=reverse, scanner=scanner)
 
 
 def _tail(seen: Tensor, time: int, padding: Padding | None) -> Tensor:
@@ -73,8 +86,37 @@ def _tail(seen: Tensor, time: int, padding: Padding | None) -> Tensor:
     return seen.gather(1, index.expand(-1, -1, seen.shape[2]))
 
 
+class Scanner(Protocol):
+    """`scan` on another device, on tensors of one type."""
+
+    @staticmethod
+    def forward(
+        a: Tensor, b: Tensor, first: Tensor, padding: Padding | None, *, reverse: bool
+    ) -> tuple[Tensor, Tensor]:
+        """What `scan` gives."""
+
+    @staticmethod
+    def backward(
+        a: Tensor,
+        first: Tensor,
+        h: Tensor,
+        g: Tensor | None,
+        g_last: Tensor | None,
+        padding: Padding | None,
+        *,
+        reverse: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradients of a, b and first, from those of both results."""
+
+
 def scan(
-    a: Tensor, b: Tensor, first: Tensor, padding: Padding | None, *, reverse: bool
+    a: Tensor,
+    b: Tensor,
+    first: Tensor,
+    padding: Padding | None,
+    *,
+    reverse: bool,
+    scanner: Scanner | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Take h_t = a_t * h_{t-1} + b_t over every row.
 
@@ -84,6 +126,7 @@ def scan(
         first: h before the first step, [B, N].
         padding: where the rows end; a and b may be anything there.
         reverse: read each row from its end.
+        scanner: what computes it; None for the CPU's kernel or, without one, a loop.
 
     Returns:
         h after every step, [B, T, N], zero on padding; h after each row's last step, [B, N].
@@ -92,7 +135,8 @@ def scan(
     a, b, first = a.to(dtype), b.to(dtype), first.to(dtype)
     if a.dim() != 1:
         a = a.expand_as(b)
-    scanned: tuple[Tensor, Tensor] = _Scan.apply(a, b, first, padding, reverse)  # type: ignore[no-untyped-call]
+    arguments = (a, b, first, padding, reverse, scanner)
+    scanned: tuple[Tensor, Tensor] = _Scan.apply(*arguments)  # type: ignore[no-untyped-call]
     return scanned
 
 
@@ -105,10 +149,18 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, b: Tensor, first: Tensor, padding: Padding | None, reverse: bool
+        ctx: Any,
+        a: Tensor,
+        b: Tensor,
+        first: Tensor,
+        padding: Padding | None,
+        reverse: bool,
+        scanner: Scanner | None,
     ) -> tuple[Tensor, Tensor]:
         kernels = _kernels(b)
-        if kernels is None:
+        if scanner is not None:
+            h, last = scanner.forward(a, b, first, padding, reverse=reverse)
+        elif kernels is None:
             h, last = _loop(a, b, first, padding, reverse=reverse)
         else:
             a, b, first = _rows(a), _rows(b), _rows(first)
@@ -116,7 +168,7 @@ class _Scan(torch.autograd.Function):
             arrays = {"a": a, "b": b, "h": h, "first": first, "last": last}
             _call(f"forward_{_name(b)}", kernels, b, padding, reverse, arrays)
         ctx.set_materialize_grads(False)
-        ctx.padding, ctx.reverse = padding, reverse
+        ctx.padding, ctx.reverse, ctx.scanner = padding, reverse, scanner
         ctx.save_for_backward(a, first, h)
         return h, last
 
@@ -124,11 +176,14 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         a, first, h = ctx.saved_tensors
         g, g_last = gradients
-        kernels = _kernels(h)
-        if kernels is None or torch.is_grad_enabled():
-            # In operations of torch, so that the gradients can be differentiated again.
-            found = _gradients(a, first, h, g, g_last, ctx.padding, reverse=ctx.reverse)
-            return *found, None, None
+        kernels, scanner = _kernels(h), ctx.scanner
+        if scanner is not None or kernels is None or torch.is_grad_enabled():
+            # In operations of torch where the gradients are to be differentiated again.
+            kernel = scanner is not None and not torch.is_grad_enabled()
+            found = (scanner.backward if kernel else _gradients)(
+                a, first, h, g, g_last, ctx.padding, reverse=ctx.reverse
+            )
+            return *found, None, None, None
         g, g_last = None if g is None else _rows(g), None if g_last is None else _rows(g_last)
         da = torch.empty_like(h) if a.dim() > 1 else a.new_zeros(_threads(h), len(a))
         db, d_first = torch.empty_like(h), torch.empty_like(first)
@@ -137,7 +192,7 @@ class _Scan(torch.autograd.Function):
             "da": da, "db": db, "d_first": d_first,
         }  # fmt: skip
         _call(f"backward_{_name(h)}", kernels, h, ctx.padding, ctx.reverse, arrays)
-        return da if a.dim() > 1 else da.sum(0), db, d_first, None, None
+        return da if a.dim() > 1 else da.sum(0), db, d_first, None, None, None
 
 
 def _loop(

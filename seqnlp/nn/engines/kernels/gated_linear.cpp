@@ -152,7 +152,11 @@ struct Backward : Worker {
   // Use up the gradients of the gates that have come together.
   void flush() {
     if (d_weight) add_product();
-    for (int64_t k = 0; d_bias && k < filled; k++) add(d_bias, gates.data + k * stride, wide);
+    if (d_bias && filled) {
+      // Apart first, so that a sum of many steps keeps its digits.
+      for (int64_t k = 1; k < filled; k++) add(gates.data, gates.data + k * stride, wide);
+      add(d_bias, gates.data, wide);
+    }
     filled = 0;
   }
 
