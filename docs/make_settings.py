@@ -80,8 +80,8 @@ MEANINGS = {
     "model.bidirectional": "Whether a second cell reads each text from its end.",
     "model.residual": "Adds a layer's input to its output where their sizes agree.",
     "model.layer_norm": "Normalizes a layer's output.",
-    "model.engine": "What runs the cell over time: `native`, `reference`, or `auto` for the"
-    " fastest that can.",
+    "model.engine": "What runs the cell over time: a name of `seqnlp list engines`, or `auto` for"
+    " the fastest that can, see [Engines](engines.md).",
     "model.input_init": "Initializer of the input weights, see [Models](models.md); `auto` for"
     " the cell's own.",
     "model.recurrent_init": "Initializer of the recurrent weights, or `auto`.",
