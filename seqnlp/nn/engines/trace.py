@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from seqnlp.errors import InputError
 from seqnlp.nn.cells.base import GatedCell
 from seqnlp.nn.engines.graph import Graph, Pointwise, Value, choose_kept, merge
 from seqnlp.nn.engines.recorder import Tracer, UntraceableError
@@ -29,10 +30,11 @@ def trace(cell: GatedCell, *, masks: Sequence[str] = (), keep: Sequence[bool] = 
 
     Raises:
         UntraceableError: `update` does something that is not pointwise, or fails.
+        InputError: `update` returns no state.
     """
     try:
         return _trace(cell, masks, keep)
-    except UntraceableError:
+    except (UntraceableError, InputError):
         raise
     except Exception as error:
         # Where the author is wrong, the reference loop says so with the place; else it works.
@@ -81,7 +83,7 @@ def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Point
 
     with torch.enable_grad(), tracer:
         new = cell.update(tuple(x), tuple(h), tuple(state), **parameters, **given)
-        _check_state(new, state)
+        _check_state(cell, new, state)
         old = iter(kept_old)
         mixed = [
             share * before + (1 - share) * after
@@ -123,11 +125,16 @@ def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Point
     return replace(pointwise, kept=choose_kept(pointwise))
 
 
-def _check_state(new: object, state: Sequence[Tensor]) -> None:
+def _check_state(cell: GatedCell, new: object, state: Sequence[Tensor]) -> None:
+    """Refuse what is no state: no engine can do anything with it."""
+    what = f"{type(cell).__name__}.update returned"
     if not isinstance(new, tuple) or len(new) != len(state):
         found = f"{len(new)} leaves" if isinstance(new, tuple) else f"a {type(new).__name__}"
-        raise UntraceableError(f"update returned {found}: expected a tuple of {len(state)}")
+        raise InputError(f"{what} {found}: expected a tuple of {len(state)}")
     for leaf, before in zip(new, state, strict=True):
-        if not isinstance(leaf, Tensor) or leaf.shape != before.shape:
-            shape = list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
-            raise UntraceableError(f"update returned a leaf {shape}: expected [B, H]")
+        if not isinstance(leaf, Tensor):
+            raise InputError(f"{what} a leaf that is a {type(leaf).__name__}: expected a tensor")
+        if leaf.shape != before.shape:
+            raise InputError(
+                f"{what} a leaf {list(leaf.shape)}: expected [B, H], here {list(before.shape)}"
+            )
