@@ -171,10 +171,18 @@ void backward_rows(const Call &c, int64_t thread, REAL *const *packed) {
   }
 }
 
-// Sums over rows of [rows, columns].
+// Sums over rows of [rows, columns], in two stages, so that many small numbers are not added to a
+// large one.
 void sum_rows(const REAL *from, int64_t rows, int64_t stride, int64_t columns, REAL *to) {
+  constexpr int64_t STAGE = 128;
+  Buffer part(columns);
   std::memset(to, 0, sizeof(REAL) * columns);
-  for (int64_t i = 0; i < rows; i++) add(to, from + i * stride, columns);
+  for (int64_t first = 0; first < rows; first += STAGE) {
+    std::memset(part.data, 0, sizeof(REAL) * columns);
+    for (int64_t i = first; i < std::min(first + STAGE, rows); i++)
+      add(part.data, from + i * stride, columns);
+    add(to, part.data, columns);
+  }
 }
 
 struct Packed {
