@@ -5,7 +5,6 @@ but what belongs to the cache.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import os
 import platform
@@ -165,11 +164,14 @@ def check_gpu() -> _Found:
             )
         return Status.NOTE, "none: recurrences run on the CPU"
     name = torch.cuda.get_device_name()
-    if importlib.util.find_spec("triton") is None:
-        return Status.NOTE, (
-            f"{name}, without Triton: LSTM, GRU and RNN run on cuDNN, other cells in a slow loop; "
-            "pip install triton"
-        )
+    slow = "LSTM, GRU and RNN run on cuDNN, other cells in a slow loop"
+    if "triton" not in registered.names():
+        return Status.NOTE, f"{name}, and no engine for it: {slow}"
+    # Asked, the engine tries a kernel.
+    cell = LSTMCell(2, 4).to("cuda")
+    why = engines.find("triton").obstacle(cell, torch.zeros(1, 2, 2, device="cuda"))
+    if why is not None:
+        return Status.NOTE, f"{name}: {why}; {slow}"
     return Status.OK, f"{name}, Triton {version('triton')}"
 
 

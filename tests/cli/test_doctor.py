@@ -211,15 +211,24 @@ def test_the_engine_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gpus_and_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gpu(*, present: bool, triton: bool = False, driver: bool = False) -> tuple[str, str]:
+    class Triton:
+        why: str | None = "Triton is not installed"
+
+        def obstacle(self, cell: object, x: object) -> str | None:
+            return self.why
+
+    zeros = torch.zeros
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H100")
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(checks.engines, "find", lambda _: Triton())
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, _: self)
+    monkeypatch.setattr(torch, "zeros", lambda *shape, device: zeros(*shape))
+    monkeypatch.setattr(checks, "version", lambda _: "3.5")
+
+    def gpu(*, present: bool, driver: bool = False, known: tuple[str, ...] = ()) -> tuple[str, str]:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: present)
-        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H100")
-        monkeypatch.setattr(torch.version, "cuda", None)
-        monkeypatch.setattr(
-            checks.importlib.util, "find_spec", lambda _: object() if triton else None
-        )
         monkeypatch.setattr(checks.shutil, "which", lambda _: "nvidia-smi" if driver else None)
-        monkeypatch.setattr(checks, "version", lambda _: "3.5")
+        monkeypatch.setattr(checks.registered, "names", lambda: known)
         return checks.check_gpu()
 
     assert gpu(present=False) == ("note", "none: recurrences run on the CPU")
@@ -228,12 +237,12 @@ def test_gpus_and_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
         "this machine has NVIDIA's driver, but torch is built for the CPU alone: install a torch "
         "with CUDA to use the GPU",
     )
-    assert gpu(present=True) == (
-        "note",
-        "H100, without Triton: LSTM, GRU and RNN run on cuDNN, other cells in a slow loop; "
-        "pip install triton",
-    )
-    assert gpu(present=True, triton=True) == ("ok", "H100, Triton 3.5")
+    slow = "LSTM, GRU and RNN run on cuDNN, other cells in a slow loop"
+    assert gpu(present=True) == ("note", f"H100, and no engine for it: {slow}")
+    found = gpu(present=True, known=("triton",))
+    assert found == ("note", f"H100: Triton is not installed; {slow}")
+    Triton.why = None
+    assert gpu(present=True, known=("triton",)) == ("ok", "H100, Triton 3.5")
 
 
 def test_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
