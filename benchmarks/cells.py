@@ -9,7 +9,7 @@ is faster for them; ours get [B, T, I]. A cell that torch does not have is compa
 
 Beside the engines, `torch` is its module, `loop` its cell (nn.LSTMCell and so on) in a plain loop,
 as `reference` is for our cells; `products` are the matrix products alone, below which none can go
-that has them.
+that has them in floating point; `int8` is a cell with quantized weights.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 from recurrence.cases import (
     FLOOR,
+    INT8,
     LOOP,
     MODES,
     TORCHS,
@@ -110,7 +111,7 @@ def _parse() -> argparse.Namespace:
     add(
         "--engines",
         nargs="+",
-        choices=[*engines, "auto", TORCHS, LOOP, FLOOR],
+        choices=[*engines, "auto", TORCHS, LOOP, FLOOR, INT8],
         help="default: all in the case cells, else what auto picks",
     )
     add("--sizes", nargs="+", type=_size, metavar="T,B,H", help=f"default: {' '.join(SIZES)}")
@@ -130,7 +131,7 @@ def _parse() -> argparse.Namespace:
     chosen.cells = chosen.cells or (few if chosen.quick else cells)
     chosen.sizes = chosen.sizes or [Size.parse(text) for text in SIZES[:: 5 if chosen.quick else 1]]
     if chosen.engines is None and chosen.quick:
-        chosen.engines = [name for name in engines if name != "reference"] + ["auto", TORCHS]
+        chosen.engines = [name for name in engines if name != "reference"] + ["auto", TORCHS, INT8]
     return chosen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,7 +16,8 @@ from recurrence.contenders import PEEPHOLE, PRODUCTS, TORCH, Batches, MyPeephole
 from recurrence.timing import Call, Comparison, Effort, compare, faster
 from seqnlp import registry
 from seqnlp.data.batching import LengthBuckets
-from seqnlp.nn import Cell, GatedCell, NativeForm, Padding, RecurrentEncoder, engines
+from seqnlp.errors import InputError
+from seqnlp.nn import Cell, GatedCell, NativeForm, Padding, RecurrentEncoder, engines, quantize
 
 MODES = ("training", "inference")
 PEERS: Mapping[NativeForm, str] = {
@@ -23,7 +25,7 @@ PEERS: Mapping[NativeForm, str] = {
     NativeForm.RNN_TANH: "nn.RNN", NativeForm.RNN_RELU: "nn.RNN",
 }  # fmt: skip
 
-TORCHS, LOOP, FLOOR = "torch", "loop", "products"
+TORCHS, LOOP, FLOOR, INT8 = "torch", "loop", "products", "int8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +33,8 @@ class Row:
     """One comparison.
 
     case: "cells", "stacked", "ragged" or "packed". cell: registered, or a module of torch.
-    engine: a registered name, "torch", "loop" or "products". auto: whether it is what `auto`
-    picks, and was timed by way of `auto`. peer: the module of torch.
+    engine: a registered name, "torch", "loop", "products" or "int8". auto: whether it is what
+    `auto` picks, and was timed by way of `auto`. peer: the module of torch.
     """
 
     case: str
@@ -157,6 +159,10 @@ def _time_cells_at(plan: Plan, setting: Setting) -> Iterator[Row]:
         for engine, auto in engines_of(plan, cell, x, mode):
             call = contenders.own(cell, x, mode, "auto" if auto else engine)
             yield row(name, engine, peer_of(cell), call, auto=auto)
+        if mode == "inference" and plan.wants(INT8) and x.device.type == "cpu":
+            with suppress(InputError):  # not every cell can be
+                call = contenders.own(quantize(cell), x, mode, "auto")
+                yield row(name, INT8, peer_of(cell), call)
 
 
 def peer_of(cell: Cell) -> str:

@@ -36,7 +36,7 @@ def test_every_engine_stands_in_the_tables_beside_its_peer(tmp_path: Path) -> No
     out, page = tmp_path / "cells.json", tmp_path / "cells.md"
     done = run(
         "--cases", "cells", "stacked", "ragged", "--cells", "lstm", "my_peephole", *SMALL,
-        "--engines", "reference", "native", "torch", "loop", "products",
+        "--engines", "reference", "native", "torch", "loop", "products", "int8",
         "--json", out, "--markdown", page, "--check",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -54,6 +54,7 @@ def test_every_engine_stands_in_the_tables_beside_its_peer(tmp_path: Path) -> No
         assert (peer, kind, peer) in lines
     assert ("nn.GRU", "torch", "nn.LSTM") in lines
     assert ("my_peephole", "native", "nn.LSTM") not in lines
+    assert {("lstm", "int8", "nn.LSTM"), ("my_peephole", "int8", "nn.LSTM")} <= set(lines)
     for key, figures in lines.items():
         if key[2] in ("nn.LSTM", "nn.GRU", "nn.RNN"):
             form = r"(\*\*)?\d+\.\d\d(\*\*)? \(\d+\.\d\d to \d+\.\d\d\)"
@@ -62,6 +63,7 @@ def test_every_engine_stands_in_the_tables_beside_its_peer(tmp_path: Path) -> No
     # A single row is no training.
     training = table(done.stdout, "Training, one layer, one thread (CPU time)")
     assert training["cell", "engine", "relative to"] == ["T3 B2 H4"]
+    assert ("lstm", "int8", "nn.LSTM") not in training
     for peer in ("padded", "packed"):
         title = f"Training, ragged batches, the peer {peer}, one thread (CPU time)"
         assert ("lstm", "native", "nn.LSTM") in table(done.stdout, title)
