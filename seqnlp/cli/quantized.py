@@ -65,13 +65,14 @@ def compare(
         InputError: the model cannot be quantized, or see `Model.evaluate`.
     """
     before, after = measure(model, model.quantize(kind), corpus, split, batch_size=batch_size)
-    differing = sum(
-        a.output != b.output for a, b in zip(before.answers, after.answers, strict=True)
-    )
+    pairs = list(zip(before.answers, after.answers, strict=True))
+    differing = sum(a.output != b.output for a, b in pairs)
+    moved = max((_moved(a, b) for a, b in pairs), default=0.0)
     if as_json:
         record = {
             "corpus": corpus.name, "split": split,
             "float32": before.record(), kind: after.record(), "answers_that_differ": differing,
+            "largest_change_of_a_probability": moved,
         }  # fmt: skip
         click.echo(json.dumps(record))
         return
@@ -79,10 +80,9 @@ def compare(
     where = f"{corpus.name} {split}"
     screen.print(figures([(where, "float32", before.report), (where, kind, after.report)]))
     figure, change = main_change(before.report, after.report)
-    count = len(before.answers)
     screen.print(
-        f"{kind} changes {figure} by {100 * change:+.2f} points; {differing:,} of {count:,} "
-        f"answers differ ({differing / max(count, 1):.1%})\n",
+        f"{kind} changes {figure} by {100 * change:+.2f} points and probabilities by at most "
+        f"{moved:.4f}; {differing:,} of {len(pairs):,} answers differ\n",
         highlight=False,
     )
     table = plain_table("size and speed, on this machine, tokenizing included")
@@ -97,6 +97,12 @@ def compare(
         ratio = f"{new_speed / old_speed:.2f}"
         table.add_row(name, f"{old_speed:,.0f}", f"{new_speed:,.0f}", ratio)
     screen.print(table)
+
+
+def _moved(before: Prediction, after: Prediction) -> float:
+    """The largest change of a probability."""
+    old, new = before.probabilities or {}, after.probabilities or {}
+    return max((abs(share - new[label]) for label, share in old.items()), default=0.0)
 
 
 def main_change(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, float]:

@@ -31,7 +31,7 @@ def test_float_and_int8_are_shown_side_by_side(
     before = digests(toy_run)
     status, out, err = call(capfd, "evaluate", toy_run, "--quantize", "int8")
     assert status == 0, err
-    for expected in ("float32", "int8", "int8 changes accuracy by", "answers differ",
+    for expected in ("float32", "int8", "int8 changes accuracy by", "probabilities by at most 0.", "answers differ",
                      "recurrent layers, MB", "whole model, MB", "texts a second, one by one",
                      "texts a second, in batches of 64"):  # fmt: skip
         assert expected in out + err, expected
@@ -49,6 +49,7 @@ def test_the_figures_of_both_as_json(capfd: pytest.CaptureFixture[str], toy_run:
     lost = record["float32"]["accuracy"]["value"] - record["int8"]["accuracy"]["value"]
     assert abs(lost) * examples <= record["answers_that_differ"] + 1e-9
     assert record["answers_that_differ"] <= 0.05 * examples
+    assert 0 < record["largest_change_of_a_probability"] < 0.1
     sizes = [record[name]["bytes"]["recurrent"] for name in ("float32", "int8")]
     cells = [record[name]["bytes"]["all"] for name in ("float32", "int8")]
     assert sizes[1] < 0.75 * sizes[0]  # the hidden size is 12, which is filled up to 16
