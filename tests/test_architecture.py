@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -102,5 +103,7 @@ def test_click_and_rich_stay_in_the_command_line() -> None:
 def test_every_module_imports_and_says_what_it_is(module: Path) -> None:
     if module.name == "__main__.py":
         return
+    if module.parent.parts[-2:] == ("triton", "kernels") and find_spec("triton") is None:
+        pytest.skip("Triton, whose language it is in, is not installed")
     name = ".".join(["seqnlp", *module.with_suffix("").parts]).removesuffix(".__init__")
     assert importlib.import_module(name).__doc__

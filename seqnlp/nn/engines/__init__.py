@@ -17,6 +17,7 @@ from seqnlp.nn.engines.fused import FusedEngine
 from seqnlp.nn.engines.native import NativeEngine
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.reference import ReferenceEngine
+from seqnlp.nn.engines.triton.engine import TritonEngine
 from seqnlp.nn.noise import Noise
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "NativeEngine",
     "Padding",
     "ReferenceEngine",
+    "TritonEngine",
     "check",
     "describe",
     "explain",
@@ -41,8 +43,9 @@ VARIABLE = "SEQNLP_ENGINE"
 _log = logging.getLogger(__name__)
 _NATIVE = NativeEngine()
 _FUSED = FusedEngine()
+_TRITON = TritonEngine()
 _REFERENCE = ReferenceEngine()
-_FOUND: dict[str, Engine] = {each.name: each for each in (_NATIVE, _FUSED, _REFERENCE)}
+_FOUND: dict[str, Engine] = {each.name: each for each in (_NATIVE, _FUSED, _TRITON, _REFERENCE)}
 _TOLD: set[type[Cell]] = set()
 
 
@@ -107,6 +110,12 @@ def explain(
 def _choose(
     cell: Cell, x: Tensor, noise: Noise | None, padding: Padding | None, both_directions: bool
 ) -> tuple[Engine, str | None]:
+    if x.device.type != "cpu":
+        # On a GPU torch's own is cuDNN.
+        if _NATIVE.supports(cell, x, noise):
+            return _NATIVE, None
+        obstacle = _TRITON.obstacle(cell, x, noise)
+        return (_TRITON, None) if obstacle is None else (_REFERENCE, obstacle)
     obstacle = _FUSED.obstacle(cell, x, noise)
     if _NATIVE.supports(cell, x, noise):
         # Without a compiler the fused engine is a loop in Python.

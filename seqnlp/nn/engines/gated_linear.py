@@ -237,7 +237,7 @@ def _differentiable(
     ctx: Any, inputs: tuple[Tensor, ...], g: Tensor | None, g_last: Tensor | None
 ) -> list[Tensor | None]:
     """The gradients in operations of torch, for those who differentiate them again."""
-    from seqnlp.nn.engines.linear import scan
+    from seqnlp.nn.engines.scan import scan
 
     x, first, weight, bias = inputs
     gates = torch.nn.functional.linear(x, weight, bias).chunk(ctx.cell.gates, dim=2)

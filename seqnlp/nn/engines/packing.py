@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -75,9 +75,22 @@ class Packing:
 
     @staticmethod
     @lru_cache(maxsize=64)
-    def of_full(batch: int, steps: int) -> Packing:
-        """The packing of rows of one length."""
-        return Packing.of(torch.full((batch,), steps))
+    def of_full(batch: int, steps: int, device: torch.device | None = None) -> Packing:
+        """The packing of rows of one length; on a device, see `to`."""
+        packing = Packing.of(torch.full((batch,), steps))
+        return packing if device is None else packing.to(device)
+
+    def to(self, device: torch.device) -> Packing:
+        """The same with all that indexes arrays on their device, int64 there."""
+        return replace(
+            self,
+            order=None if self.order is None else self.order.to(device),
+            batch_index=self.batch_index.to(device, torch.int64),
+            time=self.time.to(device, torch.int64),
+            reversed_time=self.reversed_time.to(device, torch.int64),
+            previous=self.previous.to(device, torch.int64),
+            last=self.last.to(device),
+        )
 
     def cut(self, threads: int) -> Tensor:
         """Where to cut the rows for so many threads, int64 [threads + 1], work for work."""

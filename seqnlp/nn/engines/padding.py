@@ -85,8 +85,9 @@ class Padding:
 
     @cached_property
     def packing(self) -> Packing:
-        """The real steps without the padding; on a CPU."""
-        return Packing.of(self.lengths)
+        """The real steps without the padding. Lengths on a GPU are waited for, once a batch."""
+        packing = Packing.of(self.lengths.cpu())
+        return packing if self.lengths.device.type == "cpu" else packing.to(self.lengths.device)
 
     @cached_property
     def _steps(self) -> Tensor:

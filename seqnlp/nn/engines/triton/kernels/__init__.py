@@ -1,0 +1,1 @@
+"""What Triton compiles: these modules import it, and so are imported where it is there."""
