@@ -124,7 +124,8 @@ class Pointwise:
     The numbers of nodes in `graph`: of the inputs x_gates, h_gates, states, parameters and masks,
     of the gradients of the new states, of the new states, and of the gradients of the inputs.
     `merged` says of each gate that its two products are only ever added: then they are one input,
-    `x_gates`, to which the recurrent product is added in place.
+    `x_gates`, to which the recurrent product is added in place. `detaches` says that gradients are
+    not those of the graph alone.
     """
 
     graph: Graph
@@ -140,6 +141,7 @@ class Pointwise:
     state_gradients: tuple[Value, ...]
     parameter_gradients: Mapping[str, Value]
     merged: tuple[bool, ...]
+    detaches: bool = False
     kept: tuple[Value, ...] = field(default=())
 
     @property
@@ -249,6 +251,7 @@ def merge(pointwise: Pointwise) -> Pointwise:
         state_gradients=move(pointwise.state_gradients),
         parameter_gradients=move_all(pointwise.parameter_gradients),
         merged=tuple(merged),
+        detaches=pointwise.detaches,
     )
 
 

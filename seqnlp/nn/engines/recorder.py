@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqnlp.nn.engines.decompositions import find_decomposition
@@ -14,7 +16,7 @@ from seqnlp.nn.engines.graph import Graph, Value
 from seqnlp.nn.engines.operations import UntraceableError
 from seqnlp.nn.engines.rules import RULES
 
-__all__ = ["Tracer", "UntraceableError"]
+__all__ = ["Tracer", "UntraceableError", "Watch"]
 
 
 _SAME_NAME = frozenset(
@@ -67,6 +69,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Tensors are known by where they lie: autograd hands back those that it saved as new objects.
     All are held until the end, so that no two lie at one place.
+
+    in_backward: whether it is autograd that computes.
+    detaches: whether a value was taken without its gradient.
     """
 
     @classmethod
@@ -80,6 +85,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.rows = rows
         self.hidden_size = hidden_size
         self.in_backward = False
+        self.detaches = False
         self._values: dict[object, Value] = {}
         self._held: list[Tensor] = []
 
@@ -119,6 +125,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise UntraceableError(f"{name} changes a tensor in place: use {plain}")
             # Autograd does so with what it has just made, which nobody else looks at.
             name = plain
+        if not self.in_backward and not torch.is_grad_enabled():
+            self.detaches = True
         rule = RULES.get(name)
         known = name in _SAME_NAME or name in _OTHER_NAME or name in _SAME_VALUE
         if rule is None and not known:
@@ -172,6 +180,25 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             elif features > 1:
                 value = self.graph.add("mul", value, self.graph.add_constant(features))
         return value, features
+
+
+class Watch(TorchFunctionMode):  # type: ignore[no-untyped-call]
+    """Tells a tracer of values that the author detaches; autograd detaches too, what it saves."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.tracer = tracer
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call, and see what."""
+        self.tracer.detaches |= func in (Tensor.detach, Tensor.data.__get__)
+        return func(*args, **(kwargs or {}))
 
 
 def _place(tensor: Tensor) -> object:

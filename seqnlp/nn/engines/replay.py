@@ -24,8 +24,16 @@ def replay(
     hidden: Tensor | None,
     *rest: Tensor,
 ) -> tuple[Tensor, ...]:
-    """What `_Recurrence` gives for the same arguments, step by step."""
+    """What `_Recurrence` gives for the same arguments, step by step.
+
+    Raises:
+        RuntimeError: `update` detaches a value, which a graph does not know.
+    """
     packing, pointwise = shape.packing, shape.plan.pointwise
+    if pointwise.detaches:
+        raise RuntimeError(
+            "update detaches a value: take gradients of gradients by the engine 'reference'"
+        )
     parameters = rest[: len(shape.parameters)]
     masks = rest[len(shape.parameters) : len(shape.parameters) + len(shape.masks)]
     leaves = list(rest[len(shape.parameters) + len(shape.masks) :])

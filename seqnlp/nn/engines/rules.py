@@ -87,7 +87,10 @@ def _reciprocal(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[
 
 
 def _relu(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Value:
-    return tracer.graph.add("maximum", tracer.value(args[0], name), tracer.graph.add_constant(0.0))
+    graph, x = tracer.graph, tracer.value(args[0], name)
+    zero = graph.add_constant(0.0)
+    # Not a maximum, whose gradient at zero is another.
+    return graph.add("where", graph.add("le", x, zero), zero, x)
 
 
 def _threshold_backward(
@@ -121,9 +124,10 @@ def _clamp(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[str, 
     graph, value = tracer.graph, tracer.value(args[0], name)
     names = {"clamp": ("min", "max"), "clamp_min": ("min",), "clamp_max": ("max",)}[name]
     limits = dict(zip(names, args[1:], strict=False)) | options
-    for side, operation in (("min", "maximum"), ("max", "minimum")):
+    for side, beyond in (("min", "lt"), ("max", "gt")):
         if limits.get(side) is not None:
-            value = graph.add(operation, value, tracer.value(limits[side], name))
+            limit = tracer.value(limits[side], name)
+            value = graph.add("where", graph.add(beyond, value, limit), limit, value)
     return value
 
 

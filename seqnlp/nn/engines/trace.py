@@ -16,7 +16,7 @@ from torch import Tensor
 from seqnlp.errors import InputError
 from seqnlp.nn.cells.base import GatedCell
 from seqnlp.nn.engines.graph import Graph, Pointwise, Value, choose_kept, merge
-from seqnlp.nn.engines.recorder import Tracer, UntraceableError
+from seqnlp.nn.engines.recorder import Tracer, UntraceableError, Watch
 
 
 @torch.inference_mode(False)  # where it is asked for first, gradients may be off
@@ -82,7 +82,8 @@ def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Point
         given[name], mask_values[name] = enter(f"m_{name}", (rows, size), wide=True)
 
     with torch.enable_grad(), tracer:
-        new = cell.update(tuple(x), tuple(h), tuple(state), **parameters, **given)
+        with Watch(tracer):
+            new = cell.update(tuple(x), tuple(h), tuple(state), **parameters, **given)
         _check_state(cell, new, state)
         old = iter(kept_old)
         mixed = [
@@ -120,6 +121,7 @@ def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Point
             state_gradients=tuple(values[h_end:state_end]),
             parameter_gradients=dict(zip(parameters, values[state_end:], strict=True)),
             merged=(False,) * gates,
+            detaches=tracer.detaches,
         )
     )
     return replace(pointwise, kept=choose_kept(pointwise))
