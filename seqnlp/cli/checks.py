@@ -20,7 +20,6 @@ from pathlib import Path
 
 import torch
 
-import seqnlp
 from seqnlp.errors import InputError
 from seqnlp.files import cache_folder
 from seqnlp.nn import engines
@@ -67,7 +66,7 @@ _Found = tuple[Status, str]
 def check_versions() -> _Found:
     """Python, this package and torch."""
     python = f"Python {platform.python_version()} at {sys.executable}"
-    own = f"seqnlp {version('seqnlp')} at {Path(seqnlp.__file__).parent}"
+    own = f"seqnlp {version('seqnlp')} at {Path(__file__).parents[1]}"
     return Status.OK, f"{python}, {own}, torch {torch.__version__}"
 
 

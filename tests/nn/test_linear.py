@@ -21,7 +21,7 @@ from seqnlp.nn import (
     SRUCell,
     State,
 )
-from seqnlp.nn.engines import build, gated_linear, linear
+from seqnlp.nn.engines import build, gated_linear, linear, scan
 
 CELLS: dict[str, Callable[[int, int], LinearCell]] = {
     "min_gru": MinGRUCell,
@@ -41,7 +41,7 @@ def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     if request.param != "fused":
         monkeypatch.setattr(linear, "find_kernel", lambda *_: None)
     if request.param == "loop":
-        monkeypatch.setattr(linear, "_kernels", lambda x: None)
+        monkeypatch.setattr(scan, "_kernels", lambda x: None)
 
 
 def run_both_ways(
@@ -114,7 +114,7 @@ def test_equals_the_loop_at_any_size(data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", CELLS)
 def test_wide_states_on_two_threads(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several blocks of columns, shared out between threads that finish when they may."""
-    monkeypatch.setattr(linear, "_threads", lambda x: 3)
+    monkeypatch.setattr(scan, "_threads", lambda x: 3)
     monkeypatch.setattr(gated_linear, "_NUMBERS_A_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     torch.manual_seed(1)
@@ -139,7 +139,7 @@ def test_gradients_are_numerically_right_and_so_are_theirs(
     first = torch.randn(3, 2, dtype=dtype, requires_grad=True)
 
     def run(a: Tensor, b: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-        return linear.scan(a, b, first, padding, reverse=reverse)
+        return scan.scan(a, b, first, padding, reverse=reverse)
 
     assert torch.autograd.gradcheck(run, (a, b, first))
     assert torch.autograd.gradgradcheck(run, (a, b, first))
@@ -157,7 +157,7 @@ def test_what_stands_on_padding_changes_nothing() -> None:
             absent = ~padding.mask.unsqueeze(2)
             a = clean_a.masked_fill(absent, fill).requires_grad_()
             b = clean_b.masked_fill(absent, fill).requires_grad_()
-            h, last = linear.scan(a, b, first, padding, reverse=False)
+            h, last = scan.scan(a, b, first, padding, reverse=False)
             found = torch.autograd.grad(h.sum() + last.sum(), [a, b])
             results.append([h, last, *found])
         for one, other in zip(*results, strict=True):
@@ -168,7 +168,7 @@ def test_any_layout_is_read_as_it_is() -> None:
     torch.manual_seed(4)
     first = torch.randn(2, 3)
     a, b = torch.rand(2, 6, 3), torch.randn(2, 6, 3)
-    expected = linear.scan(a, b, first, None, reverse=False)[0]
+    expected = scan.scan(a, b, first, None, reverse=False)[0]
     layouts: list[Callable[[Tensor], Tensor]] = [
         lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
         lambda x: x.transpose(1, 2).contiguous().transpose(1, 2),
@@ -176,20 +176,18 @@ def test_any_layout_is_read_as_it_is() -> None:
         lambda x: torch.cat([x, x], 1)[:, :6],
     ]
     for layout in layouts:
-        assert torch.equal(
-            linear.scan(layout(a), layout(b), first, None, reverse=False)[0], expected
-        )
+        assert torch.equal(scan.scan(layout(a), layout(b), first, None, reverse=False)[0], expected)
     fixed = a[:1, :1].expand(2, 6, 3)
     torch.testing.assert_close(
-        linear.scan(fixed, b, first, None, reverse=False),
-        linear.scan(fixed[0, 0], b, first, None, reverse=False),
+        scan.scan(fixed, b, first, None, reverse=False),
+        scan.scan(fixed[0, 0], b, first, None, reverse=False),
     )
 
 
 def test_gradients_of_one_result_alone() -> None:
     torch.manual_seed(5)
     a, b = torch.rand(2, 4, 3).double().requires_grad_(), torch.randn(2, 4, 3).double()
-    h, last = linear.scan(a, b, torch.ones(2, 3).double(), None, reverse=False)
+    h, last = scan.scan(a, b, torch.ones(2, 3).double(), None, reverse=False)
     (through_states,) = torch.autograd.grad(h[:, -1].sum(), a, retain_graph=True)
     (through_last,) = torch.autograd.grad(last.sum(), a)
     torch.testing.assert_close(through_states, through_last)
@@ -208,7 +206,7 @@ def test_ten_thousand_steps_lose_no_digits() -> None:
     results = []
     for dtype in (torch.float64, torch.float32):
         a, b = a32.to(dtype).requires_grad_(), b32.to(dtype).requires_grad_()
-        h, _ = linear.scan(a, b, torch.ones(2, size, dtype=dtype), None, reverse=False)
+        h, _ = scan.scan(a, b, torch.ones(2, size, dtype=dtype), None, reverse=False)
         results.append([h, *torch.autograd.grad(h.square().sum(), [a, b])])
     for exact, found in zip(*results, strict=True):
         scale = exact.abs().amax((0, 1))
@@ -217,7 +215,7 @@ def test_ten_thousand_steps_lose_no_digits() -> None:
 
 def test_half_precision_runs_in_the_loop() -> None:
     a, b = torch.full((1, 2, 1), 0.5, dtype=torch.bfloat16), torch.ones(1, 2, 1).bfloat16()
-    h, _ = linear.scan(a, b, torch.ones(1, 1).bfloat16(), None, reverse=False)
+    h, _ = scan.scan(a, b, torch.ones(1, 1).bfloat16(), None, reverse=False)
     assert h.dtype == torch.bfloat16
     assert h.flatten().tolist() == [1.5, 1.75]
 
