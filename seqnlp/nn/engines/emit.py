@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -48,9 +49,12 @@ def header(name: str, dtype: torch.dtype) -> str:
 
 @cache
 def sources(name: str, dtype: torch.dtype) -> str:
-    """A source with the products that it includes."""
-    product = files(__package__).joinpath("kernels", "product.h").read_text(encoding="utf-8")
-    return header(name, dtype).replace('#include "product.h"\n', product)
+    """A source with the others of this package that it includes."""
+    text = header(name, dtype)
+    while found := re.search(r'^#include "(.+)"\n', text, re.MULTILINE):
+        included = files(__package__).joinpath("kernels", found[1]).read_text(encoding="utf-8")
+        text = text[: found.start()] + included + text[found.end() :]
+    return text
 
 
 def driver(dtype: torch.dtype) -> str:

@@ -44,7 +44,7 @@ def run_quantized(
 
 
 class _Weight(ctypes.Structure):
-    """`Weight` of quantized.cpp."""
+    """`Weight` of codes.h."""
 
     _fields_ = (("codes", Pointer), ("scales", Pointer), ("sums", Pointer))
 
