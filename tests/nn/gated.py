@@ -100,7 +100,7 @@ def results(
     wanted = [x, *state, *cell.parameters()]
     total = weigh([outputs, *final])
     if not total.requires_grad:
-        return [outputs, *final]
+        return [outputs, *final, *map(torch.zeros_like, wanted)]
     found = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
     return [outputs.detach(), *(leaf.detach() for leaf in final), *found]
 

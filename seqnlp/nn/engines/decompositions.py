@@ -79,6 +79,11 @@ def _softplus_backward(gradient: Tensor, x: Tensor, beta: float, threshold: floa
     return torch.where(scaled > threshold, gradient, gradient * scaled.sigmoid())
 
 
+def _variance_and_mean(x: Tensor, dims: list[int], **options: Any) -> tuple[Tensor, Tensor]:
+    mean = x.mean(dims, keepdim=options.get("keepdim", False))
+    return _variance(x, dims, **options), mean
+
+
 def _interpolate(start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     return start + weight * (end - start)
 
@@ -94,6 +99,7 @@ _OWN: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "softplus": _softplus,
         "softplus_backward": _softplus_backward,
         "var": _variance,
+        "var_mean": _variance_and_mean,
         "lerp": _interpolate,
         "addcdiv": _add_quotient,
     }

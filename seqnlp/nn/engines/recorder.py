@@ -50,7 +50,7 @@ _RANDOM = "random numbers come from outside, as masks"
 _APART = "work on each gate by itself"
 _ADVICE: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot"), _PRODUCT),
+        **dict.fromkeys(("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "t"), _PRODUCT),
         "_local_scalar_dense": "use torch.where in place of if, and no item()",
         **dict.fromkeys(("rand", "randn", "randint", "rand_like", "randn_like"), _RANDOM),
         **dict.fromkeys(
@@ -58,7 +58,7 @@ _ADVICE: Mapping[str, str] = MappingProxyType(
         ),
         **dict.fromkeys(("native_dropout", "empty_like", "randint_like", "multinomial"), _RANDOM),
         **dict.fromkeys(("cat", "stack", "split", "split_with_sizes", "slice", "select"), _APART),
-        **dict.fromkeys(("index", "gather", "flip", "roll", "t", "transpose", "permute"), _APART),
+        **dict.fromkeys(("index", "gather", "flip", "roll", "transpose", "permute"), _APART),
         **dict.fromkeys(("sort", "topk", "cumsum", "cumprod", "as_strided", "unbind"), _APART),
     }
 )
@@ -118,7 +118,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         options = dict(kwargs or {})
         name: str = func.overloadpacket.__name__
         plain = name if name.startswith("_") else name.rstrip("_")
-        if plain in _ADVICE:
+        if plain in _ADVICE and (not self.in_backward or plain not in RULES):
             raise UntraceableError(f"{plain} is not known to the engine: {_ADVICE[plain]}")
         if plain != name:
             if not self.in_backward:
@@ -156,7 +156,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _check_shape(self, name: str, value: Value, result: Tensor) -> None:
-        if self.graph.nodes[value].wide and result.shape[-1:] != (self.hidden_size,):
+        apart = self.hidden_size > 1 and result.shape[-1:] != (self.hidden_size,)
+        if apart and self.graph.nodes[value].wide:
             raise UntraceableError(
                 f"{name} takes a row's features apart: work on each gate by itself"
             )

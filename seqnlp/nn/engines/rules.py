@@ -153,7 +153,7 @@ def _largest(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[str
 
 
 def _filled(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Value:
-    if "zeros" in name:
+    if "zeros" in name or "empty" in name:
         number = 0.0
     elif "ones" in name:
         number = 1.0
@@ -196,6 +196,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "mean": _mean,
         **dict.fromkeys(("amax", "amin"), _largest),
         **dict.fromkeys((*_FILLS, "new_full", "scalar_tensor"), _filled),
+        # Autograd makes constants so.
+        **dict.fromkeys(("empty_like", "fill"), _filled),
         **dict.fromkeys(("_to_copy", "to"), _convert),
     }
 )

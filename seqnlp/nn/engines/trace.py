@@ -40,7 +40,7 @@ def trace(cell: GatedCell, *, masks: Sequence[str] = (), keep: Sequence[bool] = 
         # Where the author is wrong, the reference loop says so with the place; else it works.
         reason = (str(error).splitlines() or [""])[0]
         raise UntraceableError(
-            f"it failed on tensors [3, H]: {type(error).__name__}: {reason}"
+            f"it failed on a few rows: {type(error).__name__}: {reason}"
         ) from error
 
 
@@ -106,6 +106,10 @@ def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Point
         ]
     x_end, h_end = gates, 2 * gates
     state_end = h_end + leaves
+    # Where there is one feature, torch need not sum over it.
+    for index, given_value in enumerate(parameter_values.values(), start=state_end):
+        if graph.nodes[values[index]].wide and not graph.nodes[given_value].wide:
+            values[index] = graph.add("sum", values[index])
     pointwise = merge(
         Pointwise(
             graph=graph,
