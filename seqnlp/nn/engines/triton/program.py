@@ -11,8 +11,12 @@ from seqnlp.nn.engines.graph import Graph, Value
 from seqnlp.nn.engines.operations import OPERATIONS
 from seqnlp.nn.engines.plan import Place, Plan, Slot, Step
 
+_NAN = "nan"
+CODES = {name: code for code, name in enumerate([*OPERATIONS, _NAN])}
+"""Operations as the kernel knows them: not all of Triton's releases read names out of tuples."""
+
 # The kernel knows four places by their first rows. What is the same in all rows has no stride;
-# what is summed over them has a row for each program.
+# what is summed over them has a row for each instance.
 _ORIGINS = {Place.FIXED: Place.ROW, Place.THREAD: Place.ROW}
 
 
@@ -30,16 +34,19 @@ class Load(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """A value that is computed from the values of these numbers; three are always named."""
+    """A value that is computed from the values of these numbers; three are always named.
 
-    operation: str
+    operation: of `CODES`.
+    """
+
+    operation: int
     a: int = 0
     b: int = 0
     c: int = 0
 
 
 class Store(NamedTuple):
-    """A value that is written, or added over the rows of a program to what stands there."""
+    """A value that is written, or added over the rows of an instance to what stands there."""
 
     array: int
     place: int
@@ -57,7 +64,7 @@ class Program:
     Values are numbered: first what is loaded, then the constants, then what is computed.
 
     arrays: names of arrays, in the order of the kernel's arguments.
-    reduces: whether a program must see whole rows.
+    reduces: whether an instance must see whole rows.
     """
 
     arrays: tuple[str, ...]
@@ -119,7 +126,7 @@ class _Writer:
             node = nodes[value]
             if value not in self.numbers:
                 # A constant that is none of the numbers is written as what it is.
-                operation = "nan" if node.operation == "constant" else node.operation
+                operation = _NAN if node.operation == "constant" else node.operation
                 arguments = [self.numbers[argument] for argument in node.arguments]
                 self.numbers[value] = self._add(first, operation, *arguments)
         written = zip(function.results, step.slots[len(function.inputs) :], strict=True)
@@ -147,7 +154,7 @@ class _Writer:
         return Load(array, int(place), stride, column, wide)
 
     def _add(self, first: int, operation: str, *arguments: int) -> int:
-        self.instructions.append(Instruction(operation, *arguments))
+        self.instructions.append(Instruction(CODES[operation], *arguments))
         return first + len(self.instructions) - 1
 
 

@@ -8,6 +8,42 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from seqnlp.nn.engines.triton.program import CODES
+
+ADD = tl.constexpr(CODES["add"])
+SUB = tl.constexpr(CODES["sub"])
+MUL = tl.constexpr(CODES["mul"])
+DIV = tl.constexpr(CODES["div"])
+NEG = tl.constexpr(CODES["neg"])
+ABS = tl.constexpr(CODES["abs"])
+SIGN = tl.constexpr(CODES["sign"])
+MAXIMUM = tl.constexpr(CODES["maximum"])
+MINIMUM = tl.constexpr(CODES["minimum"])
+SQRT = tl.constexpr(CODES["sqrt"])
+EXP = tl.constexpr(CODES["exp"])
+EXPM1 = tl.constexpr(CODES["expm1"])
+LOG = tl.constexpr(CODES["log"])
+LOG1P = tl.constexpr(CODES["log1p"])
+SIN = tl.constexpr(CODES["sin"])
+COS = tl.constexpr(CODES["cos"])
+ERF = tl.constexpr(CODES["erf"])
+SIGMOID = tl.constexpr(CODES["sigmoid"])
+TANH = tl.constexpr(CODES["tanh"])
+GT = tl.constexpr(CODES["gt"])
+GE = tl.constexpr(CODES["ge"])
+LT = tl.constexpr(CODES["lt"])
+LE = tl.constexpr(CODES["le"])
+EQ = tl.constexpr(CODES["eq"])
+NE = tl.constexpr(CODES["ne"])
+AND = tl.constexpr(CODES["and"])
+OR = tl.constexpr(CODES["or"])
+NOT = tl.constexpr(CODES["not"])
+REAL = tl.constexpr(CODES["real"])
+NAN = tl.constexpr(CODES["nan"])
+WHERE = tl.constexpr(CODES["where"])
+SUM = tl.constexpr(CODES["sum"])
+LARGEST = tl.constexpr(CODES["largest"])
+
 
 @triton.jit
 def exponential_minus_one(x):
@@ -61,76 +97,76 @@ def log1p(x):
 
 @triton.jit
 def compute(a, b, c, real, OPERATION: tl.constexpr, KIND: tl.constexpr):
-    """One operation of `seqnlp.nn.engines.operations`, on numbers of type KIND.
+    """The operation of a code, on numbers of type KIND.
 
     a, b, c: its arguments, [ROWS, COLUMNS], [ROWS, 1] or [1, 1]; those that it lacks are anything.
     real: [ROWS, COLUMNS], what reductions go over.
     """
-    if OPERATION == "add":
+    if OPERATION == ADD:
         result = a + b
-    elif OPERATION == "sub":
+    elif OPERATION == SUB:
         result = a - b
-    elif OPERATION == "mul":
+    elif OPERATION == MUL:
         result = a * b
-    elif OPERATION == "div":
+    elif OPERATION == DIV:
         result = a / b
-    elif OPERATION == "neg":
+    elif OPERATION == NEG:
         result = -a
-    elif OPERATION == "abs":
+    elif OPERATION == ABS:
         result = tl.abs(a)
-    elif OPERATION == "sign":
+    elif OPERATION == SIGN:
         result = (a > 0).to(KIND) - (a < 0).to(KIND)
-    elif OPERATION == "maximum":
+    elif OPERATION == MAXIMUM:
         result = tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
-    elif OPERATION == "minimum":
+    elif OPERATION == MINIMUM:
         result = tl.minimum(a, b, propagate_nan=tl.PropagateNan.ALL)
-    elif OPERATION == "sqrt":
+    elif OPERATION == SQRT:
         result = tl.sqrt(a)
-    elif OPERATION == "exp":
+    elif OPERATION == EXP:
         result = tl.exp(a)
-    elif OPERATION == "expm1":
+    elif OPERATION == EXPM1:
         result = expm1(a)
-    elif OPERATION == "log":
+    elif OPERATION == LOG:
         result = tl.log(a)
-    elif OPERATION == "log1p":
+    elif OPERATION == LOG1P:
         result = log1p(a)
-    elif OPERATION == "sin":
+    elif OPERATION == SIN:
         result = tl.sin(a)
-    elif OPERATION == "cos":
+    elif OPERATION == COS:
         result = tl.cos(a)
-    elif OPERATION == "erf":
+    elif OPERATION == ERF:
         result = tl.erf(a)
-    elif OPERATION == "sigmoid":
+    elif OPERATION == SIGMOID:
         result = tl.sigmoid(a)
-    elif OPERATION == "tanh":
+    elif OPERATION == TANH:
         result = tanh(a)
-    elif OPERATION == "gt":
+    elif OPERATION == GT:
         result = a > b
-    elif OPERATION == "ge":
+    elif OPERATION == GE:
         result = a >= b
-    elif OPERATION == "lt":
+    elif OPERATION == LT:
         result = a < b
-    elif OPERATION == "le":
+    elif OPERATION == LE:
         result = a <= b
-    elif OPERATION == "eq":
+    elif OPERATION == EQ:
         result = a == b
-    elif OPERATION == "ne":
+    elif OPERATION == NE:
         result = a != b
-    elif OPERATION == "and":
+    elif OPERATION == AND:
         result = a & b
-    elif OPERATION == "or":
+    elif OPERATION == OR:
         result = a | b
-    elif OPERATION == "not":
+    elif OPERATION == NOT:
         result = a == 0
-    elif OPERATION == "real":
+    elif OPERATION == REAL:
         result = a.to(KIND)
-    elif OPERATION == "nan":
+    elif OPERATION == NAN:
         result = tl.full((1, 1), float("nan"), KIND)
-    elif OPERATION == "where":
+    elif OPERATION == WHERE:
         result = tl.where(a, b, c)
-    elif OPERATION == "sum":
+    elif OPERATION == SUM:
         result = tl.sum(tl.where(real, a, 0.0), 1, keep_dims=True)
-    elif OPERATION == "largest":
+    elif OPERATION == LARGEST:
         result = tl.max(tl.where(real, a, float("-inf")), 1, keep_dims=True)
     else:
         tl.static_assert(False, "a program with an operation that kernels do not know")

@@ -38,8 +38,8 @@ def scan_forward(
     length = time.to(tl.int64)
     if lengths is not None:
         length = tl.load(lengths + row)
-    at = row * width + column
-    carry_r, carry_i = load(first, at, here, 0.0, PARTS)
+    state = row * width + column
+    carry_r, carry_i = load(first, state, here, 0.0, PARTS)
     for start in range(0, time, STEPS):
         step = start + index.to(tl.int64)
         real = step < length
@@ -60,7 +60,7 @@ def scan_forward(
             h, at, tl.where(real, h_r, 0.0), tl.where(real, h_i, 0.0), here & (step < time), PARTS
         )
         carry_r, carry_i = pick(h_r, index == STEPS - 1), pick(h_i, index == STEPS - 1)
-    store(last, row * width + column, carry_r, carry_i, here, PARTS)
+    store(last, state, carry_r, carry_i, here, PARTS)
 
 
 @triton.jit(do_not_specialize=["time"])
