@@ -17,6 +17,10 @@ def _add(name: str, change: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
     ZOO[name] = lambda x, h, s: change(x[0] + h[0], x[1], s)
 
 
+def _leak(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    return lambda a, b, s: tanh(function(a)) + 0.1 * s
+
+
 # Functions of one number, of every kind that torch has a derivative or a decomposition for.
 for _name, _function in {
     "abs": torch.abs,
@@ -92,7 +96,7 @@ for _name, _function in {
     "infinity": lambda a: torch.minimum(a, torch.full_like(a, float("inf"))),
     "small numbers": lambda a: a * 1e-20 * 1e20,
 }.items():
-    _add(_name, lambda a, b, s, f=_function: tanh(f(a)) + 0.1 * s)
+    _add(_name, _leak(_function))
 
 # Functions of several, and of truths.
 for _name, _change in {

@@ -64,6 +64,9 @@ _ADVICE: Mapping[str, str] = MappingProxyType(
 )
 
 
+_CUTS = (Tensor.detach, Tensor.data.__get__)  # type: ignore[attr-defined]
+
+
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down what torch computes on values of rows [rows, H].
 
@@ -183,11 +186,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return value, features
 
 
-class Watch(TorchFunctionMode):  # type: ignore[no-untyped-call]
+class Watch(TorchFunctionMode):
     """Tells a tracer of values that the author detaches; autograd detaches too, what it saves."""
 
     def __init__(self, tracer: Tracer) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.tracer = tracer
 
     def __torch_function__(
@@ -198,7 +201,7 @@ class Watch(TorchFunctionMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Call, and see what."""
-        self.tracer.detaches |= func in (Tensor.detach, Tensor.data.__get__)
+        self.tracer.detaches |= func in _CUTS
         return func(*args, **(kwargs or {}))
 
 
