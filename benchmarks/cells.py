@@ -70,6 +70,8 @@ def main() -> None:
     """Measure, and write the tables."""
     chosen = _parse()
     torch.set_flush_denormal(True)
+    # On a GPU cuDNN's recurrences round to it unless told not to, and torch's products do not.
+    torch.backends.cudnn.allow_tf32 = False
     gc.freeze()  # what is there now stays; only what the calls leave is looked through
     found: list[Row | Cost] = []
     for name in chosen.cases:
