@@ -1,0 +1,64 @@
+"""The rules by which "auto" chooses between torch's recurrences and fused ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqnlp.nn import Cell, GRUCell, LSTMCell, Padding, RNNCell, engines
+from seqnlp.nn.engines import build
+from seqnlp.nn.engines.choice import prefers_fused
+
+CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}
+
+
+# B, T, H; whether fused in training, in inference.
+@pytest.mark.parametrize(
+    ("kind", "sizes", "in_training", "in_inference"),
+    [
+        ("gru", (4, 4, 8), False, False),
+        ("gru", (4, 5, 8), True, False),
+        ("gru", (4, 10, 8), True, True),
+        ("rnn", (64, 400, 8), True, True),
+        ("lstm", (4, 4, 8), False, False),
+        ("lstm", (4, 99, 8), False, False),
+        ("lstm", (4, 100, 8), True, False),
+        ("lstm", (1, 30, 255), False, False),
+        ("lstm", (1, 30, 256), False, True),
+        ("lstm", (4, 32, 256), False, True),
+        ("lstm", (4, 33, 256), False, False),
+    ],
+)
+def test_full_rows(
+    kind: str, sizes: tuple[int, int, int], in_training: bool, in_inference: bool
+) -> None:
+    batch, time, hidden = sizes
+    cell, x = CELLS[kind](3, hidden), torch.zeros(batch, time, 3)
+    assert prefers_fused(cell, x, None) is in_training
+    with torch.no_grad():
+        assert prefers_fused(cell, x, None) is in_inference
+    frozen = CELLS[kind](3, hidden).requires_grad_(False)
+    assert prefers_fused(frozen, x, None) is in_inference
+    assert prefers_fused(frozen, x.requires_grad_(), None) is in_training
+    if build.toolchain() is not None:
+        chosen = engines.select("auto", cell, x).name
+        assert chosen == ("fused" if in_training else "native")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "fused"), [([20, 16], False), ([20, 15], True), ([1, 1], True)]
+)
+def test_padding_is_left_to_the_engine_that_skips_it(lengths: list[int], fused: bool) -> None:
+    cell, x = LSTMCell(3, 8), torch.zeros(2, 20, 3)
+    padding = Padding.of(torch.tensor(lengths), x)
+    assert prefers_fused(cell, x, padding) is fused
+    with torch.no_grad():
+        assert prefers_fused(cell, x, padding) is fused
+
+
+def test_two_directions_are_one_reason_in_training() -> None:
+    cell, x = LSTMCell(3, 8), torch.zeros(2, 20, 3)
+    assert prefers_fused(cell, x, None, both_directions=True)
+    assert not prefers_fused(cell, x[:, :4], None, both_directions=True)
+    with torch.no_grad():
+        assert not prefers_fused(cell, x, None, both_directions=True)
