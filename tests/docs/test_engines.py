@@ -43,7 +43,7 @@ def test_the_rules_are_those_of_the_code() -> None:
     few = f"fewer than {choice._FEW_STEPS_IN_TRAINING} steps in training and {choice._FEW_STEPS} "
     assert few in FLAT
     assert f"where less than {choice._REAL_SHARE} of the batch is real" in FLAT
-    assert f"or there are {choice._LONG} steps or more" in FLAT
+    assert f"or {choice._MANY} rows or more of {choice._LONG} steps or more" in FLAT
     assert f"hidden size {choice._LARGE} or more" in FLAT
 
 

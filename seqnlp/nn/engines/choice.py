@@ -15,10 +15,11 @@ from seqnlp.nn.engines.padding import Padding
 _FEW_STEPS_IN_TRAINING = 5
 _FEW_STEPS = 10
 # torch's LSTM on a CPU is as fast as a fused one, but for what it does before the first step
-# (it lays its weights out anew, which shows in small batches), for long sequences, for padding and,
-# in training, for two directions at once.
+# (it lays its weights out anew, which shows in small batches), for long sequences of many rows,
+# for padding and, in training, for two directions at once.
 _LARGE = 256
 _LONG = 100
+_MANY = 8
 _REAL_SHARE = 0.9
 
 
@@ -43,5 +44,5 @@ def prefers_fused(
     if padding is not None and padding.packing.total < _REAL_SHARE * batch * time:
         return True
     if learns:
-        return both_directions or time >= _LONG
+        return both_directions or (time >= _LONG and batch >= _MANY)
     return cell.hidden_size >= _LARGE and batch * time <= cell.hidden_size // 2
