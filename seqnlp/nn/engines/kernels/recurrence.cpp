@@ -231,7 +231,10 @@ bool backward(const Call &c) {
     if (c.gradient_weight_x)
       product(share(wide, i, n), share(wide, i + 1, n), c.input, c.total, gates_turned, {x, false},
               {c.gradient_weight_x, c.input}, Start::ZERO, nullptr);
-    if (i == n - 1 && c.gradient_bias) sum_rows(c.gates_x, c.total, wide, wide, c.gradient_bias);
+    if (c.gradient_bias) {
+      const int64_t first = share(wide, i, n), last = share(wide, i + 1, n);
+      sum_rows(c.gates_x + first, c.total, wide, last - first, c.gradient_bias + first);
+    }
     for (int64_t k = 0; k < c.runs; k++) {
       const Run &run = c.run[k];
       const int64_t rows = run.count * h;
@@ -239,8 +242,11 @@ bool backward(const Call &c) {
         product(share(rows, i, n), share(rows, i + 1, n), h, c.total,
                 {{run.base, run.stride}, true}, {states, false},
                 {c.gradient_weight_h + run.first * h * h, h}, Start::ZERO, nullptr);
-      if (i == n - 1 && c.gradient_bias_run && c.gradient_bias_run[k])
-        sum_rows(run.base, c.total, run.stride, rows, c.gradient_bias_run[k]);
+      if (c.gradient_bias_run && c.gradient_bias_run[k]) {
+        const int64_t first = share(rows, i, n), last = share(rows, i + 1, n);
+        sum_rows(run.base + first, c.total, run.stride, last - first,
+                 c.gradient_bias_run[k] + first);
+      }
     }
   });
 }
