@@ -200,6 +200,18 @@ def test_what_update_reads_from_the_cell_is_read_again() -> None:
 
 
 @pytest.mark.usefixtures("_uncompiled")
+def test_the_type_of_numbers_may_be_asked_for() -> None:
+    def update(x: Any, h: Any, s: Any) -> Any:
+        return (x[0] / (x[0].abs() + 1e6 * torch.finfo(x[0].dtype).eps) + h[0],)
+
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-12)):
+        assert_as_reference(make_cell(update, dtype=dtype), tolerance)
+    cell = make_cell(update, dtype=torch.float32)
+    assert_as_reference(cell, 1e-5)
+    assert_as_reference(cell.double())
+
+
+@pytest.mark.usefixtures("_uncompiled")
 def test_what_changes_no_trace_makes_none(monkeypatch: pytest.MonkeyPatch) -> None:
     traced = []
 

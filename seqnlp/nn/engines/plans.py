@@ -63,7 +63,8 @@ def _kind(cell: GatedCell) -> object:
     """
     own = type(cell)
     shapes = tuple((name, tuple(p.shape)) for name, p in cell.author_parameters().items())
-    return (own, own.update, cell.gates, cell.states, attributes_of(cell), shapes)
+    kind = cell.bias.dtype
+    return (own, own.update, cell.gates, cell.states, kind, attributes_of(cell), shapes)
 
 
 def attributes_of(cell: nn.Module) -> object:

@@ -52,7 +52,7 @@ def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Point
     generator = torch.Generator().manual_seed(0)
 
     def enter(name: str, shape: Sequence[int], *, wide: bool) -> tuple[Tensor, Value]:
-        tensor = torch.rand(shape, generator=generator, dtype=torch.float64) + 0.25
+        tensor = torch.rand(shape, generator=generator, dtype=cell.bias.dtype) + 0.25
         value = graph.add_input(name, wide=wide)
         tracer.enter(tensor, value)
         return tensor.requires_grad_(), value
