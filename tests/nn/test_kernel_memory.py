@@ -15,16 +15,17 @@ GCC = shutil.which("g++")
 RUN = """
 import torch
 from seqnlp import registry, unroll
-from seqnlp.nn.engines import build
+from seqnlp.nn.engines import build, call
 
 torch.set_num_threads(2)
+call._PRODUCTS_A_THREAD = 1  # however little there is to do
 for dtype in (torch.float32, torch.float64):
     for name in KINDS:
-        for sizes in ((3, 5), (17, 70)):
+        for time, *sizes in ((130, 3, 5), (130, 17, 70), (9, 1, 1), (9, 5, 33)):
             cell = registry.cells.get(name)(*sizes).to(dtype)
-            for lengths in (None, [130, 7, 0, 96]):
+            for lengths in (None, [time, 7, 0, time - 3]):
                 for reverse in (False, True):
-                    x = torch.randn(4, 130, sizes[0], dtype=dtype, requires_grad=True)
+                    x = torch.randn(4, time, sizes[0], dtype=dtype, requires_grad=True)
                     given = None if lengths is None else torch.tensor(lengths)
                     out, state = unroll(cell, x, given, reverse=reverse, engine="fused")
                     (out.sum() + sum(leaf.abs().sum() for leaf in state)).backward()
