@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, tanh
 
+from seqnlp.errors import InputError
 from seqnlp.nn import GatedCell, unroll
 from seqnlp.nn.engines import plans
 from seqnlp.nn.engines.operations import UntraceableError
@@ -65,6 +67,8 @@ def test_leaves_may_be_exchanged_and_repeated(recurrent_bias: bool) -> None:
 
 
 PRODUCT = "a product belongs to the engine: declare one more gate, or write a Cell"
+VARIES = "it depends on the number of rows, or is another from one call to the next: write a Cell"
+COUNTER = itertools.count()
 RANDOM = "random numbers come from outside, as masks"
 APART = "work on each gate by itself"
 ROWS = "mixes the rows of a batch: write a Cell"
@@ -74,9 +78,9 @@ NONE_OF = "that is none of update's arguments: register it as a parameter and ta
 OTHER = torch.rand(5)
 REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "mm": (lambda a: a @ a.new_ones(5, 5), f"mm is not known to the engine: {PRODUCT}"),
-    "linear": (lambda a: F.linear(a, torch.ones(5, 5)), f"t is not known to the engine: {PRODUCT}"),
+    "linear": (lambda a: F.linear(a, torch.ones(5, 5).to(a)), f"t is not known to the engine: {PRODUCT}"),
     "bmm": (
-        lambda a: torch.bmm(a.unsqueeze(1), a.unsqueeze(1)),
+        lambda a: torch.bmm(a.unsqueeze(1), torch.ones(len(a), 5, 1).to(a)),
         f"bmm is not known to the engine: {PRODUCT}",
     ),
     "add_": (lambda a: tanh(a).add_(1), "add_ changes a tensor in place: use add"),
@@ -142,7 +146,9 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         f"update reads a tensor [5] {NONE_OF}",
     ),
     "another tensor": (lambda a: a * OTHER, f"mul reads a tensor [5] {NONE_OF}"),
-    "its own error": (lambda a: a * [1][2], "it failed on a few rows: IndexError: list index out of range"),
+    "the number of rows": (lambda a: a / len(a), VARIES),
+    "a branch on the number of rows": (lambda a: a / 2 if len(a) > 3 else a, VARIES),
+    "a counter": (lambda a: a * next(COUNTER), VARIES),
 }  # fmt: skip
 
 
@@ -157,6 +163,55 @@ def test_what_cannot_be_traced_is_named_with_what_to_do(name: str) -> None:
     x, _ = make_inputs(cell, 2, 3)
     obstacle = plans.find_obstacle(cell, x, None)
     assert obstacle == f"ZooCell.update cannot be traced: {caught.value}"
+
+
+def test_an_update_that_fails_is_an_error_of_its_author() -> None:
+    with pytest.raises(InputError) as caught:
+        trace(make_cell(lambda x, h, s: (x[0] * [1][2],)))
+    assert str(caught.value) == (
+        "ZooCell.update fails on gates and state [3, 5]: IndexError: list index out of range"
+    )
+
+
+def test_a_parameter_that_update_does_not_take_is_named() -> None:
+    class Forgetful(GatedCell):
+        gates = 1
+
+        def __init__(self) -> None:
+            super().__init__(3, 5)
+            self.slope = nn.Parameter(torch.ones(5))
+
+        def update(self, x_gates: Any, h_gates: Any, state: Any) -> Any:
+            return (tanh(x_gates[0] + h_gates[0]),)
+
+    with pytest.raises(InputError) as caught:
+        trace(Forgetful())
+    assert str(caught.value) == (
+        "Forgetful.update does not take the parameter 'slope', which the cell registers: "
+        "add slope to its arguments"
+    )
+
+
+@pytest.mark.parametrize("engine", ["fused", "reference", "auto"])
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda a: a, "a Tensor: expected a tuple of one tensor"),
+        (lambda a: [a], "a list: expected a tuple of one tensor"),
+        (lambda a: (a, a), "a tuple of 2: expected a tuple of one tensor"),
+        (lambda a: (a[:, :2],), "the leaf [2, 2]: expected a tensor [B, H], here [2, 5]"),
+        (lambda a: (1.0,), "the leaf float: expected a tensor [B, H], here [2, 5]"),
+    ],
+)
+def test_what_is_no_state_is_refused_by_every_engine(
+    returned: Any, message: str, engine: str
+) -> None:
+    cell = make_cell(lambda x, h, s: returned(x[0] + h[0]))
+    with pytest.raises(InputError) as caught:
+        unroll(cell, torch.zeros(2, 12, 3).double(), engine=engine)
+    found = str(caught.value).replace("[3, 5]", "[2, 5]").replace("[3, 2]", "[2, 2]")
+    # Traced on a few rows of its own, or named by the operation that took the features apart.
+    assert found == f"ZooCell.update returned {message}" or "slice is not known" in found
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (2,), (1, 5), (1, 1)])

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqnlp.errors import InputError
 from seqnlp.nn.noise import Noise
 
 State: TypeAlias = tuple[Tensor, ...]
@@ -117,7 +118,16 @@ class GatedCell(Cell):
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
-        rows = self.gates * hidden_size
+        kind = type(self).__name__
+        gates = getattr(self, "gates", None)
+        if not isinstance(gates, int) or gates < 1:
+            raise InputError(f"{kind} must say how many gates it has: gates = 2")
+        if self.forget_gate is not None and not 0 <= self.forget_gate < gates:
+            raise InputError(
+                f"{kind}.forget_gate must be the index of one of {gates} gates, "
+                f"not {self.forget_gate}"
+            )
+        rows = gates * hidden_size
         self.weight_x = nn.Parameter(torch.empty(rows, input_size))
         self.weight_h = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias = nn.Parameter(torch.empty(rows))
@@ -163,8 +173,9 @@ class GatedCell(Cell):
         """Take one step; the output is the first leaf of the new state."""
         x_gates = F.linear(x, self.weight_x, self.bias).chunk(self.gates, dim=1)
         h_gates = F.linear(state[0], self.weight_h, self.bias_h).chunk(self.gates, dim=1)
-        state = self.update(x_gates, h_gates, state, **self.author_parameters())
-        return state[0], state
+        new = self.update(x_gates, h_gates, state, **self.author_parameters())
+        check_state(self, new, state)
+        return new[0], new
 
     def noisy_step(
         self, x: Tensor, state: State, noise: Noise, weight_h: Tensor
@@ -181,6 +192,7 @@ class GatedCell(Cell):
         h = state[0] if noise.hidden is None else state[0] * noise.hidden
         h_gates = F.linear(h, weight_h, self.bias_h).chunk(self.gates, dim=1)
         new = self.update(x_gates, h_gates, state, **self.author_parameters(), **noise.masks)
+        check_state(self, new, state)
         if noise.keep:
             new = tuple(
                 leaf if share is None else share * old + (1 - share) * leaf
@@ -197,6 +209,28 @@ class GatedCell(Cell):
         own = type(self)
         steps = own.forward is GatedCell.forward and own.noisy_step is GatedCell.noisy_step
         return own.update is ancestor.update and steps
+
+
+def check_state(cell: GatedCell, new: object, state: State) -> None:
+    """Refuse what an `update` returned where it cannot be a state like the one before.
+
+    Raises:
+        InputError: it is no tuple of as many tensors of the same shapes.
+    """
+    if isinstance(new, tuple) and len(new) == len(state):
+        wrong = [
+            list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
+            for leaf, before in zip(new, state, strict=True)
+            if not isinstance(leaf, Tensor) or leaf.shape != before.shape
+        ]
+        if not wrong:
+            return
+        found = f"the leaf {wrong[0]}: expected a tensor [B, H], here {list(state[0].shape)}"
+    else:
+        count = "one tensor" if len(state) == 1 else f"{len(state)} tensors"
+        kind = f"a tuple of {len(new)}" if isinstance(new, tuple) else f"a {type(new).__name__}"
+        found = f"{kind}: expected a tuple of {count}"
+    raise InputError(f"{type(cell).__name__}.update returned {found}")
 
 
 def drop(x: Tensor, mask: Tensor | None) -> Tensor:

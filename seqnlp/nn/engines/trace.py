@@ -7,6 +7,7 @@ gradient, and sizes of batches or lengths never enter the graph.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from seqnlp.errors import InputError
-from seqnlp.nn.cells.base import GatedCell
+from seqnlp.nn.cells.base import GatedCell, check_state
 from seqnlp.nn.engines.graph import Graph, Pointwise, Value, choose_kept, merge
 from seqnlp.nn.engines.recorder import Tracer, UntraceableError, Watch
 
@@ -24,32 +25,85 @@ def trace(cell: GatedCell, *, masks: Sequence[str] = (), keep: Sequence[bool] = 
     """Trace what a step computes between its products, and its gradients.
 
     Args:
-        cell: its `update` is called once.
+        cell: its `update` is called twice, on different numbers of rows: what comes out otherwise
+            the second time is no formula of a step.
         masks: the keywords of `update` that get a mask.
         keep: which leaves are mixed with their old value, see `Noise`.
 
     Raises:
-        UntraceableError: `update` does something that is not pointwise, or fails.
-        InputError: `update` returns no state.
+        UntraceableError: `update` does something that is not pointwise, or depends on more than
+            its arguments.
+        InputError: `update` fails, returns no state or does not take the cell's parameters.
     """
+    _check_signature(cell)
+    # Different from H, so that rows and features are told apart.
+    rows, others = [count for count in (3, 4, 5) if count != cell.hidden_size][:2]
     try:
-        return _trace(cell, masks, keep)
-    except (UntraceableError, InputError):
+        found = _trace(cell, masks, keep, rows)
+        again = _trace(cell, masks, keep, others)
+    except InputError:
         raise
     except Exception as error:
-        # Where the author is wrong, the reference loop says so with the place; else it works.
+        _try_plainly(cell)
+        if isinstance(error, UntraceableError):
+            raise
         reason = (str(error).splitlines() or [""])[0]
         raise UntraceableError(
             f"it failed on a few rows: {type(error).__name__}: {reason}"
         ) from error
+    if _describe(found) != _describe(again):
+        raise UntraceableError(
+            "it depends on the number of rows, or is another from one call to the next: "
+            "write a Cell"
+        )
+    return found
 
 
-def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Pointwise:
+def _describe(pointwise: Pointwise) -> object:
+    """All that a trace says, in a form in which NaN equals itself."""
+    nodes = [repr(node) for node in pointwise.graph.nodes]
+    return nodes, pointwise.new_states, pointwise.backward_outputs
+
+
+def _check_signature(cell: GatedCell) -> None:
+    """Refuse an `update` that does not take what the engines will give it."""
+    taken = inspect.signature(cell.update).parameters.values()
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken):
+        return
+    for name in cell.author_parameters():
+        if name not in {each.name for each in taken}:
+            raise InputError(
+                f"{type(cell).__name__}.update does not take the parameter {name!r}, which the "
+                f"cell registers: add {name} to its arguments"
+            )
+
+
+def _try_plainly(cell: GatedCell) -> None:
+    """Run `update` as the reference engine would: where that fails too, no engine can run it."""
+    generator = torch.Generator().manual_seed(0)
+
+    def make() -> Tensor:
+        size = (3, cell.hidden_size)
+        return torch.rand(size, generator=generator, dtype=cell.bias.dtype).to(cell.bias.device)
+
+    with torch.no_grad():
+        x, h = (tuple(make() for _ in range(cell.gates)) for _ in range(2))
+        state = tuple(make() for _ in range(cell.states))
+        try:
+            cell.update(x, h, state, **cell.author_parameters())
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise InputError(
+                f"{type(cell).__name__}.update fails on gates and state [3, {cell.hidden_size}]: "
+                f"{type(error).__name__}: {reason}"
+            ) from error
+
+
+def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool], rows: int) -> Pointwise:
     size, gates, leaves = cell.hidden_size, cell.gates, cell.states
-    rows = 3 if size != 3 else 5
     graph = Graph()
     tracer = Tracer(graph, rows, size)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(rows)
 
     def enter(name: str, shape: Sequence[int], *, wide: bool) -> tuple[Tensor, Value]:
         tensor = torch.rand(shape, generator=generator, dtype=cell.bias.dtype) + 0.25
@@ -84,7 +138,7 @@ def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Point
     with torch.enable_grad(), tracer:
         with Watch(tracer):
             new = cell.update(tuple(x), tuple(h), tuple(state), **parameters, **given)
-        _check_state(cell, new, state)
+        check_state(cell, new, tuple(state))
         old = iter(kept_old)
         mixed = [
             share * before + (1 - share) * after
@@ -129,18 +183,3 @@ def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool]) -> Point
         )
     )
     return replace(pointwise, kept=choose_kept(pointwise))
-
-
-def _check_state(cell: GatedCell, new: object, state: Sequence[Tensor]) -> None:
-    """Refuse what is no state: no engine can do anything with it."""
-    what = f"{type(cell).__name__}.update returned"
-    if not isinstance(new, tuple) or len(new) != len(state):
-        found = f"{len(new)} leaves" if isinstance(new, tuple) else f"a {type(new).__name__}"
-        raise InputError(f"{what} {found}: expected a tuple of {len(state)}")
-    for leaf, before in zip(new, state, strict=True):
-        if not isinstance(leaf, Tensor):
-            raise InputError(f"{what} a leaf that is a {type(leaf).__name__}: expected a tensor")
-        if leaf.shape != before.shape:
-            raise InputError(
-                f"{what} a leaf {list(leaf.shape)}: expected [B, H], here {list(before.shape)}"
-            )
