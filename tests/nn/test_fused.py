@@ -58,6 +58,15 @@ def test_float32_equals_the_reference_in_float64(name: str) -> None:
             assert_equal(one, expected, tolerance, rough=other)
 
 
+def test_float32_keeps_its_digits_in_long_sums() -> None:
+    """The gradients of weights are sums over all steps of all rows, 9000 here."""
+    cell = make_registered("lstm", 2, 3, torch.float32)
+    x, state = make_inputs(cell, 90, 100, torch.float32)
+    found = results(cell, x, None, state)
+    x, state = double(x), tuple(map(double, state))
+    assert_equal(found, results(cell.double(), x, None, state, engine="reference"), SINGLE)
+
+
 def double(x: Tensor) -> Tensor:
     return x.detach().double().requires_grad_()
 

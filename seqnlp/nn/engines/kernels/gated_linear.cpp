@@ -170,7 +170,7 @@ struct Backward : Worker {
       for (int64_t i = 0; i < wide; i += TILE_ROWS) {
         const int64_t some = std::min<int64_t>(TILE_ROWS, wide - i);
         for (int64_t r = 0; r < some; r++) to[r] = d_weight + (i + r) * c.input + j;
-        any_tile<true>(some, filled, gates.data + i, stride, inputs.data + j * filled, to,
+        any_tile<true, false>(some, filled, gates.data + i, stride, inputs.data + j * filled, to,
                        std::min<int64_t>(TILE_COLUMNS, c.input - j), Start::OLD, nullptr);
       }
   }

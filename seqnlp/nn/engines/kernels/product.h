@@ -83,7 +83,9 @@ enum class Start { ZERO, BIAS, OLD };
 
 // C[M, TILE_COLUMNS] of M rows of A and one packed panel of B. Element (r, k) of A is
 // a[r * step + k] or, of a transposed A, a[k * step + r].
-template <int M, bool TRANSPOSED>
+// LATE adds what the sum starts from at its end: added to a large sum one by one, the small terms
+// of the next block would be lost.
+template <int M, bool TRANSPOSED, bool LATE>
 static void tile(int64_t depth, const REAL *a, int64_t step, const REAL *b, REAL *const *c,
                  int64_t width, Start start, const REAL *bias) {
   Vector sum[M][TILE_VECTORS];
@@ -91,13 +93,15 @@ static void tile(int64_t depth, const REAL *a, int64_t step, const REAL *b, REAL
   const bool whole = width == TILE_COLUMNS;
   for (int r = 0; r < M; r++) {
     const REAL *from = start == Start::BIAS ? bias : c[r];
-    if (start != Start::ZERO && !whole) {
+    if (!LATE && start != Start::ZERO && !whole) {
       std::memcpy(edge, from, sizeof(REAL) * width);
       from = edge;
     }
     for (int v = 0; v < TILE_VECTORS; v++)
-      sum[r][v] = start == Start::ZERO ? Vector{} : *(const Vector *)(from + v * LANES);
+      sum[r][v] = LATE || start == Start::ZERO ? Vector{} : *(const Vector *)(from + v * LANES);
   }
+  for (int r = 0; LATE && r < M; r++)
+    for (int64_t v = 0; v < width; v += LANES) __builtin_prefetch(c[r] + v, 1);
   for (int64_t k = 0; k < depth; k++) {
     Vector panel[TILE_VECTORS];
     for (int v = 0; v < TILE_VECTORS; v++)
@@ -111,17 +115,22 @@ static void tile(int64_t depth, const REAL *a, int64_t step, const REAL *b, REAL
   }
   for (int r = 0; r < M; r++) {
     REAL *to = whole ? c[r] : edge;
+    if (LATE && start != Start::ZERO) {
+      const REAL *from = start == Start::BIAS ? bias : c[r];
+      if (!whole) from = static_cast<const REAL *>(std::memcpy(edge, from, sizeof(REAL) * width));
+      for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] += *(const Vector *)(from + v * LANES);
+    }
     for (int v = 0; v < TILE_VECTORS; v++) *(Vector *)(to + v * LANES) = sum[r][v];
     if (!whole) std::memcpy(c[r], edge, sizeof(REAL) * width);
   }
 }
 
-template <bool TRANSPOSED>
+template <bool TRANSPOSED, bool LATE>
 static void any_tile(int64_t rows, int64_t depth, const REAL *a, int64_t step, const REAL *b,
                      REAL *const *c, int64_t width, Start start, const REAL *bias) {
   switch (rows) {
 #define CASE(M) \
-  case M: return tile<M, TRANSPOSED>(depth, a, step, b, c, width, start, bias);
+  case M: return tile<M, TRANSPOSED, LATE>(depth, a, step, b, c, width, start, bias);
     CASE(1) CASE(2) CASE(3) CASE(4)
 #ifdef __AVX512F__
     CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
@@ -228,11 +237,11 @@ static void product(int64_t begin, int64_t end, int64_t columns, int64_t depth, 
             const REAL *edge = bias ? bias + j0 + j : nullptr;
             for (int64_t r = 0; r < some; r++) to[r] = c.at(i0 + i + r) + j0 + j;
             if (a.transposed)
-              any_tile<true>(some, deep, rows_of_a + i * deep, TILE_ROWS, panel, to, across, from,
-                             edge);
+              any_tile<true, true>(some, deep, rows_of_a + i * deep, TILE_ROWS, panel, to, across,
+                                   from, edge);
             else
-              any_tile<false>(some, deep, rows_of_a + i * stride, stride, panel, to, across, from,
-                              edge);
+              any_tile<false, true>(some, deep, rows_of_a + i * stride, stride, panel, to, across,
+                                    from, edge);
           }
       }
     }
@@ -251,8 +260,9 @@ static void step_product(int64_t rows, int64_t columns, int64_t depth, const REA
     for (int64_t i = 0; i < rows; i += high) {
       const int64_t some = std::min(high, rows - i);
       for (int64_t r = 0; r < some; r++) to[r] = c + (i + r) * c_stride + j;
-      any_tile<false>(some, depth, a + i * a_stride, a_stride, packed, to,
-                      std::min<int64_t>(TILE_COLUMNS, columns - j), start, bias ? bias + j : nullptr);
+      any_tile<false, false>(
+          some, depth, a + i * a_stride, a_stride, packed, to,
+          std::min<int64_t>(TILE_COLUMNS, columns - j), start, bias ? bias + j : nullptr);
     }
 }
 
