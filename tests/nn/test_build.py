@@ -202,8 +202,9 @@ def test_flags_that_a_compiler_does_not_know_are_left_out(
 @needs_compiler
 @pytest.mark.parametrize("kind", ["file in its place", "no access"])
 def test_an_unwritable_cache_is_done_without(
-    cache: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    cache: Path, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    build._own_folder.cache_clear()
     if kind == "no access":
         if os.geteuid() == 0:
             pytest.skip("nothing is forbidden to root")
@@ -216,6 +217,9 @@ def test_an_unwritable_cache_is_done_without(
     build.forget()
     assert answer() == 42
     assert build.built() == 0, "the folder of this process is a cache too"
+    (message,) = caplog.messages
+    assert message.startswith("kernels cannot be kept, and every process compiles its own: ")
+    assert str(cache) in message
 
 
 @needs_compiler

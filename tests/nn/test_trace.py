@@ -71,7 +71,7 @@ VARIES = "it depends on the number of rows, or is another from one call to the n
 COUNTER = itertools.count()
 RANDOM = "random numbers come from outside, as masks"
 APART = "work on each gate by itself"
-ROWS = "mixes the rows of a batch: write a Cell"
+ROWS = "mixes the rows of a batch: use torch.where in place of if, or write a Cell"
 POINTWISE = "use pointwise operations and sums over the last dimension"
 NONE_OF = "that is none of update's arguments: register it as a parameter and take it by its name"
 

@@ -126,7 +126,13 @@ def _writable_folder() -> Path:
         kernels.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=kernels):
             return kernels
-    except OSError:
+    except OSError as error:
+        if not _own_folder.cache_info().currsize:
+            _log.warning(
+                "kernels cannot be kept, and every process compiles its own: %s: %s",
+                kernels,
+                error.strerror,
+            )
         return _own_folder()
 
 

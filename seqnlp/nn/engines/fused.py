@@ -21,7 +21,7 @@ from seqnlp.nn.noise import Noise
 
 
 class FusedEngine(Engine):
-    """Runs gated cells at the speed of a fused one, on the CPU.
+    """Runs gated and linear cells in one compiled call for a whole sequence, on the CPU.
 
     The products with the inputs of all steps are one; a step makes one product with the last
     output and one call of the pointwise part, both compiled. Rows are sorted by length and step t

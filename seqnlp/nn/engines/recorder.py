@@ -175,7 +175,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         chosen = range(x.dim()) if not dims else [dim % x.dim() for dim in dims]
         # No other dimension is as long as there are rows.
         if not self.in_backward and any(x.shape[dim] == self.rows for dim in chosen):
-            raise UntraceableError(f"{name} mixes the rows of a batch: write a Cell")
+            raise UntraceableError(
+                f"{name} mixes the rows of a batch: use torch.where in place of if, or write a Cell"
+            )
         features = 1
         if x.dim() and x.dim() - 1 in chosen and x.shape[-1] != self.rows:
             features = x.shape[-1]

@@ -143,7 +143,9 @@ def _mean(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[str, A
 def _largest(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Value:
     dims = args[1] if len(args) > 1 else ()
     if [dim % args[0].dim() for dim in dims] != [args[0].dim() - 1]:
-        raise UntraceableError(f"{name} mixes the rows of a batch: write a Cell")
+        raise UntraceableError(
+            f"{name} mixes the rows of a batch: use torch.where in place of if, or write a Cell"
+        )
     graph, value = tracer.graph, tracer.value(args[0], name)
     if not graph.nodes[value].wide:
         return value
