@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from seqnlp.errors import InputError
@@ -98,9 +99,26 @@ def _prepare(
 ) -> tuple[Tensor, Padding | None, State]:
     check_input(x, cell.input_size)
     padding = Padding.of(lengths, x)
-    if state is None:
-        state = cell.initial_state(x.shape[0])
+    first = cell.initial_state(x.shape[0])
+    state = first if state is None else _check_state(cell, state, first)
     if padding is not None:
         # Not a product with the mask: it would keep NaN, which is 0 * inf too.
         x = x.masked_fill(~padding.mask.unsqueeze(2), 0.0)
     return x, padding, state
+
+
+def _check_state(cell: Cell, state: State, first: State) -> State:
+    """Refuse a state that is not like the cell's initial one, which engines may not notice."""
+    found = [(list(leaf.shape), leaf.dtype) for leaf in state]
+    wanted = [(list(leaf.shape), leaf.dtype) for leaf in first]
+    if found != wanted:
+        raise InputError(
+            f"the state of {type(cell).__name__} must be {_describe(wanted)}, "
+            f"not {_describe(found)}"
+        )
+    return state
+
+
+def _describe(leaves: list[tuple[list[int], torch.dtype]]) -> str:
+    shapes = [f"{str(dtype).removeprefix('torch.')} {shape}" for shape, dtype in leaves]
+    return f"({', '.join(shapes)})"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -239,8 +241,25 @@ class Changing(GatedCell):
         return (self.slopes["a"][0] * self.activation(x_gates[0] + h_gates[0]),)
 
 
+class Tempered(GatedCell):
+    """Its update reads its class."""
+
+    gates = 1
+    slope = 2.0
+
+    def __init__(self) -> None:
+        super().__init__(3, 5)
+        self.double()
+
+    def squash(self, z: Tensor) -> Tensor:
+        return tanh(z)
+
+    def update(self, x_gates: Any, h_gates: Any, state: Any) -> Any:
+        return (self.slope * self.squash(x_gates[0] + h_gates[0]),)
+
+
 @pytest.mark.usefixtures("_uncompiled")
-def test_what_update_reads_from_the_cell_is_read_again() -> None:
+def test_what_update_reads_from_the_cell_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = Changing(nn.Tanh()).double()
     assert_as_reference(cell)
     cell.slopes["a"][0] = 0.25
@@ -250,6 +269,11 @@ def test_what_update_reads_from_the_cell_is_read_again() -> None:
         assert_as_reference(Changing(activation).double())
     cell.activation = nn.Sigmoid()
     assert_as_reference(cell)
+    # What the class says, and what another function of it does.
+    assert_as_reference(Tempered())
+    for name, value in (("slope", 0.25), ("squash", lambda self, z: torch.sin(z))):
+        monkeypatch.setattr(Tempered, name, value)
+        assert_as_reference(Tempered())
     cell.update = lambda x, h, s: (torch.sin(x[0] + h[0]),)  # type: ignore[method-assign, assignment]
     assert_as_reference(cell)
 
@@ -292,3 +316,36 @@ def test_tracing_leaves_random_numbers_and_gradients_alone() -> None:
         assert not torch.is_grad_enabled()
     assert torch.equal(torch.rand(1), expected)
     assert all(parameter.grad is None for parameter in cell.parameters())
+
+
+def test_a_refusal_holds_no_tensors() -> None:
+    cell = make_cell(lambda x, h, s: (x[0] + h[0].cumsum(1),))
+    batches = []
+    for _ in range(3):
+        x = torch.randn(2, 12, 3).double()
+        batches.append(weakref.ref(x))
+        unroll(cell, x)
+        del x
+    gc.collect()
+    assert [batch() for batch in batches] == [None] * 3
+
+
+@pytest.mark.usefixtures("_uncompiled")
+def test_a_state_may_be_one_number_for_a_row() -> None:
+    assert_as_reference(
+        make_cell(lambda x, h, s, p: (p.tanh().expand_as(x[0]),), p=torch.rand(()) + 0.5)
+    )
+
+
+def test_a_gate_that_is_an_output_too_is_not_merged() -> None:
+    cell = make_cell(lambda x, h, s: (tanh(x[0] + h[0]), x[0].detach()), states=2)
+    assert trace(cell).merged == (False,)
+
+
+def test_whole_numbers_are_not_taken_for_truths() -> None:
+    def update(x: Any, h: Any, s: Any) -> Any:
+        z = x[0] + h[0]
+        return (z * (torch.where(z > 0, 3, 0) | torch.where(z > 1, 4, 0)),)
+
+    with pytest.raises(UntraceableError, match="^bitwise_or of whole numbers is not known"):
+        trace(make_cell(update))

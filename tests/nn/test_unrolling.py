@@ -102,3 +102,19 @@ def test_an_engine_that_gives_outputs_alone_says_so(cell: type[Cell], engine: st
     assert str(caught.value) == (
         f"the engine {engine!r} gives outputs alone, not states; use 'reference' or 'auto'"
     )
+
+
+@pytest.mark.parametrize("engine", ["reference", "native", "fused"])
+def test_a_state_of_another_shape_or_type_is_refused(engine: str) -> None:
+    cell, x = LSTMCell(2, 3), torch.zeros(4, 12, 2)
+    good = torch.zeros(4, 3)
+    wanted = "the state of LSTMCell must be (float32 [4, 3], float32 [4, 3]), not "
+    for bad, found in (
+        ((good,), "(float32 [4, 3])"),
+        ((good, good[:1]), "(float32 [4, 3], float32 [1, 3])"),
+        ((good[:, :1], good), "(float32 [4, 1], float32 [4, 3])"),
+        ((good.double(), good), "(float64 [4, 3], float32 [4, 3])"),
+    ):
+        with pytest.raises(InputError) as caught:
+            unroll(cell, x, state=bad, engine=engine)
+        assert str(caught.value) == wanted + found

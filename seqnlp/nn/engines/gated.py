@@ -48,7 +48,8 @@ def run_gated(
     parameters = cell.author_parameters()
     masks = {**noise.masks}
     kept = [share for share in noise.keep if share is not None]
-    masks |= {f"keep{index}": share for index, share in enumerate(kept)}
+    # A name that no keyword of an author can have.
+    masks |= {f"keep {index}": share for index, share in enumerate(kept)}
     shape = Shape(
         plan=plan,
         packing=packing,

@@ -140,7 +140,11 @@ def _evaluate(call: Call, t: int) -> None:
     graph = call.shape.plan.pointwise.graph
     views = [_view(call, slot, t) for slot in call.step.slots]
     count = len(function.inputs)
-    inputs = dict(zip(function.inputs, views, strict=False))
+    inputs = {
+        # A new state may be one number for a row, and is spread over the row where it is kept.
+        value: view if graph.nodes[value].wide or view.dim() < 2 else view[:, :1]
+        for value, view in zip(function.inputs, views, strict=False)
+    }
     values = graph.evaluate(inputs, [result.value for result in function.results])
     # All is computed before anything is written: results may lie where inputs did.
     values = [

@@ -95,6 +95,6 @@ class Packing:
     def cut(self, threads: int) -> Tensor:
         """Where to cut the rows for so many threads, int64 [threads + 1], work for work."""
         shares = self.total * torch.arange(threads + 1) // threads
-        cuts = torch.searchsorted(self.ends, shares)
+        cuts = torch.searchsorted(self.ends, shares, right=True)
         cuts[0], cuts[-1] = 0, self.batch
         return cuts

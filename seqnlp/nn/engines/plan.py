@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -87,6 +87,11 @@ class Plan:
     @cached_property
     def libraries(self) -> dict[torch.dtype, Library | None]:
         """What has been loaded, by type of number."""
+        return {}
+
+    @cached_property
+    def programs(self) -> dict[str, Any]:
+        """What else has been made of this plan, by name."""
         return {}
 
     def source(self, dtype: torch.dtype) -> str:

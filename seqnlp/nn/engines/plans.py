@@ -13,7 +13,9 @@ from seqnlp.nn.engines.recorder import UntraceableError
 from seqnlp.nn.engines.trace import trace
 from seqnlp.nn.noise import Noise
 
-_KNOWN: dict[object, Plan | UntraceableError] = {}
+_KNOWN: dict[object, Plan | str] = {}
+# A cell whose attributes change at every call must not fill the memory.
+_MOST = 512
 _MODULE = frozenset(vars(nn.Module()))
 
 
@@ -26,14 +28,18 @@ def find_plan(cell: GatedCell, noise: Noise | None) -> Plan:
     masks = () if noise is None else tuple(noise.masks)
     keep = () if noise is None else tuple(share is not None for share in noise.keep)
     key = (_kind(cell), masks, keep)
-    if key not in _KNOWN:
+    found = _KNOWN.get(key)
+    if found is None:
         try:
-            _KNOWN[key] = make_plan(trace(cell, masks=masks, keep=keep))
+            found = make_plan(trace(cell, masks=masks, keep=keep))
         except UntraceableError as error:
-            _KNOWN[key] = error
-    found = _KNOWN[key]
-    if isinstance(found, UntraceableError):
-        raise found
+            # The words alone: an error holds the frames that it went through, and their tensors.
+            found = str(error)
+        while len(_KNOWN) >= _MOST:
+            _KNOWN.pop(next(iter(_KNOWN)))
+        _KNOWN[key] = found
+    if isinstance(found, str):
+        raise UntraceableError(found)
     return found
 
 
@@ -56,15 +62,22 @@ def find_obstacle(cell: Cell, x: Tensor, noise: Noise | None) -> str | None:
 
 
 def _kind(cell: GatedCell) -> object:
-    """All that a trace depends on: the code, the size and the plain attributes of the cell.
+    """What a trace depends on: the code, the size and the attributes of the cell and its class.
 
-    A cell whose `update` reads something else from self is traced by what that is now: what an
-    attribute refers to is held, so that its identity is not used again.
+    An attribute that is no plain value stands for itself, and is held, so that its identity is not
+    used again; what is changed inside of it, and global variables, are not seen.
     """
     own = type(cell)
+    written = [base for base in own.__mro__ if base not in GatedCell.__mro__]
+    code = tuple(
+        (name, _freeze(value))
+        for base in written
+        for name, value in vars(base).items()
+        if not name.startswith("__")
+    )
     shapes = tuple((name, tuple(p.shape)) for name, p in cell.author_parameters().items())
     kind = cell.bias.dtype
-    return (own, own.update, cell.gates, cell.states, kind, attributes_of(cell), shapes)
+    return (own, code, cell.gates, cell.states, kind, attributes_of(cell), shapes)
 
 
 def attributes_of(cell: nn.Module) -> object:

@@ -94,15 +94,12 @@ class _Program:
     parameters: tuple[str, ...]
 
 
-# By the identity of plans, none of which is ever dropped.
-_PROGRAMS: dict[int, _Program | None] = {}
-
-
 def _program(plan: Plan) -> _Program | None:
     """The compiled program of a plan; None where nothing can be compiled."""
-    if id(plan) not in _PROGRAMS:
-        _PROGRAMS[id(plan)] = _load(plan)
-    return _PROGRAMS[id(plan)]
+    if "int8" not in plan.programs:
+        plan.programs["int8"] = _load(plan)
+    found: _Program | None = plan.programs["int8"]
+    return found
 
 
 def _load(plan: Plan) -> _Program | None:

@@ -154,6 +154,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._check_shape(name, value, result)
         else:
             ours = _OTHER_NAME.get(name, name)
+            if name.startswith("bitwise") and result.dtype != torch.bool:
+                raise UntraceableError(f"{name} of whole numbers is not known to the engine")
             value = self.graph.add(ours, *(self.value(arg, name) for arg in args[:2]))
         self.enter(result, value)
         return result

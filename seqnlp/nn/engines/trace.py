@@ -171,7 +171,7 @@ def _trace(cell: GatedCell, masks: Sequence[str], keep: Sequence[bool], rows: in
             h_gates=tuple(h_values),
             states=tuple(state_values),
             parameters=parameter_values,
-            masks=mask_values | {f"keep{i}": v for i, v in enumerate(keep_values)},
+            masks=mask_values | {f"keep {i}": v for i, v in enumerate(keep_values)},
             gradients=tuple(gradient_values),
             new_states=tuple(new_values),
             x_gradients=tuple(values[:x_end]),
