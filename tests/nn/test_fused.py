@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seqnlp.nn import unroll
+from seqnlp.nn.engines import build
 from tests.nn.gated import GATED, assert_equal, make_inputs, make_registered, results
 
 EXACT = 1e-12
@@ -58,6 +59,7 @@ def test_float32_equals_the_reference_in_float64(name: str) -> None:
             assert_equal(one, expected, tolerance, rough=other)
 
 
+@pytest.mark.skipif(build.toolchain() is None, reason="torch's own sums lose more digits")
 def test_float32_keeps_its_digits_in_long_sums() -> None:
     """The gradients of weights are sums over all steps of all rows, 9000 here."""
     cell = make_registered("lstm", 2, 3, torch.float32)

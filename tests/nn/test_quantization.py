@@ -26,7 +26,7 @@ from seqnlp.nn import (
     unroll,
 )
 from seqnlp.nn.cells.quantized import QuantizedWeight, quantize_rows
-from seqnlp.nn.engines import build
+from seqnlp.nn.engines import build, plans
 from seqnlp.nn.engines import quantized as engine
 from seqnlp.nn.engines.emit import sources
 
@@ -58,7 +58,7 @@ GATED = ["cifg", "gru", "irnn", "layer_norm_gru", "layer_norm_lstm", "lstm", "mg
 @pytest.fixture
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Kernels are looked up anew, now and afterwards."""
-    monkeypatch.setattr(engine, "_PROGRAMS", {})
+    monkeypatch.setattr(plans, "_KNOWN", {})
     build.forget()
     yield
     monkeypatch.undo()
@@ -140,7 +140,7 @@ def test_products_of_many_columns_are_exact_without_a_compiler_too(
 ) -> None:
     products(3, 1500, 17, 4)
     monkeypatch.setenv("SEQNLP_COMPILER", "none")
-    monkeypatch.setattr(engine, "_PROGRAMS", {})
+    monkeypatch.setattr(plans, "_KNOWN", {})
     build.forget()
     products(3, 1500, 17, 4)
     products(30, 7, 33, 5)

@@ -15,7 +15,7 @@ COMPILER = shutil.which("g++")
 SCRIPT = """
 import sys, torch
 from seqnlp.nn import GRUCell, LSTMCell, LayerNormLSTMCell, quantize, unroll
-from seqnlp.nn.engines import quantized
+from seqnlp.nn.engines import plans, quantized
 right, wrong = sys.argv[1:]
 known = quantized.sources
 quantized.sources = lambda *args: known(*args).replace(right, wrong)
@@ -31,7 +31,7 @@ for kind in (LSTMCell, GRUCell, LayerNormLSTMCell):
             with torch.no_grad():
                 for reverse in (False, True):
                     unroll(cell, torch.randn(batch, time, inputs), lengths, reverse=reverse)
-assert all(quantized._PROGRAMS.values())
+assert all(plan.programs["int8"] for plan in plans._KNOWN.values())
 print("clean")
 """
 
