@@ -1,7 +1,7 @@
 """A trained model as a folder, and back: readable files, no pickle.
 
 config.toml            the settings; `seqnlp train config.toml` repeats the run
-pipeline.json, ...     the token pipeline
+pipeline.json, ...     the token pipeline; a second one in a folder of its name
 weights.safetensors    the weights; tied ones are stored once
 metrics.json           figures on validation and test, baselines, the course of training
 README.md              the model card
@@ -31,11 +31,11 @@ from seqnlp.errors import BundleError, InputError
 from seqnlp.files import write_together
 from seqnlp.manifest import (
     FORMAT,
-    HASHED,
     MANIFEST,
     Manifest,
     check_requirements,
     digest,
+    hashed_files,
     read,
     read_manifest,
     requirements,
@@ -129,17 +129,16 @@ class Model:
                 "when it is loaded"
             )
         path = Path(folder)
+        files = _pipeline_files(self.task.pipelines)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            for parent in {(path / name).parent for name in files}:
+                parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from error
-        with tempfile.TemporaryDirectory() as scratch:
-            self.task.pipeline.save(Path(scratch))
-            files = {name: (Path(scratch) / name).read_bytes() for name in PIPELINE_FILES}
         files["config.toml"] = self.settings.to_toml().encode()
         files["weights.safetensors"] = _pack(self.task)
         manifest = Manifest(
-            format=FORMAT,
+            format=1 if len(self.task.pipelines) == 1 else FORMAT,
             seqnlp=version("seqnlp"),
             torch=torch.__version__,
             state=self.task.state(),
@@ -184,19 +183,43 @@ def load(
     path = Path(folder)
     manifest = read_manifest(path)
     check_requirements(path, manifest.requires)
-    for name in HASHED:
-        if digest(read(path / name)) != manifest.sha256[name]:
-            raise BundleError(f"{path / name}: damaged: its checksum differs from {MANIFEST}")
+    _check_digests(path, manifest, ["config.toml"])
     settings = settings_from(read_toml(path / "config.toml"), str(path / "config.toml"))
-    pipeline = TokenPipeline.load(path)
+    task_class = registry.tasks.get(settings.task)
+    names = task_class.pipeline_names
+    _check_digests(path, manifest, hashed_files(names))
+    pipelines = {
+        name: TokenPipeline.load(path / name if number else path)
+        for number, name in enumerate(names)
+    }
     try:
-        task: Task = registry.tasks.get(settings.task).restore(settings, pipeline, manifest.state)
+        task: Task = task_class.restore(settings, pipelines, manifest.state)
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BundleError(f"{path / MANIFEST}: damaged: no state of this task: {error}") from error
     _unpack(task, path / "weights.safetensors")
     if engine is not None:
         set_engine(task, engine)
     return Model(task.to(device), _read_metrics(path / "metrics.json"))
+
+
+def _check_digests(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
+    """Raise a BundleError, unless these files are those that the manifest speaks of."""
+    for name in names:
+        if name not in manifest.sha256:
+            raise BundleError(f"{folder / MANIFEST}: damaged: it has no checksum of {name}")
+        if digest(read(folder / name)) != manifest.sha256[name]:
+            raise BundleError(f"{folder / name}: damaged: its checksum differs from {MANIFEST}")
+
+
+def _pipeline_files(pipelines: Mapping[str, TokenPipeline]) -> dict[str, bytes]:
+    """What is saved of pipelines, by path; the first lies in the model's folder itself."""
+    files: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, (name, pipeline) in enumerate(pipelines.items()):
+            folder, prefix = Path(scratch) / name, f"{name}/" if number else ""
+            pipeline.save(folder)
+            files |= {f"{prefix}{file}": (folder / file).read_bytes() for file in PIPELINE_FILES}
+    return files
 
 
 def _pack(task: Task) -> bytes:

@@ -39,6 +39,12 @@ class CorpusSettings(Section):
     """A bundled corpus, a name on SEQNLP_DATA, a path, `hf:owner/name` or `nltk:name`."""
     columns: dict[str, str] = {}
     """Field to column, where the column's name is not one of the usual ones."""
+    source: str | None = None
+    """The language that is read of a parallel corpus, as its files name it: "de"."""
+    target: str | None = None
+    """The language that is written."""
+    max_ratio: float | None = Field(default=9.0, gt=1)
+    """Training pairs whose one side has so many times the words of the other are left out."""
     validation_share: float = Field(default=0.1, gt=0, lt=1)
     """The share of train that is cut off where the corpus has no validation split."""
     test_share: float = Field(default=0.0, ge=0, lt=1)

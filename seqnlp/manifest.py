@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,21 @@ from seqnlp import registry
 from seqnlp.errors import BundleError
 from seqnlp.text.pipeline import PIPELINE_FILES
 
-FORMAT = 1
+FORMAT = 2
+"""The newest that is read. A model of one pipeline is written in 1, which older readers know; in 2
+there are several, all but the first in a folder of their name."""
 MANIFEST = "bundle.json"
-HASHED = ("config.toml", "weights.safetensors", *PIPELINE_FILES)
-"""The files without which, or with another's, a model is not the one that was saved."""
+_HASHED = ("config.toml", "weights.safetensors", *PIPELINE_FILES)
+_MORE = re.compile(rf"[a-z][a-z0-9_]*/({'|'.join(map(re.escape, PIPELINE_FILES))})")
+
+
+def hashed_files(pipelines: Sequence[str]) -> tuple[str, ...]:
+    """The files without which, or with another's, a model is not the one that was saved.
+
+    Args:
+        pipelines: their names.
+    """
+    return *_HASHED, *(f"{name}/{file}" for name in pipelines[1:] for file in PIPELINE_FILES)
 
 
 class Requirement(BaseModel):
@@ -63,7 +75,8 @@ def read_manifest(folder: Path) -> Manifest:
             )
         manifest = Manifest.model_validate_json(data)
         known = set(registry.REGISTRIES)
-        whole = set(manifest.sha256) == set(HASHED)
+        more = set(manifest.sha256) - set(_HASHED)
+        whole = set(_HASHED) <= set(manifest.sha256) and all(map(_MORE.fullmatch, more))
         whole = whole and all(part.kind in known for part in manifest.requires)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: damaged: not the manifest of a model") from error

@@ -7,10 +7,12 @@ D features, H hidden, V vocabulary, K classes. Batch comes first; masks are True
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
     from torch import device as Device
 
@@ -125,15 +127,34 @@ class Loss:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """One text that a decoder found for an example.
+
+    score: what ranked it. log_probability: of its tokens and the end after them, in nats. tokens:
+    T of them, without the end. attention: float32 [T + 1, S], a row of weights over the source
+    tokens for each target token and then for the end; None where the model has no attention.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    tokens: tuple[str, ...]
+    attention: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """What a task says of one example.
 
     output: the label, or the text. probabilities: label to probability, where the task has
-    labels.
+    labels. hypotheses: the texts that a decoder found, the best first. source_tokens: what its
+    attention looks at.
     """
 
     output: str
     probabilities: Mapping[str, float] | None = None
+    hypotheses: tuple[Hypothesis, ...] = ()
+    source_tokens: tuple[str, ...] = ()
 
 
 def lengths_to_mask(lengths: Tensor, time: int) -> Tensor:

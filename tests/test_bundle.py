@@ -165,6 +165,7 @@ def _need(data: dict[str, Any]) -> None:
         (_edit("bundle.json", lambda d: d["state"].update(class_weights=[1.0])), "with a weight each"),
         (_edit("bundle.json", lambda d: d.update(sha256={})), "bundle.json: damaged"),
         (_edit("bundle.json", lambda d: d["sha256"].update({"../../x": "0"})), "bundle.json: damaged"),
+        (_edit("bundle.json", lambda d: d["sha256"].update({"../pipeline.json": "0"})), "bundle.json: damaged"),
         (_edit("bundle.json", lambda d: d.update(sha256=[])), "bundle.json: damaged"),
         (_edit("bundle.json", lambda d: d.update(requires=5)), "bundle.json: damaged"),
         (_edit("bundle.json", lambda d: d.update(requires=[{"kind": "x"}])), "bundle.json: damaged"),

@@ -14,7 +14,8 @@ from seqnlp.cli.options import SpreadingCommand, columns_option
 from seqnlp.config import Settings, load_settings
 
 SHORT = {
-    "task": "task", "corpus": "corpus.name", "cell": "model.cell", "tokenizer": "text.tokenizer",
+    "task": "task", "corpus": "corpus.name", "source": "corpus.source", "target": "corpus.target",
+    "cell": "model.cell", "tokenizer": "text.tokenizer",
     "attention": "head.attention", "hidden_size": "model.hidden_size", "layers": "model.layers",
     "epochs": "train.epochs", "batch_size": "train.batch_size", "lr": "train.lr", "seed": "seed",
     "ensemble": "ensemble", "device": "device", "engine": "model.engine", "threads": "threads",
@@ -28,6 +29,8 @@ SHORT = {
     "--corpus", help="A bundled corpus, a name on SEQNLP_DATA, a path, hf: or nltk: name."
 )
 @columns_option
+@click.option("--source", help="The language to read of a parallel corpus: de.")
+@click.option("--target", help="The language to write: en.")
 @click.option("--cell", help="The recurrent cell; `seqnlp list cells`.")
 @click.option("--attention", help="Pool by an attention too; `seqnlp list attentions`.")
 @click.option("--tokenizer", help="`seqnlp list tokenizers`; spacy:en, nltk:treebank, bpe, ...")

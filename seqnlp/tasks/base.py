@@ -40,6 +40,10 @@ class Rows(ABC):
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """The rows of these indices, padded to the longest among them."""
 
+    def for_epoch(self, epoch: int) -> Rows:
+        """The rows as an epoch (from 1) reads them; others where something is drawn anew."""
+        return self
+
 
 class Stream(ABC):
     """Answers a text while it arrives.
@@ -70,9 +74,12 @@ class Task(nn.Module, ABC):
     Options: ClassVar[type[Section]]
     """Its own settings, the table `head` of a recipe."""
     figures: ClassVar[tuple[str, ...]]
-    """The names of the figures that `score` gives; "loss" is better when lower."""
+    """The names of the figures that `validate` gives; "loss" is better when lower."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Settings that suit the task where a recipe does not say otherwise."""
+
+    pipeline_names: ClassVar[tuple[str, ...]] = ("text",)
+    """What its pipelines are called. The first is `pipeline`."""
 
     pipeline: TokenPipeline
     settings: Settings
@@ -88,7 +95,12 @@ class Task(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def restore(cls, settings: Settings, pipeline: TokenPipeline, state: Mapping[str, Any]) -> Self:
+    def restore(
+        cls,
+        settings: Settings,
+        pipelines: Mapping[str, TokenPipeline],
+        state: Mapping[str, Any],
+    ) -> Self:
         """Make the model that `state` was taken from, its weights still to be loaded."""
 
     @classmethod
@@ -98,7 +110,7 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What `restore` needs beside the settings and the pipeline, as JSON values."""
+        """What `restore` needs beside the settings and the pipelines, as JSON values."""
 
     @abstractmethod
     def read(self, split: Split, *, training: bool = False) -> Rows:
@@ -147,6 +159,15 @@ class Task(nn.Module, ABC):
         self, predictions: Sequence[Prediction], references: Sequence[str]
     ) -> Mapping[str, float]:
         """Figures of predictions, by name; quick, since it is called after every epoch."""
+
+    def validate(
+        self, rows: Rows, references: Sequence[str], *, batch_size: int
+    ) -> Mapping[str, float]:
+        """Figures of rows with references, by name: what the trainer looks at after an epoch.
+
+        Override where a figure comes from elsewhere than the answers.
+        """
+        return self.score(self.answer(rows, batch_size=batch_size), references)
 
     @abstractmethod
     def report(
@@ -197,6 +218,11 @@ class Task(nn.Module, ABC):
             yield
         finally:
             self.train()
+
+    @property
+    def pipelines(self) -> Mapping[str, TokenPipeline]:
+        """All pipelines by name, in the order of `pipeline_names`."""
+        return {self.pipeline_names[0]: self.pipeline}
 
     @property
     def device(self) -> Device:

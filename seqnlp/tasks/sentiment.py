@@ -109,7 +109,7 @@ class SentimentTask(Task):
 
     @classmethod
     def restore(
-        cls, settings: Settings, pipeline: TokenPipeline, state: Mapping[str, Any]
+        cls, settings: Settings, pipelines: Mapping[str, TokenPipeline], state: Mapping[str, Any]
     ) -> SentimentTask:
         labels, weights, members = state["labels"], state["class_weights"], state["members"]
         if not all(isinstance(label, str) for label in labels) or len(weights) != len(labels):
@@ -118,7 +118,7 @@ class SentimentTask(Task):
             raise ValueError(f"members must be 0 to {MOST_MEMBERS}, not {members}")
         return cls(
             settings,
-            pipeline,
+            pipelines["text"],
             labels=tuple(labels),
             weights=tuple(float(weight) for weight in weights),
             members=members,
@@ -131,7 +131,7 @@ class SentimentTask(Task):
         if any(task.pipeline.vocabulary != first.pipeline.vocabulary for task in tasks):
             raise ValueError("tasks of different vocabularies cannot be combined")
         state = {**first.state(), "members": 0}
-        combined = cls.restore(first.settings, first.pipeline, state)
+        combined = cls.restore(first.settings, first.pipelines, state)
         combined.members.extend(member for task in tasks for member in task.members)
         combined.evidence = first.evidence
         return combined  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ def complete(settings: Settings) -> Settings:
     task_class = registry.tasks.get(settings.task)
     head = validate_section(task_class.Options, settings.head, "head")
     engines.check(settings.model.engine)
+    _check_languages(settings, [field.name for field in task_class.fields])
     for kind, name in task_class.named_parts(settings):
         registry.REGISTRIES[kind].get(name)
     hooks = {name: settings.hooks.get(name, False) for name in DEFAULT_HOOKS} | settings.hooks
@@ -48,6 +50,16 @@ def complete(settings: Settings) -> Settings:
             "corpus": settings.corpus.model_copy(update={"name": name}),
         }
     )
+
+
+def _check_languages(settings: Settings, fields: Sequence[str]) -> None:
+    for side in ("source", "target"):
+        language = getattr(settings.corpus, side)
+        if language is not None and side not in fields:
+            raise SettingsError(
+                f"corpus.{side}: the task {settings.task!r} reads no {side}, so no language "
+                f"{language!r}; it reads {' and '.join(fields)}"
+            )
 
 
 def make_hooks(settings: Settings, folder: Path | None) -> list[Hook]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seqnlp.config import TrainSettings
@@ -88,18 +89,11 @@ class Trainer:
         Raises:
             TrainingError: the loss is no longer a number; the message says where and what to try.
         """
-        buckets = LengthBuckets(
-            train.lengths,
-            batch_size=self.settings.batch_size,
-            batch_tokens=self.settings.batch_tokens,
-            shuffle=True,
-            seed=self.seed,
-        )
         self.median_length = max(1, int(np.median(train.lengths)))
         try:
             self._emit("on_fit_start")
             while self.epoch < (last_epoch or self.settings.epochs) and self.stop_reason is None:
-                self._train_epoch(train, buckets.batches(self.epoch))
+                self._train_epoch(train)
                 if validation is not None:
                     self._evaluate(validation, references)
                 self._emit("on_epoch_end")
@@ -111,7 +105,9 @@ class Trainer:
             raise
         self._emit("on_fit_end")
 
-    def _train_epoch(self, train: Rows, batches: Sequence[np.ndarray[Any, Any]]) -> None:
+    def _train_epoch(self, train: Rows) -> None:
+        rows = train.for_epoch(self.epoch + 1)
+        batches = self._batches(rows)
         self.epoch += 1
         self.steps_per_epoch = len(batches)
         self.task.train()
@@ -119,7 +115,7 @@ class Trainer:
         started, total, units = time.perf_counter(), 0.0, 0.0
         for self.batch_number, indices in enumerate(batches, start=1):
             self._emit("on_batch_start")
-            batch = train.batch(indices).to(self.task.device)
+            batch = rows.batch(indices).to(self.task.device)
             loss = self.task.loss(batch)
             self.loss = self._checked(loss.mean.item())
             self.optimizer.zero_grad(set_to_none=True)
@@ -139,10 +135,22 @@ class Trainer:
             }
         )
 
+    def _batches(self, rows: Rows) -> list[NDArray[np.int64]]:
+        """The rows of every batch of the epoch that follows."""
+        buckets = LengthBuckets(
+            rows.lengths,
+            batch_size=self.settings.batch_size,
+            batch_tokens=self.settings.batch_tokens,
+            shuffle=True,
+            seed=self.seed,
+        )
+        return buckets.batches(self.epoch)
+
     def _evaluate(self, validation: Rows, references: Sequence[str]) -> None:
         self._emit("on_evaluate_start")
-        predictions = self.task.answer(validation, batch_size=4 * self.settings.batch_size)
-        self.figures = self.task.score(predictions, references)
+        self.figures = self.task.validate(
+            validation, references, batch_size=4 * self.settings.batch_size
+        )
         monitor = self.settings.monitor
         self.goodness = self.figures[monitor] * (-1 if monitor == "loss" else 1)
         self.history[-1] |= self.figures

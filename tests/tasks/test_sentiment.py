@@ -116,7 +116,7 @@ def test_an_ensemble_answers_with_the_mean_probability() -> None:
         atol=1e-6,
     )
     assert combined.state()["members"] == 3
-    restored = SentimentTask.restore(settings, combined.pipeline, combined.state())
+    restored = SentimentTask.restore(settings, combined.pipelines, combined.state())
     restored.load_state_dict(combined.state_dict())
 
 
