@@ -1,0 +1,263 @@
+"""Figures of translations in points: BLEU, chrF and TER by sacrebleu, their bootstraps by sums.
+
+Each figure is a function of statistics summed over sentences, so that a resample of the sentences
+is a sum of rows, and all resamples are one product. Resamples are those that sacrebleu draws with
+its default seed: its own `--confidence` and `--paired-bs` give the same numbers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric
+
+Floats = NDArray[np.float64]
+
+RESAMPLES, SEED = 1000, 12345
+"""sacrebleu's."""
+LENGTHS = (5, 10, 15, 20, 30, 40, 60)
+"""The last length of each bucket, in tokens of the reference as BLEU counts them."""
+_BLOCK = 2_000_000
+"""Indices that are drawn at once: what bounds memory on large test sets."""
+
+
+def score(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """BLEU and chrF of a corpus, cased and of whole texts, in points; quick.
+
+    >>> score(["the cat sat on the mat"], ["the cat sat on the mat"])
+    {'bleu': 100.0, 'chrf': 100.0}
+    """
+    return {name: _FIGURES[name].measure(hypotheses, references).value for name in ("bleu", "chrf")}
+
+
+def report(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
+    """Every figure as JSON values: BLEU, chrF2 and TER with signatures and intervals, and buckets.
+
+    examples: how many. bleu, chrf, ter: `value`, and `low` and `high` of its 95 % bootstrap
+    interval over the sentences, in points; TER is better when lower. length_ratio: tokens of the
+    answers to those of the references. lengths: the same by length of the reference.
+
+    Source: Papineni et al. 2002; Popović 2015; Snover et al. 2006; Post 2018, arXiv:1804.08771.
+    """
+    measured = {name: kind.measure(hypotheses, references) for name, kind in _FIGURES.items()}
+    wide = np.concatenate([each.statistics for each in measured.values()], axis=1)
+    sums = _resampled(wide)
+    made: dict[str, Any] = {"examples": len(references)}
+    column = 0
+    for name, each in measured.items():
+        width = each.statistics.shape[1]
+        values = each.figure.of(sums[:, column : column + width])
+        column += width
+        made[name] = {
+            "value": each.value,
+            **_bounds(values),
+            "unit": "points",
+            "name": each.figure.name,
+            "signature": each.signature,
+        }
+    lengths = measured["bleu"].statistics[:, :2]
+    made["length_ratio"] = _length_ratio(lengths)
+    made["lengths"] = [
+        {
+            "from": begin,
+            "to": end,
+            "examples": int(inside.sum()),
+            **{
+                name: float(each.figure.of(each.statistics[inside].sum(0)))
+                for name, each in measured.items()
+            },
+            "length_ratio": _length_ratio(lengths[inside]),
+        }
+        for begin, end, inside in _buckets(lengths[:, 1])
+    ]
+    return made
+
+
+def compare(
+    first: Sequence[str], second: Sequence[str], references: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Paired bootstrap resampling of two systems' answers to the same texts, for BLEU and chrF.
+
+    first, second: the figures in points. difference: second - first with its 95 % interval.
+    wins: the share of resamples in which the second system is better than the first.
+    p_value: how probable a difference this large would be if there were none, of either sign.
+
+    Source: Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation"; the
+    p-value is sacrebleu's, of the differences around their mean.
+    """
+    made = {}
+    for name in ("bleu", "chrf"):
+        kind = _FIGURES[name]
+        a, b = (kind.measure(answers, references) for answers in (first, second))
+        sums = _resampled(np.concatenate([a.statistics, b.statistics], axis=1))
+        width = a.statistics.shape[1]
+        changes = kind.of(sums[:, width:]) - kind.of(sums[:, :width])
+        change = b.value - a.value
+        made[name] = {
+            "name": kind.name,
+            "unit": "points",
+            "first": a.value,
+            "second": b.value,
+            "difference": {"value": change, **_bounds(changes)},
+            "wins": float((changes > 0).mean()),
+            "p_value": p_value(np.abs(changes), abs(change)),
+            "signature": b.signature,
+        }
+    return made
+
+
+def p_value(sampled: Floats, found: float) -> float:
+    """The share of resamples whose difference is as far from their mean as the one that was found.
+
+    Ties count, so that two systems of the same answers do not differ, unlike in sacrebleu.
+
+    Args:
+        sampled: float [R], absolute differences in the resamples. found: that of the corpus.
+    """
+    return float(((sampled - sampled.mean()) >= found).sum() + 1) / (len(sampled) + 1)
+
+
+class _Measured:
+    """What one figure is for a corpus. statistics: float [N, F], whole numbers by sentence."""
+
+    def __init__(
+        self, figure: _Figure, metric: Metric, hypotheses: Sequence[str], references: Sequence[str]
+    ) -> None:
+        self.figure = figure
+        if not len(hypotheses) == len(references) > 0:
+            raise ValueError(
+                f"{len(hypotheses)} translations and {len(references)} references: expected as "
+                "many, and at least one"
+            )
+        # sacrebleu has no public name for the sentences' statistics.
+        rows = metric._extract_corpus_statistics(hypotheses, [references])
+        metric.n_bootstrap, metric.seed = RESAMPLES, SEED
+        self.value: float = metric._aggregate_and_compute(rows).score
+        self.statistics: Floats = np.array(rows, dtype=np.float64)
+        self.signature = str(metric.get_signature())
+
+
+class _Figure(ABC):
+    """A figure by sacrebleu, and the same of many sums at once."""
+
+    name: ClassVar[str]
+
+    def measure(self, hypotheses: Sequence[str], references: Sequence[str]) -> _Measured:
+        return _Measured(self, self._metric(), hypotheses, references)
+
+    @abstractmethod
+    def _metric(self) -> Metric: ...
+
+    @abstractmethod
+    def of(self, sums: Floats) -> Floats:
+        """The figure [...] of summed statistics [..., F]."""
+
+
+class _Bleu(_Figure):
+    """Columns: tokens of answer and reference, matches of order 1 to 4, n-grams of the answer."""
+
+    name = "BLEU"
+
+    def _metric(self) -> Metric:
+        from sacrebleu.metrics.bleu import BLEU
+
+        # With `force` it does not complain of texts that look tokenized.
+        return BLEU(force=True)
+
+    def of(self, sums: Floats) -> Floats:
+        own, reference = sums[..., 0], sums[..., 1]
+        matches, totals = sums[..., 2:6], sums[..., 6:10]
+        # Smoothing of NIST: the k-th order without a match counts as 1 / 2^k of one.
+        smoothed = np.where(matches > 0, matches, 0.5 ** np.cumsum(matches == 0, axis=-1))
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.where(totals > 0, _ratio(smoothed, totals), 0.0)).mean(-1)
+        brevity = np.minimum(0.0, 1.0 - _ratio(reference, own, empty=np.inf))
+        found: Floats = np.where(matches.any(-1), 100 * np.exp(logs + brevity), 0.0)
+        return found
+
+
+class _Chrf(_Figure):
+    """Columns, for each order 1 to 6: n-grams of the answer, of the reference, of both."""
+
+    name = "chrF2"
+
+    def _metric(self) -> Metric:
+        from sacrebleu.metrics.chrf import CHRF
+
+        return CHRF()
+
+    def of(self, sums: Floats) -> Floats:
+        own, reference, both = sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
+        counted = (own > 0) & (reference > 0)
+        orders = counted.sum(-1)
+        precision = _ratio(np.where(counted, _ratio(both, own), 0).sum(-1), orders)
+        recall = _ratio(np.where(counted, _ratio(both, reference), 0).sum(-1), orders)
+        found: Floats = 100 * _ratio(5 * precision * recall, 4 * precision + recall)
+        return found
+
+
+class _Ter(_Figure):
+    """Columns: edits, and words of the reference."""
+
+    name = "TER"
+
+    def _metric(self) -> Metric:
+        from sacrebleu.metrics.ter import TER
+
+        return TER()
+
+    def of(self, sums: Floats) -> Floats:
+        edits, words = sums[..., 0], sums[..., 1]
+        found: Floats = 100 * np.where(words > 0, _ratio(edits, words), edits > 0)
+        return found
+
+
+_FIGURES: Mapping[str, _Figure] = {"bleu": _Bleu(), "chrf": _Chrf(), "ter": _Ter()}
+
+
+def _resampled(statistics: Floats) -> Floats:
+    """Sums float [RESAMPLES, F] over N sentences drawn with replacement from float [N, F]."""
+    size = len(statistics)
+    generator = np.random.default_rng(SEED)
+    sums = np.empty((RESAMPLES, statistics.shape[1]))
+    step = max(1, _BLOCK // size)
+    for begin in range(0, RESAMPLES, step):
+        block = sums[begin : begin + step]
+        drawn = generator.integers(0, size, (len(block), size))
+        drawn += size * np.arange(len(block))[:, None]
+        times = np.bincount(drawn.reshape(-1), minlength=drawn.size).reshape(drawn.shape)
+        np.matmul(times.astype(np.float64), statistics, out=block)
+    return sums
+
+
+def _bounds(values: Floats) -> dict[str, float]:
+    """The 95 % interval of resampled values, as sacrebleu takes it from the sorted ones."""
+    ordered = np.sort(values)
+    outside = len(ordered) // 40
+    return {"low": float(ordered[outside]), "high": float(ordered[-1 - outside])}
+
+
+def _buckets(lengths: Floats) -> Iterator[tuple[int, int | None, NDArray[np.bool_]]]:
+    """First and last length of each bucket that has sentences, and which those are."""
+    numbers = np.searchsorted(LENGTHS, lengths)
+    for number in np.unique(numbers):
+        begin = 0 if number == 0 else LENGTHS[number - 1] + 1
+        yield begin, LENGTHS[number] if number < len(LENGTHS) else None, numbers == number
+
+
+def _length_ratio(lengths: Floats) -> float:
+    own, reference = lengths.sum(0)
+    return float(_ratio(own, reference))
+
+
+def _ratio(part: Any, whole: Any, *, empty: float = 0.0) -> Any:
+    """The quotient, and `empty` where there is no whole."""
+    part, whole = np.broadcast_arrays(part, whole)
+    made = np.full(part.shape, empty)
+    return np.divide(part, whole, out=made, where=whole > 0)
