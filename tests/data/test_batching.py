@@ -113,3 +113,31 @@ def test_sizes_below_one(name: str) -> None:
     options = {"batch_size": 1, name: 0}
     with pytest.raises(InputError, match=f"^{name} is 0; expected at least 1$"):
         LengthBuckets([1], shuffle=False, **options)  # type: ignore[arg-type]
+
+
+@given(
+    lengths=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=300),
+    batch_tokens=st.none() | st.integers(1, 90),
+    shuffle=st.booleans(),
+)
+def test_rows_of_two_sides_once_each_within_the_bounds(
+    lengths: list[tuple[int, int]], batch_tokens: int | None, shuffle: bool
+) -> None:
+    buckets = LengthBuckets(lengths, batch_size=5, batch_tokens=batch_tokens, shuffle=shuffle)
+    batches = buckets.batches()
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    sides = np.maximum(lengths, 1)
+    for batch in batches:
+        padded = len(batch) * sides[batch].max(0).sum()
+        assert len(batch) == 1 or (len(batch) <= 5 and padded <= (batch_tokens or padded))
+
+
+def test_both_sides_are_padded_little() -> None:
+    random = np.random.default_rng(0)
+    first = random.integers(3, 40, 20_000)
+    lengths = np.stack([first, first + random.integers(-2, 8, 20_000)], axis=1)
+    batches = LengthBuckets(lengths, batch_size=64, shuffle=True).batches()
+    padded = sum(len(batch) * lengths[batch].max(0) for batch in batches)
+    assert (padded / lengths.sum(0) < (1.02, 1.1)).all()
+    [whole] = LengthBuckets([(2, 5), (3, 1), (3, 2)], batch_size=9, shuffle=False).batches()
+    assert whole.tolist() == [2, 1, 0]
