@@ -9,6 +9,7 @@ from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.normalize import normalize
 from seqnlp.text.parallel import tokenize_all
 from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.sampling import SegmentSampler
 from seqnlp.text.subwords import BPETokenizer, UnigramTokenizer, WordPieceTokenizer
 from seqnlp.text.tokenizers import (
     CharTokenizer,
@@ -30,6 +31,7 @@ __all__ = [
     "NgramHasher",
     "NltkTokenizer",
     "RegexTokenizer",
+    "SegmentSampler",
     "SpacyTokenizer",
     "TokenPipeline",
     "Tokenizer",

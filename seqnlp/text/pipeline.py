@@ -91,8 +91,19 @@ class TokenPipeline:
         min_count: int = 1,
         max_size: int | None = None,
         specials: tuple[str, ...] = (PAD, UNK),
+        complete: bool = False,
     ) -> Self:
-        """Return a pipeline with the vocabulary of counted tokens; see `Vocabulary.from_counts`."""
+        """Return a pipeline with the vocabulary of counted tokens.
+
+        Args:
+            counts, min_count, max_size, specials: see `Vocabulary.from_counts`.
+            complete: also take every token of the tokenizer's inventory, where it has one, however
+                rare: what a piece of a rare or sampled word needs to be more than unknown.
+        """
+        inventory = self.tokenizer.inventory() if complete else None
+        if inventory is not None:
+            kept = {token: count for token, count in counts.items() if count >= min_count}
+            counts, min_count = {**dict.fromkeys(inventory, 0), **kept}, 0
         vocabulary = Vocabulary.from_counts(
             counts, min_count=min_count, max_size=max_size, specials=specials
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from seqnlp.errors import InputError
 from seqnlp.text.normalize import replace_surrogates
+from seqnlp.text.segmenters import LatticeSegmenter, MergeSegmenter, Segmenter
 from seqnlp.text.tokenizers import JSON, Tokenizer
 from seqnlp.text.unigram import train_unigram
 
@@ -75,6 +76,10 @@ class SubwordTokenizer(Tokenizer):
         trained._engine = self._learn(chain([first], lines))
         return trained
 
+    def inventory(self) -> tuple[str, ...]:
+        numbers: dict[str, int] = self.engine.get_vocab()
+        return tuple(sorted(numbers.keys() - {_UNKNOWN}, key=numbers.__getitem__))
+
     def state(self) -> dict[str, JSON]:
         model = None if self._engine is None else json.loads(self._engine.to_str())
         return {"size": self.size, "min_count": self.min_count, "model": model}
@@ -115,6 +120,15 @@ class BPETokenizer(SubwordTokenizer):
     def detokenize(self, tokens: Sequence[str]) -> str:
         return _decode(self.engine, tokens)
 
+    def segmenter(self) -> Segmenter:
+        merges = json.loads(self.engine.to_str())["model"]["merges"]
+        return MergeSegmenter(
+            self.inventory(),
+            [(left, right) for left, right in merges],
+            words=lambda text: _words(self.engine, replace_surrogates(text)),
+            plain=lambda word: _pieces(self.engine, word),
+        )
+
     def _learn(self, texts: Iterable[str]) -> Engine:
         from tokenizers import Tokenizer as Engine
         from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -149,6 +163,14 @@ class UnigramTokenizer(SubwordTokenizer):
 
     def detokenize(self, tokens: Sequence[str]) -> str:
         return "".join(tokens).replace(_SPACE, " ").removeprefix(" ")
+
+    def segmenter(self) -> Segmenter:
+        pieces = json.loads(self.engine.to_str())["model"]["vocab"]
+        return LatticeSegmenter(
+            {piece: score for piece, score in pieces if piece != _UNKNOWN},
+            words=lambda text: _words(self.engine, " " + replace_surrogates(text)) if text else [],
+            plain=lambda word: _pieces(self.engine, word),
+        )
 
     def _learn(self, texts: Iterable[str]) -> Engine:
         from tokenizers import Tokenizer as Engine
@@ -231,6 +253,14 @@ def _alphabet(counts: Mapping[str, int], *, most: int, min_count: int) -> list[s
     often = sorted(times, key=lambda character: (-times[character], character))[: max(most, 1)]
     kept = [character for character in often if times[character] >= min_count]
     return kept + [f"##{character}" for character in kept if character in continuing]
+
+
+def _words(engine: Engine, text: str) -> list[str]:
+    return [word for word, _ in engine.pre_tokenizer.pre_tokenize_str(text)]
+
+
+def _pieces(engine: Engine, word: str) -> list[str]:
+    return [token.value for token in engine.model.tokenize(word)]
 
 
 def _decode(engine: Engine, tokens: Sequence[str]) -> str:

@@ -9,11 +9,14 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from seqnlp import registry
 from seqnlp.config import build
 from seqnlp.errors import InputError, SettingsError
+
+if TYPE_CHECKING:
+    from seqnlp.text.segmenters import Segmenter
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
@@ -57,6 +60,18 @@ class Tokenizer(ABC):
     def train(self, texts: Iterable[str]) -> Self:
         """Return a tokenizer trained on the texts; itself, where there is nothing to train."""
         return self
+
+    def inventory(self) -> tuple[str, ...] | None:
+        """All tokens that it can make of known characters; None where there is no end of them.
+
+        A piece that was only a step towards longer ones occurs in no text of training, but may in
+        others, and in sampled segmentations.
+        """
+        return None
+
+    def segmenter(self) -> Segmenter | None:
+        """What draws other ways to cut a word; None where a text is cut in one way only."""
+        return None
 
     def state(self) -> dict[str, JSON]:
         """What `from_state` needs to make this tokenizer again, as JSON values."""
