@@ -1,0 +1,113 @@
+"""How a sequence is searched for: the table `head.decoding` of a recipe, and options of a call."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field as Limit
+from pydantic import ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from seqnlp.config import Names, Section
+
+
+class Decoding(Section):
+    """How the outputs of a model are searched for.
+
+    The order of the keys is that of their checks: each may depend on those above it.
+    """
+
+    beam: int = Limit(default=1, ge=1, le=1000)
+    """Hypotheses kept at each step; 1 is greedy search."""
+    sample: bool = False
+    """Draw `n_best` outputs at random instead of searching for the best."""
+    n_best: int = Limit(default=1, ge=1, le=1000)
+    """Hypotheses given for each source."""
+    length_penalty: float = Limit(default=1.0, ge=0, le=10)
+    """Exponent a of Wu et al. (2016, eq. 14): log P is divided by ((5 + length) / 6)^a."""
+    coverage_penalty: float = Limit(default=0.0, ge=0, le=100)
+    """Factor b of theirs: b * sum of log(min(attention to a source token, 1)) is added."""
+    min_length: int = Limit(default=0, ge=0)
+    """Tokens that an output has at least, its end not counted."""
+    max_length: int | None = Limit(default=None, ge=1)
+    """Tokens that it has at most, whatever its source."""
+    max_ratio: float = Limit(default=2.0, ge=0, le=1000)
+    """It has at most max_ratio * tokens of its source + max_extra tokens."""
+    max_extra: int = Limit(default=10, ge=0)
+    """See `max_ratio`."""
+    temperature: float = Limit(default=1.0, gt=0, le=1000)
+    """Logits are divided by it before a draw."""
+    top_k: int = Limit(default=0, ge=0)
+    """Draw from this many most probable tokens; 0 is from all."""
+    top_p: float = Limit(default=1.0, gt=0, le=1)
+    """Draw from the fewest tokens with this share of the probability (Holtzman et al. 2020)."""
+    seed: int = Limit(default=0, ge=0, lt=2**32)
+    """Seed of the draws; each output has a stream of its own."""
+    diverse_groups: int = Limit(default=1, ge=1)
+    """Groups of the beam, which avoid each other's tokens (Vijayakumar et al. 2018)."""
+    diversity: float = Limit(default=0.5, ge=0, le=1000)
+    """What a token costs, in nats, for each hypothesis of earlier groups that has taken it."""
+    no_repeat_ngram: int = Limit(default=0, ge=0)
+    """No n-gram of this size occurs twice; 0 is without."""
+    prefix: str = ""
+    """What every output begins with."""
+    constraints: Names = ()
+    """Phrases that must occur in every output (Post and Vilar 2018)."""
+    replace_unknown: Literal["none", "attention"] = "none"
+    """Put the source token of most attention in the place of an unknown one."""
+
+    @field_validator("sample")
+    @classmethod
+    def _sample_or_beam(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("beam", 1) > 1:
+            raise _error("outputs are drawn one by one; beam must be 1, not {beam}", info)
+        return value
+
+    @field_validator("n_best")
+    @classmethod
+    def _n_best_in_beam(cls, value: int, info: ValidationInfo) -> int:
+        if not info.data.get("sample") and value > info.data.get("beam", value):
+            raise _error("at most beam, which is {beam}", info)
+        return value
+
+    @field_validator("max_length")
+    @classmethod
+    def _max_over_min(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and value < info.data.get("min_length", 0):
+            raise _error("at least min_length, which is {min_length}", info)
+        return value
+
+    @field_validator("temperature", "top_k", "top_p", "seed")
+    @classmethod
+    def _drawn(cls, value: float, info: ValidationInfo) -> float:
+        assert info.field_name is not None
+        if value != cls.model_fields[info.field_name].default and not info.data.get("sample", True):
+            raise _error("nothing is drawn without sample = true", info)
+        return value
+
+    @field_validator("diverse_groups")
+    @classmethod
+    def _groups_of_beam(cls, value: int, info: ValidationInfo) -> int:
+        if info.data.get("beam", 0) % value:
+            raise _error("a divisor of beam, which is {beam}", info)
+        return value
+
+    @field_validator("diversity")
+    @classmethod
+    def _diverse(cls, value: float, info: ValidationInfo) -> float:
+        if value != cls.model_fields["diversity"].default and info.data.get("diverse_groups") == 1:
+            raise _error("nothing is diverse without diverse_groups", info)
+        return value
+
+    @field_validator("constraints")
+    @classmethod
+    def _constrained_beam(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("sample"):
+            raise _error("phrases are placed by beam search, not by sample", info)
+        if value and info.data.get("diverse_groups", 1) > 1:
+            raise _error("phrases are placed by one beam, without diverse_groups", info)
+        return value
+
+
+def _error(message: str, info: ValidationInfo) -> PydanticCustomError:
+    return PydanticCustomError("decoding", message, dict(info.data))

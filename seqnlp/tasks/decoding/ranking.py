@@ -1,0 +1,79 @@
+"""What hypotheses are ranked by: log-probability, length and coverage (Wu et al. 2016, eq. 14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqnlp.errors import InputError
+
+LEAST_COVERAGE = 1e-10  # a token without any attention costs log of this, and not infinity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """score = log P / ((5 + L) / 6)^alpha + beta * sum over the source of log(min(coverage, 1)).
+
+    L counts the tokens of the output and its end. Coverage of a source token is the attention that
+    it has got from all of them.
+
+    alpha, beta: see the formula. mask: bool [B, S], True on the real tokens of the sources.
+    """
+
+    alpha: float
+    beta: float
+    mask: Tensor
+
+    def score(
+        self, log_probabilities: Tensor, lengths: int | Tensor, penalty: Tensor | None
+    ) -> Tensor:
+        """Scores of finished hypotheses, in the shape of the first.
+
+        Args:
+            log_probabilities: float64, at most 0.
+            lengths: their L.
+            penalty: what `penalty` gives for them.
+        """
+        scores = log_probabilities / ((5.0 + lengths) / 6.0) ** self.alpha
+        return scores if penalty is None else scores + penalty
+
+    def bound(self, log_probabilities: Tensor, limits: Tensor) -> Tensor:
+        """What no continuation scores more than: not a nat lost, at the greatest length.
+
+        Args:
+            log_probabilities: float64 [P], of hypotheses that go on.
+            limits: int64 [P], the greatest length of each, its end not counted.
+        """
+        return log_probabilities / ((6.0 + limits) / 6.0) ** self.alpha
+
+    @property
+    def covers(self) -> bool:
+        """Whether coverage counts."""
+        return self.beta > 0
+
+    def cover(self, coverage: Tensor | None, weights: Tensor | None) -> Tensor | None:
+        """The coverage after another step, float64 [N, S]; None where it does not count.
+
+        Raises:
+            InputError: it counts, and the model has no attention.
+        """
+        if not self.covers:
+            return None
+        if weights is None:
+            raise InputError("coverage_penalty needs attention, and this model has none")
+        return weights.double() if coverage is None else coverage + weights
+
+    def penalty(self, coverage: Tensor | None, sources: Tensor) -> Tensor | None:
+        """The second term, float64 [N].
+
+        Args:
+            coverage: float64 [N, S].
+            sources: int64 [B'], the sources of the rows; each has N / B' of them.
+        """
+        if coverage is None:
+            return None
+        logs = coverage.clamp(LEAST_COVERAGE, 1.0).log()
+        real = self.mask[sources].repeat_interleave(len(logs) // len(sources), 0)
+        return self.beta * torch.where(real, logs, 0.0).sum(1)

@@ -1,0 +1,115 @@
+"""What may come next: forbidden tokens, lengths, prefixes, n-grams that do not repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+NEVER = float("-inf")
+FLOOR = -1e4  # log-probability of what is forced on a model that rules it out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a search may produce.
+
+    eos: the token that ends. forbidden: int64 [F]. min_length, no_repeat_ngram: see `Decoding`.
+    limits: int64 [B], the greatest length of each source's outputs, the end not counted.
+    prefixes: int64 [B, P], -1 after their ends.
+    """
+
+    eos: int
+    forbidden: Tensor
+    min_length: int
+    no_repeat_ngram: int
+    limits: Tensor
+    prefixes: Tensor
+
+    def apply(self, scores: Tensor, time: int, sources: Tensor, history: Tensor | None) -> None:
+        """Put -inf on what may not come next, in place. Some token is always left.
+
+        What is forced (a prefix, the end at the limit) is spared by all other rules; and a
+        hypothesis may end early where nothing else is left.
+
+        Args:
+            scores: float [N, V], log-probabilities.
+            time: tokens that the hypotheses have.
+            sources: int64 [B'], whose rows these are.
+            history: int64 [N, time], the tokens; read by `no_repeat_ngram` alone.
+        """
+        forced = self._forced(time, sources)
+        if forced is not None:
+            forced = forced.repeat_interleave(len(scores) // len(sources))
+            rows = (forced >= 0).nonzero().squeeze(1)
+            columns = forced[rows]
+            values = scores[rows, columns].clamp(min=FLOOR)
+        end = scores[:, self.eos].clamp(min=FLOOR)
+        scores.index_fill_(1, self.forbidden, NEVER)
+        short = time < self.min_length
+        if short:
+            scores[:, self.eos] = NEVER
+        if self.no_repeat_ngram and history is not None:
+            self._ban_repeated(scores, history)
+        if short or self.no_repeat_ngram:
+            stuck = scores.amax(1) == NEVER
+            scores[:, self.eos] = torch.where(stuck, end, scores[:, self.eos])
+        if forced is not None:
+            scores[rows] = NEVER
+            scores[rows, columns] = values
+
+    def _forced(self, time: int, sources: Tensor) -> Tensor | None:
+        """Int64 [B'], the only token that may come, or -1; None where there is none at all."""
+        prefixed = time < self.prefixes.shape[1]
+        ending = self.limits[sources] <= time
+        if not prefixed and not ending.any():
+            return None
+        forced = torch.where(ending, self.eos, -1)
+        if not prefixed:
+            return forced
+        prefix = self.prefixes[sources, time]
+        return torch.where(prefix >= 0, prefix, forced)
+
+    def _ban_repeated(self, scores: Tensor, history: Tensor) -> None:
+        """Rule out what would complete an n-gram for the second time; the end is no such token."""
+        size = self.no_repeat_ngram
+        if history.shape[1] < size:
+            return
+        grams = history.unfold(1, size, 1)  # [N, W, size]
+        last = history[:, history.shape[1] - size + 1 :]
+        rows, places = (grams[:, :, :-1] == last.unsqueeze(1)).all(2).nonzero(as_tuple=True)
+        scores[rows, grams[rows, places, -1]] = NEVER
+
+
+def limits(
+    lengths: Tensor,
+    *,
+    ratio: float,
+    extra: int,
+    least: int,
+    most: int | None,
+    forced: Sequence[int],
+) -> Tensor:
+    """The greatest length of the outputs of each source, int64 [B].
+
+    Args:
+        lengths: int64 [B], of the sources.
+        ratio: of ratio * length + extra.
+        extra: see `ratio`.
+        least: no limit is under it.
+        most: none is over it.
+        forced: tokens that each output must have in any case; no limit is under them.
+    """
+    found = (lengths.double() * ratio).floor().long() + extra
+    found = found.clamp(min=1, max=most).clamp(min=least)
+    return torch.maximum(found, torch.tensor(forced, dtype=torch.long, device=lengths.device))
+
+
+def padded(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """Int64 [B, T], -1 after the end of each."""
+    table = torch.full((len(sequences), max(map(len, sequences), default=0)), -1)
+    for row, sequence in enumerate(sequences):
+        table[row, : len(sequence)] = torch.tensor(sequence, dtype=torch.long)
+    return table.to(device)

@@ -1,0 +1,127 @@
+"""The search: from what a model says of the next token to the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqnlp.errors import InputError
+from seqnlp.tasks.decoding.beam import BeamSearch
+from seqnlp.tasks.decoding.draws import Draws, streams
+from seqnlp.tasks.decoding.options import Decoding
+from seqnlp.tasks.decoding.ranking import Ranking
+from seqnlp.tasks.decoding.rules import Rules, limits, padded
+from seqnlp.tasks.decoding.stepper import Stepper
+from seqnlp.tasks.decoding.trace import Found, Trace
+from seqnlp.tasks.decoding.walk import choose_best, walk
+
+
+@torch.no_grad()
+def search(
+    stepper: Stepper,
+    options: Decoding,
+    *,
+    bos: int,
+    eos: int,
+    source_lengths: Tensor,
+    forbidden: Sequence[int] = (),
+    prefixes: Sequence[Sequence[int]] | None = None,
+    constraints: Sequence[Sequence[Sequence[int]]] | None = None,
+    numbers: Sequence[int] | None = None,
+    want_weights: bool = False,
+) -> list[list[Found]]:
+    """The best outputs of each source, or drawn ones, best first.
+
+    What is found for a source does not depend on the others of the batch. Beam search gives
+    `n_best` different outputs, or as many as have finished, at least one; sampling gives `n_best`
+    draws, which may be equal. All end within their greatest length, by force if need be.
+
+    Args:
+        stepper: of B sources, used up by the search.
+        options: how; its texts (prefix, constraints) are read from the arguments below.
+        bos: the token that begins an output.
+        eos: the token that ends it.
+        source_lengths: int64 [B], on the device of the model.
+        forbidden: tokens that are not produced, but by force.
+        prefixes: tokens that each source's outputs begin with, even beyond the greatest length.
+        constraints: phrases that each source's outputs contain.
+        numbers: the sources' own numbers, which sampling depends on; from 0 if not given.
+        want_weights: whether to collect attention, where the model has one.
+
+    Raises:
+        InputError: arguments that do not fit each other.
+    """
+    sources = stepper.sources
+    prefixes = prefixes if prefixes is not None else [()] * sources
+    constraints = constraints if constraints is not None else [()] * sources
+    numbers = numbers if numbers is not None else range(sources)
+    for name, given in (
+        ("lengths", source_lengths),
+        ("prefixes", prefixes),
+        ("constraints", constraints),
+        ("numbers", numbers),
+    ):
+        if len(given) != sources:
+            raise InputError(f"{sources} sources, but {len(given)} {name}")
+    if any(constraints):
+        raise InputError("constraints are not placed yet")
+    if not sources:
+        return []
+    device = source_lengths.device
+    rules = Rules(
+        eos=eos,
+        forbidden=torch.tensor([i for i in forbidden if i != eos], dtype=torch.long, device=device),
+        min_length=options.min_length,
+        no_repeat_ngram=options.no_repeat_ngram,
+        limits=limits(
+            source_lengths,
+            ratio=options.max_ratio,
+            extra=options.max_extra,
+            least=options.min_length,
+            most=options.max_length,
+            forced=[len(prefix) for prefix in prefixes],
+        ),
+        prefixes=padded(prefixes, device),
+    )
+    width = int(source_lengths.max())
+    ranking = Ranking(
+        alpha=options.length_penalty,
+        beta=options.coverage_penalty,
+        mask=torch.arange(width, device=device) < source_lengths.unsqueeze(1),
+    )
+    trace = Trace(lengths=source_lengths, want_weights=want_weights)
+    if options.beam > 1:
+        ends = BeamSearch(
+            bos=bos,
+            width=options.beam // options.diverse_groups,
+            groups=options.diverse_groups,
+            diversity=options.diversity,
+            n_best=options.n_best,
+            rules=rules,
+            ranking=ranking,
+            trace=trace,
+        ).run(stepper)
+    else:
+        choose = choose_best
+        if options.sample:
+            choose = Draws(
+                temperature=options.temperature,
+                top_k=options.top_k,
+                top_p=options.top_p,
+                streams=streams(options.seed, np.asarray(numbers, np.int64), options.n_best),
+            ).draw
+        ends = walk(
+            stepper, choose, options.n_best, bos=bos, rules=rules, ranking=ranking, trace=trace
+        )
+    alike = options.diverse_groups > 1  # groups may find the same
+    ends = ends.best(options.beam if alike else options.n_best)
+    found: list[list[Found]] = [[] for _ in range(sources)]
+    for source, one in zip(ends.sources.tolist(), trace.follow(ends), strict=True):
+        if len(found[source]) < options.n_best and not (
+            alike and one.ids in {other.ids for other in found[source]}
+        ):
+            found[source].append(one)
+    return found

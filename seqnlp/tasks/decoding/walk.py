@@ -1,0 +1,91 @@
+"""Search along one path for each output: the best token at each step, or one drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from seqnlp.tasks.decoding.ranking import Ranking
+from seqnlp.tasks.decoding.rules import Rules
+from seqnlp.tasks.decoding.stepper import Stepper
+from seqnlp.tasks.decoding.top import top
+from seqnlp.tasks.decoding.trace import Ends, Trace
+
+Choice: TypeAlias = Callable[[Tensor, int, Tensor], Tensor]
+"""(scores [N, V], time, sources [B']) to tokens [N]."""
+
+STAY = 0.9  # the share of sources that go on above which none that has ended leaves yet
+
+
+def choose_best(scores: Tensor, time: int, sources: Tensor) -> Tensor:
+    """The most probable token of each row: greedy search."""
+    return top(scores, 1)[1].squeeze(1)
+
+
+def walk(
+    stepper: Stepper,
+    choose: Choice,
+    paths: int,
+    *,
+    bos: int,
+    rules: Rules,
+    ranking: Ranking,
+    trace: Trace,
+) -> Ends:
+    """Follow `paths` paths from each source, token by token, until all have ended.
+
+    Sources leave the batch as they end, a few at a time: what that costs is copying the others.
+    """
+    sources = torch.arange(stepper.sources, device=rules.limits.device)
+    if paths > 1:
+        stepper.select(sources.repeat_interleave(paths))
+    ids = sources.new_full((len(sources), paths), bos)
+    straight = torch.arange(paths, device=ids.device)
+    totals = torch.zeros_like(ids, dtype=torch.float64)
+    ended = torch.zeros_like(ids, dtype=torch.bool)
+    coverage: Tensor | None = None
+    history = ids.new_empty(len(sources), paths, 0)
+    found = []
+    for time in count():
+        scores = stepper.step(ids.flatten())
+        trace.add(sources, ids, straight.expand_as(ids), scores.weights)
+        coverage = ranking.cover(coverage, scores.weights)
+        allowed = scores.log_probabilities()
+        rules.apply(allowed, time, sources, history.flatten(0, 1))
+        ids = choose(allowed, time, sources)
+        gained = allowed.gather(1, ids.unsqueeze(1)).double()
+        ids = ids.view_as(ended)
+        totals += torch.where(ended, 0.0, gained.view_as(totals))
+        now = (ids == rules.eos) & ~ended
+        if now.any():
+            ended |= now
+            penalty = ranking.penalty(coverage, sources)
+            marks = ranking.score(
+                totals, time + 1, None if penalty is None else penalty.view_as(totals)
+            )
+            places, rows = now.nonzero(as_tuple=True)
+            found.append(
+                Ends(
+                    sources=sources[places],
+                    steps=torch.full_like(rows, time),
+                    rows=rows,
+                    scores=marks[now],
+                    log_probabilities=totals[now],
+                )
+            )
+            left = (~ended).any(1).nonzero().squeeze(1)
+            if not len(left):
+                return Ends.joined(found)
+        if rules.no_repeat_ngram:
+            history = torch.cat([history, ids.unsqueeze(2)], 2)
+        if now.any() and len(left) <= STAY * len(sources):
+            stepper.keep(left)
+            sources, ids, totals, ended = sources[left], ids[left], totals[left], ended[left]
+            history = history[left]
+            if coverage is not None:
+                coverage = coverage.view(-1, paths, coverage.shape[1])[left].flatten(0, 1)
+    raise AssertionError("unreachable")
