@@ -30,7 +30,7 @@ class Batch(ABC):
 class Rows(ABC):
     """Examples turned into numbers: what the trainer draws its batches from.
 
-    lengths: int64 [R], the tokens of each row, by which batches are bucketed; [R, 2] where a row has
+    lengths: int64 [R], the tokens of each row, by which batches are bucketed; [R, 2] where rows have
     two sides. A long document may be several rows.
     """
 

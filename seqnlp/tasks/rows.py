@@ -1,4 +1,4 @@
-"""From a corpus to rows of ids: pipeline fitted, long documents cut or chunked, n-grams added."""
+"""From tokens to rows of ids: long documents cut or chunked, n-grams added."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqnlp.config import Settings
-from seqnlp.data.corpus import Corpus
-from seqnlp.data.tokens import TokenizedText, tokenize_corpus
-from seqnlp.errors import SettingsError
-from seqnlp.text.ngrams import NgramHasher
+from seqnlp.data.tokens import TokenizedText
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.text.tokenizers import parse_tokenizer
 from seqnlp.types import Pieces, TokenBatch
 
 Ints = NDArray[np.int64]
@@ -27,11 +22,12 @@ class TokenRows:
     Args:
         text: N documents.
         pipeline: with its vocabulary.
-        max_tokens: the most tokens a row.
+        max_tokens: the most tokens of a document in a row.
         long_documents: a longer document is cut ("truncate") or becomes several rows of nearly
             equal length ("chunk").
+        begin, end: special tokens around every row, "" for none.
 
-    lengths: int64 [R], at least 1: an empty document is one unknown token.
+    lengths: int64 [R], at least 1: an empty document without special tokens is one unknown token.
     documents: int64 [R], the document that each row belongs to; ascending.
     """
 
@@ -42,6 +38,8 @@ class TokenRows:
         *,
         max_tokens: int,
         long_documents: Literal["chunk", "truncate"],
+        begin: str = "",
+        end: str = "",
     ) -> None:
         sizes = np.asarray(text.lengths, dtype=np.int64)
         if long_documents == "truncate":
@@ -52,10 +50,11 @@ class TokenRows:
         self._length: Ints = sizes
         if sizes.max(initial=0) > max_tokens:
             self._chunk(max_tokens)
-        self.lengths: Ints = np.maximum(self._length, 1)
+        self._around = (1 if begin else 0), (1 if end else 0)
+        self.lengths: Ints = np.maximum(self._length + sum(self._around), 1)
         # Plain arrays over the same file: a selection from a memmap costs a new memmap.
         self._tokens = np.asarray(text.tokens)
-        self._load_features(text, pipeline)
+        self._load_features(text, pipeline, begin, end)
 
     def _chunk(self, max_tokens: int) -> None:
         """Cut every document into as few rows of nearly equal length as it takes."""
@@ -67,25 +66,35 @@ class TokenRows:
         self._begin = np.repeat(self._begin, chunks) + begin
         self._length = (number + 1) * whole // parts - begin
 
-    def _load_features(self, text: TokenizedText, pipeline: TokenPipeline) -> None:
-        """Ids and n-grams of every type, and of two more: an unknown token and padding."""
-        assert pipeline.vocabulary is not None
+    def _load_features(
+        self, text: TokenizedText, pipeline: TokenPipeline, begin: str, end: str
+    ) -> None:
+        """Ids and n-grams of every type, and of four more, which are special tokens."""
+        vocabulary = pipeline.vocabulary
+        assert vocabulary is not None
         ids, ngrams, offsets = pipeline.features(text.types)
-        self._unknown, self._padding = len(ids), len(ids) + 1
-        self._ids = np.concatenate([ids, (pipeline.vocabulary.unk, pipeline.vocabulary.pad)])
+        around = [vocabulary.special(name) if name else vocabulary.pad for name in (begin, end)]
+        self._unknown, self._padding, self._begins, self._ends = range(len(ids), len(ids) + 4)
+        self._ids = np.concatenate([ids, (vocabulary.unk, vocabulary.pad), around])
         self._ngrams = ngrams if pipeline.hasher is not None else None
-        # The n-grams of type u are ngrams[first[u]:first[u + 1]]; the two added types have none.
-        self._first = np.concatenate([offsets, (len(ngrams),) * 3])
+        # The n-grams of type u are ngrams[first[u]:first[u + 1]]; the added types have none.
+        self._first = np.concatenate([offsets, (len(ngrams),) * 5])
 
     def tokens(self, indices: Ints) -> TokenBatch:
         """The rows of these indices, int64 [B], padded to the longest among them."""
-        lengths = self.lengths[indices]
-        steps = np.arange(lengths.max(initial=1))
+        lengths, sizes = self.lengths[indices], self._length[indices]
+        before, after = self._around
+        steps = np.arange(-before, lengths.max(initial=1) - before)
         positions = self._begin[indices][:, None] + steps
-        real = steps < self._length[indices][:, None]
+        real = (steps >= 0) & (steps < sizes[:, None])
         types = np.full(real.shape, self._padding, dtype=np.int64)
         types[real] = self._tokens[positions[real]]
-        types[self._length[indices] == 0, 0] = self._unknown
+        if before:
+            types[:, 0] = self._begins
+        if after:
+            types[np.arange(len(types)), before + sizes] = self._ends
+        if not before + after:
+            types[sizes == 0, 0] = self._unknown
         return TokenBatch(
             ids=torch.from_numpy(self._ids[types]),
             lengths=torch.from_numpy(lengths),
@@ -124,29 +133,3 @@ def single_row(tokens: Sequence[str], pipeline: TokenPipeline) -> TokenBatch:
             inverse=torch.tensor([[numbers[token] for token in tokens] or [0]]),
         )
     return TokenBatch(ids=torch.tensor([ids]), lengths=torch.tensor([len(ids)]), pieces=pieces)
-
-
-def fit_pipeline(settings: Settings, corpus: Corpus, field: str) -> TokenPipeline:
-    """The pipeline that the settings describe, its tokenizer and vocabulary fitted on train."""
-    chosen = settings.text
-    low, high = chosen.ngram_sizes
-    pipeline = TokenPipeline(
-        normalizers=chosen.normalizers,
-        tokenizer=parse_tokenizer(chosen.tokenizer, chosen.tokenizer_options),
-        hasher=(
-            NgramHasher(buckets=chosen.ngram_buckets, min_size=low, max_size=high)
-            if chosen.ngram_buckets
-            else None
-        ),
-    )
-    pipeline = pipeline.with_trained_tokenizer(corpus.split("train").column(field))
-    text = tokenize_corpus(corpus, field, pipeline)["train"]
-    counts = {token: int(n) for token, n in zip(text.types, text.counts, strict=True) if n}
-    fitted = pipeline.fit_counts(counts, min_count=chosen.min_count, max_size=chosen.max_size)
-    if fitted.vocabulary is None or not fitted.vocabulary.tokens:
-        raise SettingsError(
-            f"text: no token of train is left for the vocabulary: the tokenizer "
-            f"{chosen.tokenizer!r} found {len(counts):,}, each less often than min_count = "
-            f"{chosen.min_count}"
-        )
-    return fitted

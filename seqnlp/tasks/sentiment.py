@@ -29,7 +29,8 @@ from seqnlp.tasks.labeled import (
     natural_order,
 )
 from seqnlp.tasks.options import SentimentOptions, options_of
-from seqnlp.tasks.rows import Ints, TokenRows, fit_pipeline, single_row
+from seqnlp.tasks.pipelines import fit_pipeline
+from seqnlp.tasks.rows import Ints, TokenRows, single_row
 from seqnlp.tasks.streaming import LabelStream
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
@@ -97,7 +98,7 @@ class SentimentTask(Task):
                 "a classifier needs at least two labels"
             )
         weights = class_weights(options_of(settings).class_weights, counts, labels)
-        pipeline = fit_pipeline(settings, corpus, "text")
+        pipeline = fit_pipeline(settings.text, corpus, "text")
         task = cls(settings, pipeline, labels=labels, weights=weights)
         for name in {"validation", "test"} & corpus.splits.keys():
             # Hours later would be too late to find a label that cannot be scored.
