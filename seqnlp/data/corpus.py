@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,6 +24,8 @@ import numpy as np
 
 from seqnlp import registry
 from seqnlp.data.columns import check_columns
+from seqnlp.data.languages import Languages, name_by_language
+from seqnlp.data.request import MAX_RATIO, CorpusRequest
 from seqnlp.data.split import Ints, Split, concatenate
 from seqnlp.errors import InputError, suggest
 from seqnlp.types import Field
@@ -32,28 +34,12 @@ __all__ = ["Corpus", "CorpusRequest", "Split", "assemble", "open_corpus"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusRequest:
-    """What the opener of a corpus is asked for.
-
-    fields: the columns that the task reads. columns: field name to column name, where the user
-    named it. seed, test_share, validation_share: how test and then validation are cut off train
-    where there is none; a
-    share of 0 leaves it out.
-    """
-
-    fields: tuple[Field, ...]
-    columns: Mapping[str, str] = field(default_factory=dict)
-    seed: int = 0
-    validation_share: float = 0.1
-    test_share: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
 class Corpus:
     """Splits of examples and what is to be said about them.
 
     splits: train, validation, test, as far as they exist. notes: what the user should know, such
-    as that validation was cut off train.
+    as that validation was cut off train. languages: codes of source and target of a parallel
+    corpus, as far as they are known.
     """
 
     name: str
@@ -61,6 +47,7 @@ class Corpus:
     license: str = "not stated"
     description: str = ""
     notes: tuple[str, ...] = ()
+    languages: Languages = (None, None)
 
     @property
     def fingerprint(self) -> str:
@@ -95,6 +82,8 @@ def open_corpus(
     seed: int = 0,
     validation_share: float = 0.1,
     test_share: float = 0.0,
+    languages: Languages = (None, None),
+    max_ratio: float | None = MAX_RATIO,
 ) -> Corpus:
     """Open a corpus.
 
@@ -107,6 +96,10 @@ def open_corpus(
         seed: of the cut that makes a missing validation split.
         validation_share: the share of train that it takes; 0 leaves validation out.
         test_share: the share of train that a missing test split takes before; 0 leaves it out.
+        languages: codes of source and target, of a task that reads pairs; they name files
+            (`train.de`), columns and keys. One may be None where a corpus has just two.
+        max_ratio: training pairs whose one side has more than so many times the words of the
+            other are left out; None keeps all.
 
     Raises:
         InputError: nothing has that name (the message says where it was looked for), or the rows
@@ -116,11 +109,13 @@ def open_corpus(
     from seqnlp.data.readers import open_path
 
     request = CorpusRequest(
-        fields=tuple(fields),
+        fields=name_by_language(fields, languages),
         columns=dict(columns or {}),
         seed=seed,
         validation_share=validation_share,
         test_share=test_share,
+        languages=languages,
+        max_ratio=max_ratio,
     )
     check_columns(request.columns, request.fields)
     family, colon, argument = name.partition(":")
@@ -143,11 +138,15 @@ def assemble(
     license: str = "not stated",
     description: str = "",
     notes: Sequence[str] = (),
+    languages: Languages | None = None,
 ) -> Corpus:
     """A corpus of these splits: blank texts left out of train, validation cut off where missing.
 
-    Rows with a blank text stay in the other splits, so that scores are comparable; a note says
-    how many and where.
+    Rows with a blank text stay in the other splits, so that scores are comparable, and so do pairs
+    of extreme lengths; pairs that lack a side stay nowhere. A note says how many and where.
+
+    Args:
+        languages: those that were found, where they are not those of the request.
 
     Raises:
         InputError: train has too few examples to cut test or validation off it.
@@ -155,16 +154,9 @@ def assemble(
     said = list(notes)
     made: dict[str, Split] = {}
     for split_name, split in splits.items():
-        blank = np.flatnonzero(split.blank)
-        made[split_name] = split
-        if len(blank):
-            kept = "skipped" if split_name == "train" else "kept"
-            said.append(
-                f"{split_name}: {_rows(len(blank))} with an empty text {kept}, "
-                f"the first at {split.where(int(blank[0]))}"
-            )
-            if split_name == "train":
-                made[split_name] = split.select(np.flatnonzero(~split.blank))
+        made[split_name], told = _sift(split, request=request)
+        # A split under two names needs no two notes.
+        said += [note for note in told if note not in said]
     for missing, share in (("test", request.test_share), ("validation", request.validation_share)):
         if "train" in made and missing not in made and share > 0:
             whole = made["train"]
@@ -182,7 +174,33 @@ def assemble(
         license=license,
         description=description,
         notes=tuple(said),
+        languages=languages or request.languages,
     )
+
+
+def _sift(split: Split, *, request: CorpusRequest) -> tuple[Split, list[str]]:
+    """The split without the rows that nothing is learned from, and what to say of them."""
+    said = []
+    train = split.name == "train"
+    stays = np.ones(len(split), dtype=np.bool_)
+    found = [("with an empty text", split.blank, train)]
+    if request.parallel:
+        ratios = split.ratios
+        found = [("without a text in both languages", ratios < 0, True),
+                 ("with an empty side", split.blank & (ratios >= 0), train)]  # fmt: skip
+        if (most := request.max_ratio) is not None:
+            what = f"with one side over {most:g} times as long as the other"
+            found.append((what, ratios > most, train))
+    for what, rows, leave in found:
+        chosen = np.flatnonzero(rows)
+        if len(chosen):
+            said.append(
+                f"{split.name}: {_rows(len(chosen))} {what} {'skipped' if leave else 'kept'}, "
+                f"the first at {split.where(int(chosen[0]))}"
+            )
+        if leave:
+            stays &= ~rows
+    return (split if stays.all() else split.select(stays)), said
 
 
 def _cut(train: Split, name: str, share: float, seed: int) -> tuple[Split, Split]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from seqnlp.data.columns import (
     numbered_columns,
 )
 from seqnlp.data.formats import empty, read_lines, value_of
+from seqnlp.data.request import CorpusRequest
 from seqnlp.data.store import Row, Source
 from seqnlp.errors import InputError
-from seqnlp.types import Field
 
 Record = tuple[int, list[str]]
 """The line that a row begins at, and its cells."""
@@ -29,23 +29,23 @@ LONGEST_CELL = 1 << 26
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 
 
-def read_tsv(path: Path, fields: Sequence[Field], columns: Mapping[str, str]) -> Source:
+def read_tsv(path: Path, request: CorpusRequest) -> Source:
     """Cells between tabs. Quotes are text, and no cell holds a tab or a line end."""
-    return _read(path, _tab_records(path), "\t", fields, columns)
+    return _read(path, _tab_records(path), "\t", request)
 
 
-def read_csv(path: Path, fields: Sequence[Field], columns: Mapping[str, str]) -> Source:
+def read_csv(path: Path, request: CorpusRequest) -> Source:
     """Cells between commas, quoted where they hold a comma, a quote or a line end."""
-    return _read(path, _comma_records(path), ",", fields, columns)
+    return _read(path, _comma_records(path), ",", request)
 
 
 def _read(
     path: Path,
     records: Iterator[Record],
     delimiter: str,
-    fields: Sequence[Field],
-    columns: Mapping[str, str],
+    request: CorpusRequest,
 ) -> Source:
+    fields, columns = request.fields, request.columns
     names = [*column_names(fields), *columns.values()]
     several = sum(field.required for field in fields) > 1
     try:

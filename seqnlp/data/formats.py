@@ -7,17 +7,18 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
 from seqnlp.data.columns import match_columns
+from seqnlp.data.languages import SIDES
+from seqnlp.data.request import CorpusRequest
 from seqnlp.data.store import Row, Source
 from seqnlp.errors import InputError, suggest
-from seqnlp.types import Field
 
-Reader = Callable[[Path, Sequence[Field], Mapping[str, str]], Source]
+Reader = Callable[[Path, CorpusRequest], Source]
 
 PARQUET_ROWS = 1024
 
@@ -63,13 +64,17 @@ def value_of(value: Any, name: str, where: str) -> str | list[str]:
         value = value.strip() if isinstance(value, str) else value
     elif value is None:
         return ""
-    elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+    elif name not in SIDES and isinstance(value, list) and all(map(_is_string, value)):
         return value
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):
         return str(value)
     raise InputError(f"{where}: {name!r} is {kind_of(value)}; expected a string")
+
+
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def kind_of(value: Any) -> str:
@@ -88,14 +93,14 @@ def empty(path: Path) -> InputError:
     return InputError(f"{path}: the file is empty")
 
 
-def read_json_lines(path: Path, fields: Sequence[Field], columns: Mapping[str, str]) -> Source:
+def read_json_lines(path: Path, request: CorpusRequest) -> Source:
     """One JSON object a line; the keys of the first are the header."""
     objects = _objects(path)
     first = next(objects, None)
     if first is None:
         raise empty(path)
     number, keys = first[0], list(first[1])
-    found = match_columns(keys, fields, columns, f"{path}:{number}")
+    found = match_columns(keys, request.fields, request.columns, f"{path}:{number}")
     wanted = [(name, keys[position]) for name, position in found.items()]
 
     def rows() -> Generator[Row, None, None]:
@@ -111,7 +116,7 @@ def read_json_lines(path: Path, fields: Sequence[Field], columns: Mapping[str, s
     return Source(fields=tuple(found), rows=rows())
 
 
-def read_parquet(path: Path, fields: Sequence[Field], columns: Mapping[str, str]) -> Source:
+def read_parquet(path: Path, request: CorpusRequest) -> Source:
     """A Parquet file; label numbers become names where the `datasets` library stored them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -121,7 +126,7 @@ def read_parquet(path: Path, fields: Sequence[Field], columns: Mapping[str, str]
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a Parquet file: {_first_line(error)}") from error
     header = list(file.schema_arrow.names)
-    found = match_columns(header, fields, columns, str(path))
+    found = match_columns(header, request.fields, request.columns, str(path))
     names = [header[position] for position in found.values()]
     if not file.metadata.num_rows:
         file.close()

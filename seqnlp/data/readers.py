@@ -9,6 +9,8 @@ from pathlib import Path
 from seqnlp.data.corpus import Corpus, CorpusRequest, assemble
 from seqnlp.data.delimited import read_csv, read_tsv
 from seqnlp.data.formats import Reader, read_json_lines, read_parquet
+from seqnlp.data.naming import assign_splits, note_test
+from seqnlp.data.parallel import find_pairs, find_partner, find_texts, read_pairs
 from seqnlp.data.split import Split, concatenate
 from seqnlp.data.store import Source, stored_split
 from seqnlp.errors import InputError
@@ -23,17 +25,6 @@ READERS: dict[str, Reader] = {
 }
 
 SUFFIXES = (*READERS, *(f"{suffix}.gz" for suffix in READERS if suffix != ".parquet"))
-
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-"""File name without its endings to split; names such as `test_2016` are looked at after these."""
 
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
@@ -50,30 +41,47 @@ def open_path(
 
     A folder has a file for each split: train or training; validation, valid, val or dev; test.
     One other file that begins with `test` is test as well; of several, each is a split by its own
-    name. A split may be in shards (`train-00000-of-00002.parquet`). A folder with a single data
-    file of another name, and a path that is a file, are train alone. Other files are not looked
-    at.
+    name, and the first is test too. A split may be in shards (`train-00000-of-00002.parquet`). A
+    folder with a single data file of another name, and a path that is a file, are train alone.
+    Other files are not looked at.
+
+    For a task that reads pairs, parallel plain text (`train.de`, `train.en`) goes before other
+    files, and a path that is one side of it means both.
 
     Raises:
-        InputError: nothing there, no file whose format is known, two files for one split, or rows
-            that cannot be read.
+        InputError: nothing there, no file whose format is known, two files for one split, a
+            language that is not there, or rows that cannot be read.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder{_nearest(path)}")
-    name = name or path.resolve().name
-    if path.is_file():
-        return assemble(
-            name, {"train": read_file(path, "train", request=request)},
-            request=request, license=license, description=description,
-        )  # fmt: skip
-    splits = {}
-    for split, files in find_splits(path).items():
-        shards = [
-            read_file(file, split, request=request, folder=path if len(files) > 1 else None)
-            for file in files
-        ]
-        splits[split] = concatenate(split, shards, origin=str(path))
-    return assemble(name, splits, request=request, license=license, description=description)
+    languages = request.languages
+    notes: list[str] = []
+    splits: dict[str, Split] = {}
+    if request.parallel and path.is_dir() and (texts := find_texts(path, languages)):
+        pairs, languages, notes = find_pairs(path, texts, languages)
+        notes += note_test(pairs)
+        splits = {split: _read_pair(pair, split, request=request) for split, pair in pairs.items()}
+    elif path.is_dir():
+        files = find_splits(path, parallel=request.parallel)
+        notes = note_test(files)
+        for split, shards in files.items():
+            folder = path if len(shards) > 1 else None
+            parts = [read_file(file, split, request=request, folder=folder) for file in shards]
+            splits[split] = concatenate(split, parts, origin=str(path))
+    elif request.parallel and not suffix_of(path) and (partner := find_partner(path, languages)):
+        pair, languages = partner
+        splits = {"train": _read_pair(pair, "train", request=request)}
+    else:
+        splits = {"train": read_file(path, "train", request=request)}
+    return assemble(
+        name or path.resolve().name,
+        splits,
+        request=request,
+        license=license,
+        description=description,
+        notes=notes,
+        languages=languages,
+    )
 
 
 def read_file(
@@ -86,38 +94,57 @@ def read_file(
     """
     suffix = suffix_of(path)
     if suffix is None:
+        pairs = f", or {path.name}.CODE of two languages" if request.parallel else ""
         raise InputError(
-            f"{path}: the name does not tell the format; expected one of {', '.join(SUFFIXES)}"
+            f"{path}: the name does not tell the format; expected one of "
+            f"{', '.join(SUFFIXES)}{pairs}"
         )
     reader = READERS[suffix.removesuffix(".gz")]
+    origin = str(folder or path)
+    prefix = str(path)[len(origin) :]
+
+    def source() -> Source:
+        rows = reader(path, request)
+        if not prefix:
+            return rows
+        stream = ((prefix + where, values) for where, values in rows.rows)
+        return Source(fields=rows.fields, rows=stream)
+
+    key = {**_key(path, request), "shard": folder is not None}
+    return stored_split(split, key=key, source=source, origin=origin)
+
+
+def _read_pair(pair: tuple[Path, Path], split: str, *, request: CorpusRequest) -> Split:
+    return stored_split(
+        split,
+        key={"pair": [_key(path, request) for path in pair]},
+        source=lambda: read_pairs(*pair),
+        origin=str(pair[0]),
+    )
+
+
+def _key(path: Path, request: CorpusRequest) -> dict[str, object]:
+    """What the rows of a file depend on."""
     try:
         status = path.stat()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    key = {
+    return {
         "path": str(path.resolve()),
         "size": status.st_size,
         # The change time too: copying tools restore the other one.
         "mtime": [status.st_mtime_ns, status.st_ctime_ns, status.st_ino],
         "fields": [[field.name, field.aliases, field.required] for field in request.fields],
         "columns": dict(request.columns),
-        "shard": folder is not None,
+        "languages": request.languages,
     }
-    origin = str(folder or path)
-    prefix = str(path)[len(origin) :]
-
-    def source() -> Source:
-        rows = reader(path, request.fields, request.columns)
-        if not prefix:
-            return rows
-        stream = ((prefix + where, values) for where, values in rows.rows)
-        return Source(fields=rows.fields, rows=stream)
-
-    return stored_split(split, key=key, source=source, origin=origin)
 
 
-def find_splits(folder: Path) -> dict[str, list[Path]]:
+def find_splits(folder: Path, *, parallel: bool = False) -> dict[str, list[Path]]:
     """Split name to its files, of which there are several where it is in shards.
+
+    Args:
+        parallel: whether pairs are looked for, for the message.
 
     Raises:
         InputError: the folder has no such files, or two that claim one split.
@@ -125,23 +152,18 @@ def find_splits(folder: Path) -> dict[str, list[Path]]:
     stems: dict[str, list[Path]] = {}
     for path in _data_files(folder):
         stems.setdefault(SHARD.sub("", _stem(path).lower()), []).append(path)
-    found: dict[str, list[Path]] = {}
-    for stem, paths in stems.items():
-        if split := SPLITS.get(stem):
-            found.setdefault(split, []).extend(paths)
-    tests = [stem for stem in stems if re.match(r"test[-_.\d]", stem)]
-    if "test" not in found and len(tests) == 1:
-        found["test"] = stems[tests[0]]
-    else:
-        found.update({stem: stems[stem] for stem in tests})
-    if not found:
+    claims = assign_splits(stems)
+    if not claims:
         if len(stems) != 1:
-            raise InputError(f"{folder}: {_no_splits(stems)}")
-        found = {"train": next(iter(stems.values()))}
-    for split, paths in found.items():
+            raise InputError(f"{folder}: {_no_splits(stems, parallel)}")
+        claims = {"train": list(stems)}
+    found = {}
+    for split, names in claims.items():
+        paths = [path for name in names for path in stems[name]]
         if len(paths) > 1 and not all(SHARD.search(_stem(path)) for path in paths):
-            names = " and ".join(path.name for path in paths)
-            raise InputError(f"{folder}: both {names} claim to be {split}; keep one")
+            named = " and ".join(path.name for path in paths)
+            raise InputError(f"{folder}: both {named} claim to be {split}; keep one")
+        found[split] = paths
     return found
 
 
@@ -158,7 +180,7 @@ def corpora_in(root: Path) -> list[str]:
     """Names of the corpora in a folder of the search path."""
     names = []
     for path in sorted(root.iterdir()) if root.is_dir() else []:
-        if path.is_dir() and _data_files(path):
+        if path.is_dir() and (_data_files(path) or find_texts(path)):
             names.append(path.name)
         elif path.is_file() and suffix_of(path):
             names.append(_stem(path))
@@ -176,9 +198,10 @@ def _stem(path: Path) -> str:
     return path.name[: -len(suffix_of(path) or "")]
 
 
-def _no_splits(stems: dict[str, list[Path]]) -> str:
+def _no_splits(stems: dict[str, list[Path]], parallel: bool) -> str:
     if not stems:
-        return f"no data files; expected train, validation and test in {', '.join(SUFFIXES)}"
+        texts = "train.CODE of two languages (plain text), or " if parallel else ""
+        return f"no data files; expected {texts}train, validation and test in {', '.join(SUFFIXES)}"
     names = ", ".join(path.name for paths in stems.values() for path in paths)
     return f"none of its files is named train, validation or test: {names}"
 

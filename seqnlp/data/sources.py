@@ -10,7 +10,8 @@ from typing import Any
 from seqnlp.data.columns import match_columns
 from seqnlp.data.corpus import Corpus, CorpusRequest, assemble
 from seqnlp.data.formats import named, value_of
-from seqnlp.data.readers import SPLITS, open_path
+from seqnlp.data.naming import SPLITS
+from seqnlp.data.readers import open_path
 from seqnlp.data.split import Split
 from seqnlp.data.store import Row, Source, stored_split
 from seqnlp.errors import InputError, UnknownNameError, suggest

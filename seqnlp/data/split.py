@@ -12,14 +12,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from seqnlp.data.languages import SIDES, ratio_of
 from seqnlp.errors import InputError, suggest
 from seqnlp.types import Example
 
 Ints = NDArray[np.int64]
 
-WHERE, EMPTY = "_where", "_empty"
-"""Columns beside the fields: what follows `origin` in the name of a row, and whether one of its
-texts is blank."""
+WHERE, EMPTY, RATIO = "_where", "_empty", "_ratio"
+"""Columns beside the fields: what follows `origin` in the name of a row, whether one of its texts
+is blank, and how many times as long as the other the longer of two sides is."""
 
 BLOCK = 4096
 
@@ -147,6 +148,14 @@ class Split(Sequence[Example]):
         texts = [field for field in self.fields if field != "label"]
         rows = zip(*(self._stream(field) for field in texts), strict=True)
         return np.fromiter((is_blank(row) for row in rows), np.bool_, len(self))
+
+    @cached_property
+    def ratios(self) -> NDArray[np.float32]:
+        """Float32 [N], see `ratio_of`, of splits with the fields source and target."""
+        if RATIO in self._columns:
+            return np.fromiter(self._stream(RATIO), np.float32, len(self))
+        pairs = zip(*(self._stream(side) for side in SIDES), strict=True)
+        return np.fromiter((ratio_of(*pair) for pair in pairs), np.float32, len(self))
 
     def _row(self, index: int) -> int:
         if not -len(self) <= index < len(self):

@@ -17,11 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from seqnlp.data.split import EMPTY, WHERE, Split, is_blank
+from seqnlp.data.languages import SIDES, ratio_of
+from seqnlp.data.split import EMPTY, RATIO, WHERE, Split, is_blank
 from seqnlp.errors import InputError
 from seqnlp.files import cache_folder, new_file
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raised when the same source would be stored differently."""
 
 ROWS, CHARACTERS = 4096, 1 << 22
@@ -37,6 +38,7 @@ class Source:
 
     fields: names of the values of a row. rows: each value a string or a list of strings, the
     same in every row; where a source has more to its end than rows, closing the generator ends it.
+    Of a pair, source or target may be None: that row has no text in the language.
     """
 
     fields: tuple[str, ...]
@@ -115,7 +117,7 @@ def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
     size = 0
     for row in rows:
         block.append(row)
-        size += sum(map(len, row[1]))
+        size += sum(len(value) for value in row[1] if value is not None)
         if len(block) == ROWS or size >= CHARACTERS:
             yield block
             block, size = [], 0
@@ -126,18 +128,30 @@ def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
 def _schema(fields: Sequence[str], block: list[Row]) -> Any:
     values = block[0][1] if block else [""] * len(fields)
     kinds = [pa.list_(pa.string()) if isinstance(value, list) else pa.string() for value in values]
-    return pa.schema([*zip(fields, kinds, strict=True), (WHERE, pa.string()), (EMPTY, pa.bool_())])
+    beside = [(WHERE, pa.string()), (EMPTY, pa.bool_())]
+    if set(SIDES) <= set(fields):
+        beside.append((RATIO, pa.float32()))
+    return pa.schema([*zip(fields, kinds, strict=True), *beside])
 
 
 def _batch(schema: Any, block: list[Row], origin: str) -> Any:
-    texts = [i for i, name in enumerate(schema.names[:-2]) if name != "label"]
-    columns = [
+    names = [name for name in schema.names if name[0] != "_"]
+    texts = [i for i, name in enumerate(names) if name != "label"]
+    columns: list[list[Any]] = [
         *map(list, zip(*(values for _, values in block), strict=True)),
         [where for where, _ in block],
         [is_blank(values[i] for i in texts) for _, values in block],
     ]
+    if RATIO in schema.names:
+        sides = [names.index(side) for side in SIDES]
+        pairs = zip(*(columns[side] for side in sides), strict=True)
+        columns.append([ratio_of(*pair) for pair in pairs])
+        for side in sides:
+            columns[side] = ["" if text is None else text for text in columns[side]]
     # Arrow would take a string for a list of its characters.
-    kinds: list[type] = [list if pa.types.is_list(kind) else str for kind in schema.types[:-2]]
+    kinds: list[type] = [
+        list if pa.types.is_list(kind) else str for kind in schema.types[: len(names)]
+    ]
     if any(set(map(type, column)) != {kind} for column, kind in zip(columns, kinds, strict=False)):
         _blame_kind(schema, block, kinds, origin)
     try:

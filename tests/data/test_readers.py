@@ -273,7 +273,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
         ("train.tsv dev.tsv test.tsv README.md", {"train", "validation", "test"}),
         ("Training.csv val.csv.gz", {"train", "validation"}),
         ("train.tsv valid.tsv test_2016.tsv", {"train", "validation", "test"}),
-        ("train.tsv test_2016.tsv test_2017.tsv", {"train", "test_2016", "test_2017"}),
+        ("train.tsv test_2016.tsv test_2017.tsv", {"train", "test", "test_2016", "test_2017"}),
         ("train.tsv test.tsv test_hard.tsv", {"train", "test", "test_hard"}),
         ("testimonials.jsonl card.md", {"train"}),
         ("all.parquet", {"train"}),
