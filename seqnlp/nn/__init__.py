@@ -44,6 +44,7 @@ from seqnlp.nn.engines import Engine, NativeEngine, Padding, ReferenceEngine
 from seqnlp.nn.initialization import INITIALIZERS, initialize
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.noise import Noise
+from seqnlp.nn.output import OutputLayer
 from seqnlp.nn.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
 from seqnlp.nn.quantization import quantize
 from seqnlp.nn.recurrence import RecurrentEncoder
@@ -86,6 +87,7 @@ __all__ = [
     "NativeEngine",
     "NativeForm",
     "Noise",
+    "OutputLayer",
     "Padding",
     "PeepholeLSTMCell",
     "Pooling",

@@ -33,6 +33,26 @@ assert build.built() > 0, build.obstacle()
 print("finished")
 """
 
+LOSS = """
+import torch
+from seqnlp.nn.engines import build, softmax_loss
+
+torch.set_num_threads(2)
+softmax_loss._NUMBERS_A_THREAD = 1
+softmax_loss._LOGITS = 1
+for dtype in (torch.float32, torch.float64):
+    for rows, classes, size in ((1, 1, 1), (47, 33, 5), (49, 300, 40), (200, 9, 530)):
+        for bias in (True, False):
+            shapes = [(rows, size), (classes, size), (classes,)]
+            given = [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes]
+            x, weight, b = given
+            targets = torch.randint(classes, (rows,))
+            loss = softmax_loss.softmax_loss(x, weight, b if bias else None, targets, smoothing=0.1)
+            loss.backward()
+assert build.built() > 0, build.obstacle()
+print("finished")
+"""
+
 WRITE_PAST_A_TENSOR = """
 import ctypes, torch
 from seqnlp.nn.engines import build
@@ -78,12 +98,16 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    "kinds",
-    [["min_gru", "qrnn", "lru"], ["lstm", "gru", "layer_norm_lstm", "slstm"]],
-    ids=["linear", "gated"],
+    "code",
+    [
+        RUN.replace("KINDS", repr(["min_gru", "qrnn", "lru"])),
+        RUN.replace("KINDS", repr(["lstm", "gru", "layer_norm_lstm", "slstm"])),
+        LOSS,
+    ],
+    ids=["linear", "gated", "loss"],
 )
-def test_kernels_touch_no_memory_but_their_own(kinds: list[str], tmp_path: Path) -> None:
-    found = run(RUN.replace("KINDS", repr(kinds)), tmp_path)
+def test_kernels_touch_no_memory_but_their_own(code: str, tmp_path: Path) -> None:
+    found = run(code, tmp_path)
     assert "AddressSanitizer" not in found.stderr, found.stderr
     assert found.stdout == "finished\n", found.stderr
 
