@@ -8,104 +8,32 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from seqnlp.tasks.decoding.constraints import Phrases, Progress
+from seqnlp.tasks.decoding.growth import Grown, first_of, grow
+from seqnlp.tasks.decoding.pool import Pool
 from seqnlp.tasks.decoding.ranking import Ranking
 from seqnlp.tasks.decoding.rules import NEVER, Rules
 from seqnlp.tasks.decoding.stepper import Stepper
-from seqnlp.tasks.decoding.top import top
 from seqnlp.tasks.decoding.trace import Ends, Trace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grown:
-    """Hypotheses longer by a token, best first: [B', M] each.
+class Live:
+    """The R hypotheses of each source that go on: those of its first group, then of its second, ...
 
-    totals: float64, their log-probabilities; -inf where there is none. tokens: int64, what was
-    added. parents: int64, to which row of the group.
+    sources: int64 [B']. tokens: int64 [B', R], the last of each. parents: int64 [B', R], the rows
+    of the step before that they continue. totals: float64 [B', R], log-probabilities; -inf where
+    there is none. history: int64 [B' * R, T], read by `no_repeat_ngram` alone. coverage: float64
+    [B' * R, S], where it counts. progress: in the phrases, where there are any.
     """
 
-    totals: Tensor
+    sources: Tensor
     tokens: Tensor
     parents: Tensor
-
-    def take(self, places: Tensor) -> Grown:
-        """Those at `places`, int64 [B', W]."""
-        return Grown(
-            totals=self.totals.gather(1, places),
-            tokens=self.tokens.gather(1, places),
-            parents=self.parents.gather(1, places),
-        )
-
-
-def grow(scores: Tensor, totals: Tensor, count: int, keys: Tensor | None = None) -> Grown:
-    """The best `count` ways to add a token to the hypotheses of each source.
-
-    The best of each row come first, then the best of those, so that little is sorted.
-
-    Args:
-        scores: float [B', W, V], log-probabilities of the tokens.
-        totals: float64 [B', W], log-probabilities of the hypotheses.
-        keys: [B', W, V], what chooses in the place of `scores`.
-    """
-    sources, width, size = scores.shape
-    each = min(count, size)
-    values, tokens = top((scores if keys is None else keys).reshape(-1, size), each)
-    marks = values.view(sources, width, each) + totals.unsqueeze(2)
-    tokens = tokens.view(sources, width * each)
-    found = marks.flatten(1).topk(min(count, width * each), 1)
-    parents = found.indices.div(each, rounding_mode="floor")
-    tokens = tokens.gather(1, found.indices)
-    sums = found.values
-    if keys is not None:
-        sums = scores.flatten(1).gather(1, parents * size + tokens) + totals.gather(1, parents)
-    missing = (0, count - sums.shape[1])
-    pad = torch.nn.functional.pad
-    return Grown(
-        totals=pad(sums, missing, value=NEVER),
-        tokens=pad(tokens, missing),
-        parents=pad(parents, missing),
-    )
-
-
-class Pool:
-    """The best finished hypotheses of P groups, and how many there have been.
-
-    Args:
-        groups: P.
-        size: how many of each are kept.
-    """
-
-    def __init__(self, groups: int, size: int, device: torch.device) -> None:
-        self.scores = torch.full((groups, size), NEVER, dtype=torch.float64, device=device)
-        self.log_probabilities = self.scores.clone()
-        self.steps = torch.zeros(groups, size, dtype=torch.long, device=device)
-        self.rows = self.steps.clone()
-        self.counts = self.steps.new_zeros(groups)
-
-    def add(self, groups: Tensor, scores: Tensor, totals: Tensor, time: int, rows: Tensor) -> None:
-        """Those that ended in step `time`: [P', W] each, for the groups int64 [P'].
-
-        Scores are -inf where a row has none.
-        """
-        self.counts[groups] += (scores > NEVER).sum(1)
-        kept = torch.cat([self.scores[groups], scores], 1).topk(self.scores.shape[1], 1)
-        self.scores[groups] = kept.values
-        for own, new in (
-            (self.log_probabilities, totals),
-            (self.steps, torch.full_like(rows, time)),
-            (self.rows, rows),
-        ):
-            own[groups] = torch.cat([own[groups], new], 1).gather(1, kept.indices)
-
-    def ends(self, groups: int) -> Ends:
-        """All that were kept, of sources with so many groups each."""
-        places, slots = (self.scores > NEVER).nonzero(as_tuple=True)
-        return Ends(
-            sources=places.div(groups, rounding_mode="floor"),
-            steps=self.steps[places, slots],
-            rows=self.rows[places, slots],
-            scores=self.scores[places, slots],
-            log_probabilities=self.log_probabilities[places, slots],
-        )
+    totals: Tensor
+    history: Tensor
+    coverage: Tensor | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +42,11 @@ class BeamSearch:
 
     At a step the best `width` hypotheses of a group go on; an end among the best `width` ways to
     grow is a finished hypothesis, which leaves its place to the next. A group is done when `width`
-    have finished, or when none that goes on can reach the score of the `n_best`-th. The
-    second rule changes nothing of what is found.
+    have finished, and a source when in each group `width` have, or none that goes on can reach the
+    score of its `n_best`-th. This last rule changes nothing of what is found.
 
-    width: hypotheses of a group. groups: how many a source has. diversity: see `Decoding`.
+    width: hypotheses of a group. groups: how many a source has; 1 where there are phrases.
+    diversity, n_best: see `Decoding`. phrases: what must occur.
     """
 
     bos: int
@@ -128,53 +57,59 @@ class BeamSearch:
     rules: Rules
     ranking: Ranking
     trace: Trace
+    phrases: Phrases | None = None
 
     def run(self, stepper: Stepper) -> Ends:
         """The best `n_best` of each group, in no order."""
-        device = self.rules.limits.device
-        sources = torch.arange(stepper.sources, device=device)
+        live = self._begin(stepper)
+        pool = Pool(live.tokens.numel(), min(self.n_best, self.width), live.tokens.device)
+        for time in count():
+            scores = stepper.step(live.tokens.flatten())
+            self.trace.add(live.sources, live.tokens, live.parents, scores.weights)
+            coverage = self.ranking.cover(live.coverage, scores.weights)
+            grown = self._grow(scores.log_probabilities(), live, time)
+            self._finish(pool, grown, live, time, coverage)
+            grown = self._going_on(pool, grown, live)
+            left = self._left(pool, grown, live)
+            if not len(left):
+                break
+            if len(left) < len(live.sources):
+                stepper.keep(left)
+            rows = live.tokens.shape[1]
+            live = self._next(grown, live, left, coverage)
+            stepper.select((_arange(left).unsqueeze(1) * rows + live.parents).flatten())
+        return pool.ends(self.groups)
+
+    def _begin(self, stepper: Stepper) -> Live:
+        sources = torch.arange(stepper.sources, device=self.rules.limits.device)
         if self.groups > 1:
             stepper.select(sources.repeat_interleave(self.groups))
-        ids = sources.new_full((len(sources), self.groups), self.bos)
-        parents = torch.arange(self.groups, device=device).expand_as(ids)
-        totals = torch.zeros_like(ids, dtype=torch.float64)
-        pool = Pool(ids.numel(), min(self.n_best, self.width), device)
-        coverage: Tensor | None = None
-        history = ids.new_empty(ids.numel(), 0)
-        for time in count():
-            scores = stepper.step(ids.flatten())
-            self.trace.add(sources, ids, parents, scores.weights)
-            coverage = self.ranking.cover(coverage, scores.weights)
-            allowed = scores.log_probabilities()
-            self.rules.apply(allowed, time, sources, history)
-            grown = self._grow(allowed, totals)
-            first, after = ids.shape[1] // self.groups, self.width
-            live = self._finish(pool, grown, sources, time, coverage, first)
-            left = self._left(pool, live.totals, sources)
-            if not len(left):
-                return pool.ends(self.groups)
-            if len(left) < len(sources):
-                stepper.keep(left)
-            # Rows of a source: those of its first group, then those of its second, ...
-            base = torch.arange(self.groups, device=device).repeat_interleave(after) * first
-            parents = live.parents.view(len(sources), -1)[left] + base
-            old = (left.unsqueeze(1) * ids.shape[1] + parents).flatten()
-            rows = torch.arange(len(left), device=device).unsqueeze(1) * ids.shape[1] + parents
-            stepper.select(rows.flatten())
-            ids = live.tokens.view(len(sources), -1)[left]
-            totals = live.totals.view(len(sources), -1)[left]
-            sources = sources[left]
-            if self.rules.no_repeat_ngram:
-                history = torch.cat([history[old], ids.view(-1, 1)], 1)
-            if coverage is not None:
-                coverage = coverage[old]
-        raise AssertionError("unreachable")
+        tokens = sources.new_full((len(sources), self.groups), self.bos)
+        return Live(
+            sources=sources,
+            tokens=tokens,
+            parents=_arange(tokens[0]).expand_as(tokens),
+            totals=torch.zeros_like(tokens, dtype=torch.float64),
+            history=tokens.new_empty(tokens.numel(), 0),
+            progress=self.phrases.begin() if self.phrases else None,
+        )
 
-    def _grow(self, scores: Tensor, totals: Tensor) -> Grown:
+    def _grow(self, scores: Tensor, live: Live, time: int) -> Grown:
         """Twice `width` ways for each group to grow, [B' * G, 2 * width]: half of them may end."""
-        sources, rows = totals.shape
+        if self.phrases and live.progress:
+            return self.phrases.grow(
+                scores,
+                live.totals,
+                live.progress,
+                time=time,
+                sources=live.sources,
+                history=live.history,
+                width=self.width,
+            )
+        self.rules.apply(scores, time, live.sources, live.history)
+        sources, rows = live.totals.shape
         scores = scores.view(sources, self.groups, rows // self.groups, -1)
-        totals = totals.view(sources, self.groups, -1)
+        totals = live.totals.view(sources, self.groups, -1)
         if self.groups == 1:
             return grow(scores[:, 0], totals[:, 0], 2 * self.width)
         taken = scores.new_zeros(sources, scores.shape[3])
@@ -184,53 +119,67 @@ class BeamSearch:
             keys = own - self.diversity * taken.unsqueeze(1)
             part = grow(own, totals[:, group], 2 * self.width, keys)
             parts.append(part)
-            chosen = part.take(_first(part.tokens != self.rules.eos, self.width))
+            chosen = part.take(first_of(part.tokens != self.rules.eos, self.width))
             taken.scatter_add_(1, chosen.tokens, (chosen.totals > NEVER).to(taken.dtype))
-        return Grown(
-            totals=torch.stack([part.totals for part in parts], 1).flatten(0, 1),
-            tokens=torch.stack([part.tokens for part in parts], 1).flatten(0, 1),
-            parents=torch.stack([part.parents for part in parts], 1).flatten(0, 1),
-        )
+        return Grown.interleaved(parts)
 
     def _finish(
-        self,
-        pool: Pool,
-        grown: Grown,
-        sources: Tensor,
-        time: int,
-        coverage: Tensor | None,
-        rows: int,
-    ) -> Grown:
-        """Put those that end into the pool; those that go on, [B' * G, width]."""
-        ends = grown.tokens == self.rules.eos
-        over = ends[:, : self.width] & (grown.totals[:, : self.width] > NEVER)
-        if over.any():
-            totals = grown.totals[:, : self.width]
-            group = torch.arange(len(totals), device=over.device).unsqueeze(1)
-            parents = grown.parents[:, : self.width]
-            penalty = self.ranking.penalty(coverage, sources)
-            if penalty is not None:
-                penalty = penalty[group * rows + parents]
-            marks = self.ranking.score(totals, time + 1, penalty).masked_fill(~over, NEVER)
-            base = group % self.groups * rows
-            pool.add(self._groups_of(sources), marks, totals, time, parents + base)
-        live = grown.take(_first(~ends, self.width))
-        # An end may stand where fewer than `width` ways go on.
-        return Grown(
-            totals=live.totals.masked_fill(live.tokens == self.rules.eos, NEVER),
-            tokens=live.tokens,
-            parents=live.parents,
-        )
+        self, pool: Pool, grown: Grown, live: Live, time: int, coverage: Tensor | None
+    ) -> None:
+        """Put those of the first `width` ways that end into the pool."""
+        totals, tokens = grown.totals[:, : self.width], grown.tokens[:, : self.width]
+        over = (tokens == self.rules.eos) & (totals > NEVER)
+        if not over.any():
+            return
+        rows = live.tokens.shape[1] // self.groups
+        group = _arange(totals).unsqueeze(1)
+        parents = grown.parents[:, : self.width]
+        penalty = self.ranking.penalty(coverage, live.sources)
+        if penalty is not None:
+            penalty = penalty[group * rows + parents]
+        scores = self.ranking.score(totals, time + 1, penalty).masked_fill(~over, NEVER)
+        parents = parents + group % self.groups * rows
+        pool.add(self._groups_of(live.sources), scores, totals, time, parents)
 
-    def _left(self, pool: Pool, totals: Tensor, sources: Tensor) -> Tensor:
-        """Which of the sources go on, int64."""
-        groups = self._groups_of(sources)
-        limits = self.rules.limits[sources].repeat_interleave(self.groups)
-        best = self.ranking.bound(totals.amax(1), limits)
-        done = (pool.counts[groups] >= self.width) | (best == NEVER)
+    def _going_on(self, pool: Pool, grown: Grown, live: Live) -> Grown:
+        """The first `width` ways that do not end, [B' * G, width]; none in groups that are done."""
+        ends = grown.tokens == self.rules.eos
+        first = grown.take(first_of(~ends, self.width))
+        done = pool.counts[self._groups_of(live.sources)] >= self.width
+        # An end stands where fewer than `width` go on.
+        return first.without((first.tokens == self.rules.eos) | done.unsqueeze(1))
+
+    def _left(self, pool: Pool, grown: Grown, live: Live) -> Tensor:
+        """Which of the sources are not done, int64."""
+        limits = self.rules.limits[live.sources].repeat_interleave(self.groups)
+        best = self.ranking.bound(grown.totals.amax(1), limits)
+        done = best == NEVER
         if self.n_best <= self.width:
-            done |= best <= pool.scores[groups].amin(1)
+            done |= best <= pool.scores[self._groups_of(live.sources)].amin(1)
         return (~done.view(-1, self.groups).all(1)).nonzero().squeeze(1)
+
+    def _next(self, grown: Grown, live: Live, left: Tensor, coverage: Tensor | None) -> Live:
+        """The hypotheses that go on, of the sources that are left."""
+        sources, rows = live.tokens.shape
+        base = _arange(left.new_empty(self.groups)) * (rows // self.groups)
+        parents = grown.parents.view(sources, -1)[left] + base.repeat_interleave(self.width)
+        tokens = grown.tokens.view(sources, -1)[left]
+        old = (left.unsqueeze(1) * rows + parents).flatten()
+        history, progress = live.history, live.progress
+        if self.rules.no_repeat_ngram:
+            history = torch.cat([history[old], tokens.view(-1, 1)], 1)
+        if self.phrases and progress:
+            progress = progress.select(left.unsqueeze(1), parents)
+            progress = self.phrases.advance(progress, tokens, live.sources[left])
+        return Live(
+            sources=live.sources[left],
+            tokens=tokens,
+            parents=parents,
+            totals=grown.totals.view(sources, -1)[left],
+            history=history,
+            coverage=None if coverage is None else coverage[old],
+            progress=progress,
+        )
 
     def _groups_of(self, sources: Tensor) -> Tensor:
         """Int64 [B' * G], the numbers of their groups in the pool."""
@@ -238,6 +187,6 @@ class BeamSearch:
         return (sources.unsqueeze(1) * self.groups + own).flatten()
 
 
-def _first(wanted: Tensor, count: int) -> Tensor:
-    """Places of the first `count` wanted ones of each row, the unwanted after them."""
-    return (~wanted).to(torch.uint8).argsort(dim=1, stable=True)[:, :count]
+def _arange(like: Tensor) -> Tensor:
+    """0, 1, ... for the rows of a tensor, on its device."""
+    return torch.arange(len(like), device=like.device)

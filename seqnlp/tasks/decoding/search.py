@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqnlp.errors import InputError
 from seqnlp.tasks.decoding.beam import BeamSearch
+from seqnlp.tasks.decoding.constraints import Phrases
 from seqnlp.tasks.decoding.draws import Draws, streams
 from seqnlp.tasks.decoding.options import Decoding
 from seqnlp.tasks.decoding.ranking import Ranking
@@ -66,10 +67,11 @@ def search(
     ):
         if len(given) != sources:
             raise InputError(f"{sources} sources, but {len(given)} {name}")
-    if any(constraints):
-        raise InputError("constraints are not placed yet")
     if not sources:
         return []
+    if any(constraints) and (options.sample or options.diverse_groups > 1):
+        raise InputError("constraints need one beam: no sample, and no diverse_groups")
+    _check(stepper.vocabulary_size, eos, forbidden, prefixes, constraints)
     device = source_lengths.device
     rules = Rules(
         eos=eos,
@@ -82,7 +84,10 @@ def search(
             extra=options.max_extra,
             least=options.min_length,
             most=options.max_length,
-            forced=[len(prefix) for prefix in prefixes],
+            forced=[
+                len(prefix) + sum(map(len, phrases))
+                for prefix, phrases in zip(prefixes, constraints, strict=True)
+            ],
         ),
         prefixes=padded(prefixes, device),
     )
@@ -93,7 +98,7 @@ def search(
         mask=torch.arange(width, device=device) < source_lengths.unsqueeze(1),
     )
     trace = Trace(lengths=source_lengths, want_weights=want_weights)
-    if options.beam > 1:
+    if options.beam > 1 or any(constraints):
         ends = BeamSearch(
             bos=bos,
             width=options.beam // options.diverse_groups,
@@ -103,6 +108,7 @@ def search(
             rules=rules,
             ranking=ranking,
             trace=trace,
+            phrases=Phrases.of(constraints, rules) if any(constraints) else None,
         ).run(stepper)
     else:
         choose = choose_best
@@ -125,3 +131,29 @@ def search(
         ):
             found[source].append(one)
     return found
+
+
+def _check(
+    size: int,
+    eos: int,
+    forbidden: Sequence[int],
+    prefixes: Sequence[Sequence[int]],
+    constraints: Sequence[Sequence[Sequence[int]]],
+) -> None:
+    """Refuse what cannot be produced.
+
+    Raises:
+        InputError: it names the source.
+    """
+    for source, (prefix, phrases) in enumerate(zip(prefixes, constraints, strict=True)):
+        for token in prefix:
+            if token == eos or not 0 <= token < size:
+                raise InputError(f"prefix of source {source}: {token} is no token to begin with")
+        for phrase in phrases:
+            if not phrase:
+                raise InputError(f"constraints of source {source}: a phrase has no tokens")
+            for token in phrase:
+                if token == eos or token in forbidden or not 0 <= token < size:
+                    raise InputError(
+                        f"constraints of source {source}: token {token} may not be produced"
+                    )
