@@ -92,9 +92,16 @@ class Model:
 
     def corpus(self, name: str | None = None, columns: Mapping[str, str] | None = None) -> Corpus:
         """The corpus that the model was trained on, or another one, of which nothing is cut off."""
-        if name is not None:
-            return open_corpus(name, fields=self.task.fields, columns=columns, validation_share=0.0)
         chosen = self.settings.corpus
+        languages = chosen.source, chosen.target
+        if name is not None:
+            return open_corpus(
+                name,
+                fields=self.task.fields,
+                columns=columns,
+                validation_share=0.0,
+                languages=languages,
+            )
         return open_corpus(
             chosen.name,
             fields=self.task.fields,
@@ -102,6 +109,8 @@ class Model:
             seed=self.settings.seed,
             validation_share=chosen.validation_share,
             test_share=chosen.test_share,
+            languages=languages,
+            max_ratio=chosen.max_ratio,
         )
 
     def evaluate(

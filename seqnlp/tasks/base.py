@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from seqnlp.errors import InputError
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
 
+if TYPE_CHECKING:
+    from seqnlp.tasks.decoding import Decoding
+
 
 class Batch(ABC):
     """Rows ready for the model; frozen, and moved between devices as a whole."""
@@ -30,7 +33,7 @@ class Batch(ABC):
 class Rows(ABC):
     """Examples turned into numbers: what the trainer draws its batches from.
 
-    lengths: int64 [R], the tokens of each row, by which batches are bucketed; [R, 2] where rows have
+    lengths: int64 [R], tokens of each row, by which batches are bucketed; [R, 2] where rows have
     two sides. A long document may be several rows.
     """
 
@@ -83,6 +86,8 @@ class Task(nn.Module, ABC):
 
     pipeline: TokenPipeline
     settings: Settings
+    decoding: Decoding | None = None
+    """How the texts that it writes are searched for; None where it writes none. May be replaced."""
 
     @classmethod
     @abstractmethod
@@ -174,6 +179,22 @@ class Task(nn.Module, ABC):
         self, predictions: Sequence[Prediction], references: Sequence[str]
     ) -> dict[str, Any]:
         """All figures of predictions with their intervals, as JSON values."""
+
+    def compare(
+        self,
+        first: Sequence[Prediction],
+        second: Sequence[Prediction],
+        references: Sequence[str],
+    ) -> dict[str, dict[str, Any]]:
+        """Figures of two models that answered the same examples, and whether they differ by chance.
+
+        Each has `first`, `second`, `difference` (`value`, `low`, `high`), `wins`, the share of
+        resamples in which the second is better, and `p_value`.
+
+        Raises:
+            InputError: the task has no such comparison.
+        """
+        raise InputError(f"the task {self.settings.task!r} does not compare models")
 
     @classmethod
     def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:

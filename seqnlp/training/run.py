@@ -89,6 +89,8 @@ def _run(
         seed=settings.seed,
         validation_share=chosen.validation_share,
         test_share=chosen.test_share,
+        languages=(chosen.source, chosen.target),
+        max_ratio=chosen.max_ratio,
     )
     for note in corpus.notes:
         notify(note)
