@@ -6,7 +6,7 @@ D features, H hidden, V vocabulary, K classes. Batch comes first; masks are True
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -94,16 +94,32 @@ class Memory(_Movable):
     """A memory whose keys are projected once and then queried any number of times.
 
     keys: float [B, S, A]. values: float [B, S, D]. mask: bool [B, S], True on real positions.
+    An attention of several heads may have an axis of them behind B.
     """
 
     keys: Tensor
     values: Tensor
     mask: Tensor
 
+    def select(self, rows: Tensor) -> Self:
+        """The rows int64 [M], in that order."""
+        return self._map(lambda tensor: tensor.index_select(0, rows))
+
+    def first(self, count: int) -> Self:
+        """The first rows, without a copy."""
+        return self._map(lambda tensor: tensor[:count])
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        # A plugin may have tensors of its own in a subclass.
+        return replace(self, **{f.name: change(getattr(self, f.name)) for f in fields(self)})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attended(_Movable):
-    """context: float [B, D]. weights: float [B, S], summing to 1 over the real positions."""
+    """context: float [B, C]. weights: float [B, S], summing to 1 over the real positions.
+
+    Of N queries a row, [B, N, C] and [B, N, S].
+    """
 
     context: Tensor
     weights: Tensor

@@ -1,13 +1,17 @@
-"""Networks: recurrent cells, the engines that run them, encoders, attention, pooling, dropout."""
+"""Networks: cells, the engines that run them, encoders, decoders, attention, pooling, dropout."""
 
 from seqnlp.nn.activations import ACTIVATIONS, Activation, find_activation
 from seqnlp.nn.attention import (
     AdditiveAttention,
     Attention,
+    ConcatAttention,
     DotAttention,
     GeneralAttention,
+    LocationAttention,
     MultiHeadAttention,
+    ScoredAttention,
 )
+from seqnlp.nn.bridge import BRIDGES, Bridge
 from seqnlp.nn.cells import (
     BatchNormLSTMCell,
     Cell,
@@ -37,6 +41,7 @@ from seqnlp.nn.cells import (
     SRUCell,
     State,
 )
+from seqnlp.nn.decoder import Decoded, Decoder, DecoderState
 from seqnlp.nn.dropout import DropoutSite, Site, dropout_sites
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.encoder import Encoder, EncoderState
@@ -53,14 +58,20 @@ from seqnlp.nn.unrolling import unroll, unroll_states
 
 __all__ = [
     "ACTIVATIONS",
+    "BRIDGES",
     "INITIALIZERS",
     "Activation",
     "AdditiveAttention",
     "Attention",
     "AttentionPooling",
     "BatchNormLSTMCell",
+    "Bridge",
     "CIFGCell",
     "Cell",
+    "ConcatAttention",
+    "Decoded",
+    "Decoder",
+    "DecoderState",
     "DotAttention",
     "DropoutSite",
     "Encoder",
@@ -78,6 +89,7 @@ __all__ = [
     "LayerNormGRUCell",
     "LayerNormLSTMCell",
     "LinearCell",
+    "LocationAttention",
     "MGUCell",
     "MaxPooling",
     "MeanPooling",
@@ -103,6 +115,7 @@ __all__ = [
     "Role",
     "SLSTMCell",
     "SRUCell",
+    "ScoredAttention",
     "Site",
     "State",
     "TokenEmbedding",

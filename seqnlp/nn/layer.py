@@ -52,17 +52,22 @@ class RecurrentLayer(nn.Module):
         self.norm = nn.LayerNorm(self.output_size) if layer_norm else None
         self.engine = engine
 
-    def forward(self, x: Tensor, padding: Padding | None) -> Tensor:
-        """From float [B, T, I] to [B, T, output_size], both zero on padding; B and T at least 1."""
+    def forward(self, x: Tensor, padding: Padding | None, state: State | None = None) -> Tensor:
+        """From float [B, T, I] to [B, T, output_size], both zero on padding; B and T at least 1.
+
+        A state is the forward cell's before the first step; None for its initial one, as must be
+        where there are two directions.
+        """
         if self.backward_cell is None:
-            state = self.forward_cell.initial_state(x.shape[0])
+            state = self.forward_cell.initial_state(x.shape[0]) if state is None else state
             outputs, _ = self._run(x, padding, state, want_state=False)
         else:
+            assert state is None
             cells = self.forward_cell, self.backward_cell
             ahead, back = (self.dropout.draw(cell, *x.shape[:2]) for cell in cells)
             engine = engines.select(self.engine, cells[0], x, ahead, padding, both_directions=True)
             outputs = engine.run_both(*cells, x, padding, (ahead, back))
-        return self._finish(outputs, x, padding)
+        return self.finish(outputs, x, padding)
 
     def advance(self, x: Tensor, padding: Padding | None, state: State) -> tuple[Tensor, State]:
         """`forward` from a state of the forward cell, in that direction only; and the new state."""
@@ -71,7 +76,7 @@ class RecurrentLayer(nn.Module):
             return output.unsqueeze(1), state
         outputs, final = self._run(x, padding, state, want_state=True)
         assert final is not None
-        return self._finish(outputs, x, padding), final
+        return self.finish(outputs, x, padding), final
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """`advance` by one step of every row, from float [B, I] to [B, output_size]."""
@@ -84,7 +89,7 @@ class RecurrentLayer(nn.Module):
             assert isinstance(cell, GatedCell)
             weight_h = cell.weight_h if noise.weight is None else cell.weight_h * noise.weight
             output, state = cell.noisy_step(x, state, noise.steps(1)[0], weight_h)
-        return self._finish(output, x, None), state
+        return self.finish(output, x), state
 
     def explain(self, lengths: Sequence[int], *, training: bool) -> tuple[str, str | None]:
         """The engine of `forward` for rows of these lengths, and why it is a slow one, if it is.
@@ -121,7 +126,8 @@ class RecurrentLayer(nn.Module):
             cell, x, padding, state, reverse=False, want_state=want_state, noise=noise
         )
 
-    def _finish(self, outputs: Tensor, x: Tensor, padding: Padding | None) -> Tensor:
+    def finish(self, outputs: Tensor, x: Tensor, padding: Padding | None = None) -> Tensor:
+        """What follows the cell: the sum with the layer's input, and normalization."""
         if self.residual:
             outputs = outputs + x
         if self.norm is not None:

@@ -45,6 +45,15 @@ class Noise:
             keep=tuple(None if share is None else changed(share) for share in self.keep),
         )
 
+    def first(self, count: int) -> Noise:
+        """The masks of the first rows of the batch."""
+        return replace(
+            self,
+            hidden=None if self.hidden is None else self.hidden[:count],
+            masks={name: mask[:count] for name, mask in self.masks.items()},
+            keep=tuple(None if share is None else share[:count] for share in self.keep),
+        )
+
     def steps(self, time: int) -> list[Noise]:
         """Each step's own: masks [B, H] alone."""
         names = list(self.masks)

@@ -95,6 +95,7 @@ class AttentionPooling(Pooling):
             query_size=size,
             memory_size=size,
         )
+        self.output_size = self.attention.context_size
         self.query = nn.Parameter(torch.empty(size).uniform_(-(size**-0.5), size**-0.5))
 
     def forward(self, encoded: Encoded) -> Tensor:

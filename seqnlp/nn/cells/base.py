@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, final
 
 import torch
 import torch.nn.functional as F
@@ -171,11 +171,7 @@ class GatedCell(Cell):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one step; the output is the first leaf of the new state."""
-        x_gates = F.linear(x, self.weight_x, self.bias).chunk(self.gates, dim=1)
-        h_gates = F.linear(state[0], self.weight_h, self.bias_h).chunk(self.gates, dim=1)
-        new = self.update(x_gates, h_gates, state, **self.author_parameters())
-        check_state(self, new, state)
-        return new[0], new
+        return self.finish_step(F.linear(x, self.weight_x, self.bias), state)
 
     def noisy_step(
         self, x: Tensor, state: State, noise: Noise, weight_h: Tensor
@@ -188,17 +184,44 @@ class GatedCell(Cell):
             noise: of this step alone: every mask but the weight's is [B, H].
             weight_h: the recurrent weight with its mask applied.
         """
-        x_gates = F.linear(x, self.weight_x, self.bias).chunk(self.gates, dim=1)
-        h = state[0] if noise.hidden is None else state[0] * noise.hidden
+        product = F.linear(x, self.weight_x, self.bias)
+        return self.finish_step(product, state, noise, weight_h)
+
+    @final
+    def finish_step(
+        self,
+        product: Tensor,
+        state: State,
+        noise: Noise | None = None,
+        weight_h: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Take one step from the product with the input: it may be made for many steps at once.
+
+        Args:
+            product: float [B, G*H], W_x x + b.
+            state: as in `forward`.
+            noise: as in `noisy_step`; None for none.
+            weight_h: the recurrent weight with its mask applied; None for the weight itself.
+        """
+        h = state[0] if noise is None else drop(state[0], noise.hidden)
+        weight_h = self.weight_h if weight_h is None else weight_h
+        x_gates = product.chunk(self.gates, dim=1)
         h_gates = F.linear(h, weight_h, self.bias_h).chunk(self.gates, dim=1)
-        new = self.update(x_gates, h_gates, state, **self.author_parameters(), **noise.masks)
+        masks = {} if noise is None else noise.masks
+        new = self.update(x_gates, h_gates, state, **self.author_parameters(), **masks)
         check_state(self, new, state)
-        if noise.keep:
+        if noise is not None and noise.keep:
             new = tuple(
                 leaf if share is None else share * old + (1 - share) * leaf
                 for leaf, old, share in zip(new, state, noise.keep, strict=True)
             )
         return new[0], new
+
+    @property
+    def splits(self) -> bool:
+        """Whether `forward` and `noisy_step` are `finish_step` after a product with the input."""
+        own = type(self)
+        return own.forward is GatedCell.forward and own.noisy_step is GatedCell.noisy_step
 
     def extra_repr(self) -> str:
         """Sizes, for printing."""
@@ -206,9 +229,7 @@ class GatedCell(Cell):
 
     def _computes_as(self, ancestor: type[GatedCell]) -> bool:
         """Whether no subclass of `ancestor` changed what a step computes."""
-        own = type(self)
-        steps = own.forward is GatedCell.forward and own.noisy_step is GatedCell.noisy_step
-        return own.update is ancestor.update and steps
+        return type(self).update is ancestor.update and self.splits
 
 
 def check_state(cell: GatedCell, new: object, state: State) -> None:

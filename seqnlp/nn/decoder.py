@@ -1,0 +1,404 @@
+"""Decoders: recurrent layers that attend to a memory, over whole targets or step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from seqnlp import registry
+from seqnlp.config import build
+from seqnlp.errors import InputError
+from seqnlp.nn import engines
+from seqnlp.nn.attention import Attention
+from seqnlp.nn.bridge import Bridge
+from seqnlp.nn.cells.base import Cell, State
+from seqnlp.nn.dropout import DropoutSite
+from seqnlp.nn.engines.packing import Packing
+from seqnlp.nn.engines.padding import Padding
+from seqnlp.nn.feeding import FeedingNoise, Readout, remember, run_feeding
+from seqnlp.nn.initialization import initialize
+from seqnlp.nn.layer import RecurrentLayer
+from seqnlp.nn.recurrence import NO_OPTIONS
+from seqnlp.nn.unrolling import check_input
+from seqnlp.types import Attended, Encoded, Memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderState:
+    """Where a decoder stands in N targets. Only the decoder reads it.
+
+    layers: what each layer remembers, leaves [N, ...]. feed: float [N, O], the last output, with
+    input feeding. history: float [N, S], where the attention reads one.
+    """
+
+    layers: tuple[State, ...]
+    feed: Tensor | None
+    history: Tensor | None
+
+    def select(self, rows: Tensor) -> Self:
+        """The rows int64 [M], in that order, each any number of times."""
+
+        def take(leaf: Tensor | None) -> Tensor | None:
+            return None if leaf is None else leaf.index_select(0, rows)
+
+        return replace(
+            self,
+            layers=tuple(
+                tuple(leaf.index_select(0, rows) for leaf in state) for state in self.layers
+            ),
+            feed=take(self.feed),
+            history=take(self.history),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """outputs: float [B, T, O]. weights: float [B, T, S], where they were asked for."""
+
+    outputs: Tensor
+    weights: Tensor | None
+
+
+class Decoder(nn.Module):
+    r"""Layers of any registered recurrent cell with attention to a memory.
+
+        h = layers(x)       or, with input feeding, layers([x ; last output])
+        context = attention(h, memory)
+        h' = layers_after([h ; context])        or h, where there are none
+        output = tanh(W [h' ; context] + b)     or, not deep, W [h' ; context] + b
+
+    Without input feeding and without a history of the attention nothing waits for the step before
+    but the cells: a target is one call of the engine a layer, and one of the attention.
+
+    Dropout sites: "layer" between layers, in every layer "recurrent", "context" on [h' ; context],
+    "output" on the output, behind where it is fed from.
+
+    Source: input feeding of Luong et al. 2015, arXiv:1508.04025, section 3.3.
+
+    Args:
+        input_size: E, features of an input.
+        memory_size: D, features of the memory's states.
+        summary_size: features of the encoder's summary.
+        output_size: O.
+        cell: a registered name.
+        cell_options: what the cell's constructor takes beside its sizes.
+        hidden_size: H of every layer.
+        layers: how many are stacked before the attention.
+        layers_after: how many stand behind it.
+        attention: a registered name.
+        attention_options: what its constructor takes beside its sizes.
+        input_feeding: whether the first layer reads the last output beside the input.
+        bridge: how the first states come from the summary, see `Bridge`.
+        deep_output: whether the output passes through tanh.
+        residual: adds a layer's input to its output where both have H features, but in a first
+            layer that is fed.
+        layer_norm: normalizes a layer's output, after that sum.
+        engine: see `unroll`.
+        input_init: see `RecurrentEncoder`, and so are the others.
+        recurrent_init: initializer of the recurrent weights, or "auto".
+        forget_bias: bias of the forget gate, in cells that declare one.
+        zoneout_output: rate at which an output keeps its old value.
+        zoneout_memory: rate of the memory beside it.
+
+    Raises:
+        UnknownNameError: no cell, attention, bridge, engine or initializer has that name.
+        SettingsError: an option that the cell or the attention does not have, or zoneout that does
+            not suit the cell.
+        InputError: sizes or numbers that do not suit each other.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        memory_size: int,
+        summary_size: int,
+        *,
+        output_size: int,
+        cell: str = "lstm",
+        cell_options: Mapping[str, object] = NO_OPTIONS,
+        hidden_size: int = 128,
+        layers: int = 1,
+        layers_after: int = 0,
+        attention: str = "additive",
+        attention_options: Mapping[str, object] = NO_OPTIONS,
+        input_feeding: bool = False,
+        bridge: str = "tanh",
+        deep_output: bool = True,
+        residual: bool = False,
+        layer_norm: bool = False,
+        engine: str = "auto",
+        input_init: str = "auto",
+        recurrent_init: str = "auto",
+        forget_bias: float = 1.0,
+        zoneout_output: float = 0.0,
+        zoneout_memory: float = 0.0,
+    ) -> None:
+        super().__init__()
+        for name, size, least in (
+            ("layers", layers, 1),
+            ("layers_after", layers_after, 0),
+            ("hidden_size", hidden_size, 1),
+            ("output_size", output_size, 1),
+        ):
+            if size < least:
+                raise InputError(f"{name} must be at least {least}, not {size}")
+        if input_feeding and layers_after:
+            raise InputError(
+                "input_feeding and layers_after exclude each other: the fed output would wait for "
+                "layers behind the attention; stack all layers before it"
+            )
+        self.input_size = input_size
+        self.memory_size = memory_size
+        self.hidden_size = hidden_size
+        self.output_size = output_size
+        self.input_feeding = input_feeding
+        factory = registry.cells.get(cell)
+        engines.check(engine)
+        self.attention: Attention = build(
+            registry.attentions.get(attention),
+            attention_options,
+            where="head.attention_options",
+            query_size=hidden_size,
+            memory_size=memory_size,
+        )
+
+        def make(size: int, *, fed: bool = False) -> RecurrentLayer:
+            made: Cell = build(
+                factory,
+                cell_options,
+                where="model.cell_options",
+                input_size=size,
+                hidden_size=hidden_size,
+            )
+            initialize(made, input=input_init, recurrent=recurrent_init, forget_bias=forget_bias)
+            return RecurrentLayer(
+                made,
+                None,
+                residual=residual and size == hidden_size and not fed,
+                layer_norm=layer_norm,
+                engine=engine,
+                zoneout_output=zoneout_output,
+                zoneout_memory=zoneout_memory,
+            )
+
+        first = input_size + (output_size if input_feeding else 0)
+        context_size = self.attention.context_size
+        self.layers = nn.ModuleList(
+            make(hidden_size if index else first, fed=input_feeding and not index)
+            for index in range(layers)
+        )
+        self.layers_after = nn.ModuleList(
+            make(hidden_size + (0 if index else context_size)) for index in range(layers_after)
+        )
+        self.bridges = nn.ModuleList(
+            Bridge(bridge, summary_size, layer.forward_cell) for layer in self._all_layers()
+        )
+        self.readout = Readout(hidden_size, context_size, output_size, deep=deep_output)
+        self.layer_dropout = DropoutSite("layer")
+        self.output_dropout = DropoutSite("output")
+
+    def prepare(self, encoded: Encoded) -> Memory:
+        """What the attention makes of an encoder's states, once for a batch."""
+        return self.attention.prepare(encoded)
+
+    def initial_state(self, encoded: Encoded) -> DecoderState:
+        """The state before the first step, by the bridge; nothing fed and nothing attended yet."""
+        summary = encoded.summary
+        batch_size = len(summary)
+        layers = zip(self._all_layers(), cast("Iterable[Bridge]", self.bridges), strict=True)
+        return DecoderState(
+            layers=tuple(
+                bridge(summary, layer.forward_cell.initial_state(batch_size))
+                for layer, bridge in layers
+            ),
+            feed=summary.new_zeros(batch_size, self.output_size) if self.input_feeding else None,
+            history=(
+                None
+                if self.attention.history == "none"
+                else summary.new_zeros(batch_size, encoded.states.shape[1])
+            ),
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        lengths: Tensor | None,
+        memory: Memory,
+        state: DecoderState,
+        *,
+        want_weights: bool = False,
+    ) -> Decoded:
+        """Decode targets whose inputs are known, as `step` after `step` would.
+
+        Args:
+            x: float [B, T, E], finite on padding.
+            lengths: int64 [B], each in 0..T; None where every row is full.
+            memory: of B rows.
+            state: before the first step.
+            want_weights: whether the weights are asked for.
+
+        Returns:
+            What stands on padding means nothing.
+
+        Raises:
+            InputError: shapes or lengths do not suit each other.
+        """
+        check_input(x, self.input_size)
+        _check_rows(len(x), len(memory.mask), state)
+        padding = Padding.of(lengths, x)
+        if x.shape[0] == 0 or x.shape[1] == 0:
+            outputs, weights = self._decode_nothing(x, memory)
+        elif self.input_feeding:
+            outputs, weights = self._feed(x, padding, memory, state, want_weights=want_weights)
+        else:
+            x = x if padding is None else padding.zero(x)
+            outputs, weights = self._read(x, padding, memory, state)
+        return Decoded(
+            outputs=self.output_dropout(outputs), weights=weights if want_weights else None
+        )
+
+    def step(
+        self, x: Tensor, memory: Memory, state: DecoderState
+    ) -> tuple[Tensor, Tensor, DecoderState]:
+        """Decode one step of N = B*K hypotheses: k of row b of the memory is row b*K + k.
+
+        Args:
+            x: float [N, E].
+            memory: of B rows, which are not copied for their hypotheses.
+            state: of N rows.
+
+        Returns:
+            Outputs, float [N, O]; weights, float [N, S]; the state after the step.
+
+        Raises:
+            InputError: the shapes do not suit each other.
+        """
+        if x.dim() != 2 or x.shape[1] != self.input_size:
+            raise InputError(f"x must be float [N, {self.input_size}], not {list(x.shape)}")
+        rows, sources = len(x), len(memory.mask)
+        _check_rows(rows, rows, state)
+        if rows % max(1, sources) or rows < sources:
+            raise InputError(
+                f"x has {rows} rows, which are no multiple of the memory's {sources}: "
+                "every row of the memory has the same number of hypotheses"
+            )
+        h = x if state.feed is None else torch.cat([x, state.feed], dim=1)
+        before = iter(state.layers)
+        finals = []
+        for index, layer in enumerate(self._before()):
+            h, final = layer.step(self.layer_dropout(h) if index else h, next(before))
+            finals.append(final)
+        grouped = (sources, rows // max(1, sources))
+        past = None if state.history is None else state.history.view(*grouped, memory.mask.shape[1])
+        attended = self.attention.attend(h.view(*grouped, self.hidden_size), memory, past)
+        context, weights = attended.context.flatten(0, 1), attended.weights.flatten(0, 1)
+        for index, layer in enumerate(self._after()):
+            h = h if index else torch.cat([h, context], dim=1)
+            h, final = layer.step(self.layer_dropout(h), next(before))
+            finals.append(final)
+        output = self.readout(h, context)
+        history = state.history
+        after = DecoderState(
+            layers=tuple(finals),
+            feed=output if self.input_feeding else None,
+            history=None if history is None else remember(self.attention, history, weights),
+        )
+        return self.output_dropout(output), weights, after
+
+    def _read(
+        self, x: Tensor, padding: Padding | None, memory: Memory, state: DecoderState
+    ) -> tuple[Tensor, Tensor]:
+        """Without input feeding: layer after layer over whole targets, zero on padding."""
+        before = iter(state.layers)
+        h = x
+        for index, layer in enumerate(self._before()):
+            h = layer(self.layer_dropout(h) if index else h, padding, next(before))
+        attended = self._attend(h, memory, state.history)
+        for index, layer in enumerate(self._after()):
+            h = h if index else torch.cat([h, attended.context], dim=2)
+            h = self.layer_dropout(h)
+            if padding is not None and not index:
+                h = padding.zero(h)
+            h = layer(h, padding, next(before))
+        return self.readout(h, attended.context), attended.weights
+
+    def _attend(self, queries: Tensor, memory: Memory, history: Tensor | None) -> Attended:
+        if history is None:
+            return self.attention.attend(queries, memory)
+        contexts, weights = [], []
+        for query in queries.unbind(1):
+            attended = self.attention.attend(query.unsqueeze(1), memory, history.unsqueeze(1))
+            contexts.append(attended.context)
+            weights.append(attended.weights)
+            history = remember(self.attention, history, attended.weights.squeeze(1))
+        return Attended(context=torch.cat(contexts, dim=1), weights=torch.cat(weights, dim=1))
+
+    def _feed(
+        self,
+        x: Tensor,
+        padding: Padding | None,
+        memory: Memory,
+        state: DecoderState,
+        *,
+        want_weights: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        batch_size, time = x.shape[:2]
+        if padding is not None:
+            packing = padding.packing
+        elif x.device.type == "cpu":
+            packing = Packing.of_full(batch_size, time)
+        else:
+            packing = Packing.of_full(batch_size, time, x.device)
+        if packing.total == 0:
+            return self._decode_nothing(x, memory)
+        if packing.order is not None:
+            memory, state = memory.select(packing.order), state.select(packing.order)
+        places = packing.batch_index.long() * time + packing.time.long()
+        assert state.feed is not None
+        layers = list(self._before())
+        outputs, found = run_feeding(
+            layers,
+            self.attention,
+            self.readout,
+            x.flatten(0, 1).index_select(0, places),
+            packing,
+            memory,
+            state.layers,
+            state.feed,
+            state.history,
+            FeedingNoise.draw(layers, self.layer_dropout, self.readout, x),
+            want_weights=want_weights,
+        )
+
+        def unpack(packed: Tensor) -> Tensor:
+            flat = packed.new_zeros(batch_size * time, packed.shape[1])
+            return flat.index_copy(0, places, packed).view(batch_size, time, packed.shape[1])
+
+        return unpack(outputs), None if found is None else unpack(found)
+
+    def _decode_nothing(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """No rows, or no steps: neither engines nor torch run these."""
+        shape = x.shape[:2]
+        return x.new_zeros(*shape, self.output_size), x.new_zeros(*shape, memory.mask.shape[1])
+
+    def _before(self) -> Iterable[RecurrentLayer]:
+        return cast("Iterable[RecurrentLayer]", self.layers)
+
+    def _after(self) -> Iterable[RecurrentLayer]:
+        return cast("Iterable[RecurrentLayer]", self.layers_after)
+
+    def _all_layers(self) -> Iterable[RecurrentLayer]:
+        yield from self._before()
+        yield from self._after()
+
+
+def _check_rows(rows: int, memory_rows: int, state: DecoderState) -> None:
+    state_rows = len(state.layers[0][0])
+    if rows != memory_rows:
+        raise InputError(f"x has {rows} rows, but the memory has {memory_rows}")
+    if rows != state_rows:
+        raise InputError(f"x has {rows} rows, but the state has {state_rows}")

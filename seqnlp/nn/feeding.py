@@ -1,0 +1,232 @@
+"""Input feeding: the loop of a decoder whose every step reads the output of the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqnlp.nn import engines
+from seqnlp.nn.attention import Attention
+from seqnlp.nn.cells.base import GatedCell, State
+from seqnlp.nn.dropout import DropoutSite
+from seqnlp.nn.engines.packing import Packing
+from seqnlp.nn.layer import RecurrentLayer
+from seqnlp.nn.noise import Noise
+from seqnlp.types import Memory
+
+
+class Readout(nn.Module):
+    r"""A decoder's output from its last layer and its context.
+
+        y = tanh(W [h ; context] + b)       or, not deep, W [h ; context] + b
+
+    Dropout site "context", on [h ; context].
+    Source: Luong et al. 2015, arXiv:1508.04025, equation 5.
+
+    Args:
+        hidden_size: H.
+        context_size: C.
+        output_size: O.
+        deep: whether there is the tanh.
+    """
+
+    def __init__(
+        self, hidden_size: int, context_size: int, output_size: int, *, deep: bool
+    ) -> None:
+        super().__init__()
+        self.map = nn.Linear(hidden_size + context_size, output_size)
+        self.deep = deep
+        self.dropout = DropoutSite("context")
+
+    def forward(self, h: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Outputs [..., O] of h [..., H] and context [..., C].
+
+        Args:
+            h: the last layer's outputs.
+            context: the attention's.
+            mask: of dropout, [..., H + C], where it was drawn before; else the site draws it.
+        """
+        joined = torch.cat([h, context], dim=-1)
+        joined = self.dropout(joined) if mask is None else joined * mask
+        mapped: Tensor = self.map(joined)
+        return torch.tanh(mapped) if self.deep else mapped
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedingNoise:
+    """All dropout of one call of `run_feeding`, drawn before the loop.
+
+    layers: of each layer, inside its recurrence. between: of each layer, float [B, T, I], what its
+    input is multiplied by. context: float [B, T, H + C]. None where nothing is dropped.
+    """
+
+    layers: tuple[Noise | None, ...]
+    between: tuple[Tensor | None, ...]
+    context: Tensor | None
+
+    @classmethod
+    def draw(
+        cls,
+        layers: Sequence[RecurrentLayer],
+        between: DropoutSite,
+        readout: Readout,
+        like: Tensor,
+    ) -> FeedingNoise:
+        """The masks for a batch like [B, T, ...]; rows and steps are those of the loop."""
+        shape = like.shape[:2]
+
+        def mask(site: DropoutSite, size: int) -> Tensor | None:
+            if not site.training or site.rate == 0:
+                return None
+            masked: Tensor = site(like.new_ones(*shape, size))
+            return masked
+
+        return cls(
+            layers=tuple(layer.dropout.draw(layer.forward_cell, *shape) for layer in layers),
+            between=tuple(
+                mask(between, layer.forward_cell.input_size) if index else None
+                for index, layer in enumerate(layers)
+            ),
+            context=mask(readout.dropout, readout.map.in_features),
+        )
+
+
+def run_feeding(
+    layers: Sequence[RecurrentLayer],
+    attention: Attention,
+    readout: Readout,
+    x: Tensor,
+    packing: Packing,
+    memory: Memory,
+    states: Sequence[State],
+    feed: Tensor,
+    history: Tensor | None,
+    noise: FeedingNoise,
+    *,
+    want_weights: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Run a decoder with input feeding over a whole batch of known inputs.
+
+    Rows of everything with B rows stand in the packing's order, the longest first, so that step t
+    works on the first rows alone, those that still run.
+
+    Args:
+        layers: the first reads [x ; last output], each other one the layer below.
+        attention: asked by the last layer.
+        readout: makes the output.
+        x: float [N, E], the inputs of all N real steps, packed.
+        packing: of B rows.
+        memory: of B rows.
+        states: of each layer, before the first step.
+        feed: float [B, O], the output before the first step.
+        history: float [B, S], what the attention remembers, where it reads a history.
+        noise: all dropout.
+        want_weights: whether the caller reads the weights.
+
+    Returns:
+        Outputs, float [N, O], and weights, float [N, S], packed.
+    """
+    running: list[int] = packing.running.tolist()
+    first = _FirstLayer(layers[0], x, running, feed, noise.layers[0], packing)
+    others = [
+        _Steps(layer, own, packing, x)
+        for layer, own in zip(layers[1:], noise.layers[1:], strict=True)
+    ]
+    now = list(states)
+    outputs, weights = [], []
+    count = packing.batch
+    for t, rows in enumerate(running):
+        if rows < count:
+            # Slices of slices: their gradients are padded by the rows that end here alone.
+            count = rows
+            now = [tuple(leaf[:rows] for leaf in state) for state in now]
+            memory, feed = memory.first(rows), feed[:rows]
+            history = None if history is None else history[:rows]
+        h, now[0] = first.take(t, feed, now[0])
+        for index, (steps, mask) in enumerate(zip(others, noise.between[1:], strict=True), 1):
+            h = h if mask is None else h * mask[:rows, t]
+            h, now[index] = steps.take(t, h, now[index])
+        past = None if history is None else history.unsqueeze(1)
+        attended = attention.attend(h.unsqueeze(1), memory, past)
+        own_weights = attended.weights.squeeze(1)
+        if history is not None:
+            history = remember(attention, history, own_weights)
+        context_mask = None if noise.context is None else noise.context[:rows, t]
+        feed = readout(h, attended.context.squeeze(1), context_mask)
+        outputs.append(feed)
+        if want_weights:
+            weights.append(own_weights)
+    return torch.cat(outputs), torch.cat(weights) if want_weights else None
+
+
+def remember(attention: Attention, history: Tensor, weights: Tensor) -> Tensor:
+    """What the attention reads at the next step, of its history and the weights of this one."""
+    return history + weights if attention.history == "sum" else weights
+
+
+class _Steps:
+    """The steps of one layer, with what does not change between them."""
+
+    def __init__(
+        self, layer: RecurrentLayer, noise: Noise | None, packing: Packing, like: Tensor
+    ) -> None:
+        self.layer, self.cell = layer, layer.forward_cell
+        shape = packing.batch, packing.steps, self.cell.input_size
+        self.engine = engines.select(
+            layer.engine, self.cell, like.new_empty(1).expand(shape), noise
+        )
+        self.noises = None if noise is None else noise.steps(packing.steps)
+        self.weight_h: Tensor | None = None
+        if noise is not None and noise.weight is not None:
+            self.weight_h = cast(GatedCell, self.cell).weight_h * noise.weight
+
+    def take(self, t: int, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Step t of the rows that x has."""
+        noise = self.noise(t, len(x))
+        if noise is None:
+            output, state = self.engine.step(self.cell, x, state)
+        else:
+            cell = cast(GatedCell, self.cell)
+            weight_h = cell.weight_h if self.weight_h is None else self.weight_h
+            output, state = cell.noisy_step(x, state, noise, weight_h)
+        return self.layer.finish(output, x), state
+
+    def noise(self, t: int, rows: int) -> Noise | None:
+        """The masks of step t."""
+        return None if self.noises is None else self.noises[t].first(rows)
+
+
+class _FirstLayer(_Steps):
+    """The layer that reads [x ; last output]: its product with x is made for all steps at once."""
+
+    def __init__(
+        self,
+        layer: RecurrentLayer,
+        x: Tensor,
+        running: list[int],
+        feed: Tensor,
+        noise: Noise | None,
+        packing: Packing,
+    ) -> None:
+        super().__init__(layer, noise, packing, x)
+        self.split: GatedCell | None = None
+        if isinstance(self.cell, GatedCell) and self.cell.splits:
+            self.split, size = self.cell, x.shape[1]
+            self.weight_feed = self.split.weight_x[:, size:].t()
+            x = F.linear(x, self.split.weight_x[:, :size], self.split.bias)
+        self.inputs = torch.split(x, running)
+
+    def take(self, t: int, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Step t of the rows that x, the last output, has."""
+        if self.split is None:
+            return super().take(t, torch.cat([self.inputs[t], x], dim=1), state)
+        product = torch.addmm(self.inputs[t], x, self.weight_feed)
+        noise = self.noise(t, len(x))
+        output, state = self.split.finish_step(product, state, noise, self.weight_h)
+        # Its input and its output are no like vectors, so that there is nothing to add.
+        return self.layer.finish(output, output), state
