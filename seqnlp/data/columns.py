@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from seqnlp.data.languages import is_parallel
 from seqnlp.errors import InputError, suggest
 from seqnlp.types import Field
 
@@ -64,6 +65,9 @@ def match_columns(
         found[field.name] = position
     if missing:
         flags = " ".join(f"{name}=COLUMN" for name in missing)
+        if is_parallel(fields):
+            codes = " ".join(f"--{name} CODE" for name in missing)
+            flags += f" (by number where there is no header), or by its language: {codes}"
         raise InputError(
             f"{where}: no column for {' and '.join(missing)} among "
             f"{', '.join(shorten(header))}; name it with --columns {flags}"

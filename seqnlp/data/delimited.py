@@ -15,9 +15,10 @@ from seqnlp.data.columns import (
     match_columns,
     numbered_columns,
 )
-from seqnlp.data.formats import empty, read_lines, value_of
+from seqnlp.data.formats import empty, read_lines
 from seqnlp.data.request import CorpusRequest
 from seqnlp.data.store import Row, Source
+from seqnlp.data.values import value_of
 from seqnlp.errors import InputError
 
 Record = tuple[int, list[str]]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import math
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Generator, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-from seqnlp.data.columns import match_columns
-from seqnlp.data.languages import SIDES
+from seqnlp.data.columns import PEEK, match_columns
+from seqnlp.data.languages import SIDES, choose_languages
 from seqnlp.data.request import CorpusRequest
 from seqnlp.data.store import Row, Source
+from seqnlp.data.values import TRANSLATION, kind_of, pair_of, require_pairs, value_of, values_of
 from seqnlp.errors import InputError, suggest
 
 Reader = Callable[[Path, CorpusRequest], Source]
@@ -30,7 +30,7 @@ def read_lines(path: Path) -> Generator[str, None, None]:
         InputError: it cannot be read, is damaged, or has a line that is not UTF-8 or has a NUL.
     """
     number = 0
-    with _open(path) as file:
+    with open_bytes(path) as file:
         try:
             for number, raw in enumerate(file, start=1):
                 line = raw.decode("utf-8")
@@ -48,47 +48,6 @@ def read_lines(path: Path) -> Generator[str, None, None]:
             raise InputError(f"{path}: damaged after line {number}: {error}") from error
 
 
-def value_of(value: Any, name: str, where: str) -> str | list[str]:
-    """The value of a field as it is stored: a string, or a list of strings.
-
-    Labels become strings and lose the space around them. A missing text is an empty one.
-
-    Raises:
-        InputError: a missing or empty label, or a value of a kind that is not text.
-    """
-    if isinstance(value, float) and math.isnan(value):
-        value = None
-    if name == "label":
-        if value is None or (isinstance(value, str) and not value.strip()):
-            raise InputError(f"{where}: the label is {'missing' if value is None else 'empty'}")
-        value = value.strip() if isinstance(value, str) else value
-    elif value is None:
-        return ""
-    elif name not in SIDES and isinstance(value, list) and all(map(_is_string, value)):
-        return value
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return str(value)
-    raise InputError(f"{where}: {name!r} is {kind_of(value)}; expected a string")
-
-
-def _is_string(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def kind_of(value: Any) -> str:
-    """What to call a value in a message.
-
-    >>> kind_of([]), kind_of(None), kind_of(1.5)
-    ('a list', 'null', 'a number')
-    """
-    if value is None:
-        return "null"
-    kinds = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number"}
-    return kinds.get(type(value), f"a {type(value).__name__}")
-
-
 def empty(path: Path) -> InputError:
     return InputError(f"{path}: the file is empty")
 
@@ -99,6 +58,8 @@ def read_json_lines(path: Path, request: CorpusRequest) -> Source:
     first = next(objects, None)
     if first is None:
         raise empty(path)
+    if isinstance(first[1].get(TRANSLATION), dict) and request.reads_translations:
+        return _read_translations(path, chain([first], objects), request)
     number, keys = first[0], list(first[1])
     found = match_columns(keys, request.fields, request.columns, f"{path}:{number}")
     wanted = [(name, keys[position]) for name, position in found.items()]
@@ -116,6 +77,21 @@ def read_json_lines(path: Path, request: CorpusRequest) -> Source:
     return Source(fields=tuple(found), rows=rows())
 
 
+def _read_translations(
+    path: Path, objects: Iterator[tuple[int, dict[str, Any]]], request: CorpusRequest
+) -> Source:
+    """JSON Lines in which each object has a `translation`, an object of languages."""
+    head = list(islice(objects, PEEK))
+    known = {code for _, row in head for code in row.get(TRANSLATION) or ()}
+    codes = choose_languages(request.languages, sorted(known), str(path))
+
+    def rows() -> Generator[Row, None, None]:
+        for number, row in chain(head, objects):
+            yield f":{number}", pair_of(row.get(TRANSLATION), codes, f"{path}:{number}")
+
+    return Source(fields=SIDES, rows=require_pairs(rows(), codes, str(path)))
+
+
 def read_parquet(path: Path, request: CorpusRequest) -> Source:
     """A Parquet file; label numbers become names where the `datasets` library stored them."""
     import pyarrow as pa
@@ -125,13 +101,21 @@ def read_parquet(path: Path, request: CorpusRequest) -> Source:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a Parquet file: {_first_line(error)}") from error
-    header = list(file.schema_arrow.names)
-    found = match_columns(header, request.fields, request.columns, str(path))
-    names = [header[position] for position in found.values()]
+    schema, codes = file.schema_arrow, None
+    kind = schema.field(TRANSLATION).type if TRANSLATION in schema.names else None
+    if request.reads_translations and kind is not None and pa.types.is_struct(kind):
+        known = [kind.field(i).name for i in range(kind.num_fields)]
+        codes = choose_languages(request.languages, known, str(path))
+        names, columns = [TRANSLATION], dict.fromkeys(SIDES, TRANSLATION)
+    else:
+        found = match_columns(schema.names, request.fields, request.columns, str(path))
+        columns = {field: schema.names[position] for field, position in found.items()}
+        names = list(columns.values())
     if not file.metadata.num_rows:
         file.close()
         raise InputError(f"{path}: columns but no rows")
-    labels = [_class_names(file.schema_arrow, name) for name in names]
+    labels = [_class_names(schema, name) for name in names]
+    fields = tuple(columns)
 
     def rows() -> Generator[Row, None, None]:
         number = 0
@@ -150,22 +134,11 @@ def read_parquet(path: Path, request: CorpusRequest) -> Source:
                 for row in zip(*read, strict=True):
                     number += 1
                     where = f", row {number}"
-                    yield (
-                        where,
-                        [
-                            value_of(named(value, classes), name, f"{path}{where}")
-                            for name, value, classes in zip(found, row, labels, strict=True)
-                        ],
-                    )
+                    yield where, values_of(row, fields, labels, codes, f"{path}{where}")
 
-    return Source(fields=tuple(found), rows=rows())
-
-
-def named(value: Any, classes: Sequence[str] | None) -> Any:
-    """The name of a class number; -1 is how the `datasets` library writes a missing label."""
-    if classes is None or not isinstance(value, int):
-        return value
-    return classes[value] if 0 <= value < len(classes) else None
+    if codes is None:
+        return Source(fields=fields, rows=rows())
+    return Source(fields=fields, rows=require_pairs(rows(), codes, str(path)))
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -198,7 +171,7 @@ def _class_names(schema: Any, column: str) -> list[str] | None:
     return [str(name) for name in names]
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_bytes(path: Path) -> IO[bytes]:
     """Open a file, unpacking it where its first bytes say that it is gzipped.
 
     Raises:

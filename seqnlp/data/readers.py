@@ -13,6 +13,7 @@ from seqnlp.data.naming import assign_splits, note_test
 from seqnlp.data.parallel import find_pairs, find_partner, find_texts, read_pairs
 from seqnlp.data.split import Split, concatenate
 from seqnlp.data.store import Source, stored_split
+from seqnlp.data.tmx import read_tmx
 from seqnlp.errors import InputError
 
 READERS: dict[str, Reader] = {
@@ -22,6 +23,7 @@ READERS: dict[str, Reader] = {
     ".ndjson": read_json_lines,
     ".json": read_json_lines,
     ".parquet": read_parquet,
+    ".tmx": read_tmx,
 }
 
 SUFFIXES = (*READERS, *(f"{suffix}.gz" for suffix in READERS if suffix != ".parquet"))
@@ -57,7 +59,9 @@ def open_path(
     languages = request.languages
     notes: list[str] = []
     splits: dict[str, Split] = {}
-    if request.parallel and path.is_dir() and (texts := find_texts(path, languages)):
+    texts = find_texts(path, languages) if request.parallel and path.is_dir() else {}
+    # Texts of another name go before files of rows only where there are none of those.
+    if texts and (assign_splits(texts) or not _data_files(path)):
         pairs, languages, notes = find_pairs(path, texts, languages)
         notes += note_test(pairs)
         splits = {split: _read_pair(pair, split, request=request) for split, pair in pairs.items()}

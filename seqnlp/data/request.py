@@ -35,3 +35,8 @@ class CorpusRequest:
     def parallel(self) -> bool:
         """Whether pairs of texts are asked for."""
         return is_parallel(self.fields)
+
+    @property
+    def reads_translations(self) -> bool:
+        """Whether pairs may be in one column, `translation`: no other is named."""
+        return self.parallel and not self.columns

@@ -9,11 +9,12 @@ from typing import Any
 
 from seqnlp.data.columns import match_columns
 from seqnlp.data.corpus import Corpus, CorpusRequest, assemble
-from seqnlp.data.formats import named, value_of
+from seqnlp.data.languages import SIDES, choose_languages
 from seqnlp.data.naming import SPLITS
 from seqnlp.data.readers import open_path
 from seqnlp.data.split import Split
 from seqnlp.data.store import Row, Source, stored_split
+from seqnlp.data.values import TRANSLATION, require_pairs, values_of
 from seqnlp.errors import InputError, UnknownNameError, suggest
 from seqnlp.files import shipped
 
@@ -54,6 +55,7 @@ def open_hub(argument: str | None, *, request: CorpusRequest) -> Corpus:
     splits: dict[str, Split] = {}
     notes, left_out = [], []
     license = description = ""
+    languages = request.languages
     for key, dataset in loaded.items():
         split = SPLITS.get(key)
         if split is None or split in splits:
@@ -61,13 +63,12 @@ def open_hub(argument: str | None, *, request: CorpusRequest) -> Corpus:
             continue
         license, description = dataset.info.license or "", dataset.info.description or ""
         origin = f"{name} {key}"
-        header = list(dataset.column_names)
-        found = match_columns(header, request.fields, request.columns, origin)
-        columns = {field: header[position] for field, position in found.items()}
+        columns, codes = _hub_columns(origin, dataset, request)
         if _labels_withheld(dataset, columns.get("label")):
             notes.append(f"the {split} split has no labels and is left out")
             continue
-        splits[split] = _hub_split(origin, split, dataset, columns)
+        splits[split] = _hub_split(origin, split, dataset, columns, codes)
+        languages = codes or languages
     if left_out:
         notes.append(f"splits left out: {', '.join(left_out)}")
     if not splits:
@@ -79,6 +80,7 @@ def open_hub(argument: str | None, *, request: CorpusRequest) -> Corpus:
         license=license.strip() or "not stated",
         description=description.strip().partition("\n")[0],
         notes=notes,
+        languages=languages,
     )
 
 
@@ -211,33 +213,53 @@ def _labels_withheld(dataset: Any, column: str | None) -> bool:
     return bool(pc.max(dataset.data.column(column)).as_py() == -1)
 
 
-def _hub_split(origin: str, split: str, dataset: Any, columns: Mapping[str, str]) -> Split:
+def _hub_columns(
+    origin: str, dataset: Any, request: CorpusRequest
+) -> tuple[dict[str, str], tuple[str, str] | None]:
+    """Field to column, and the languages where both sides are in one column."""
+    header = list(dataset.column_names)
+    kind = dataset.features[TRANSLATION] if TRANSLATION in header else None
+    known = getattr(kind, "languages", kind)
+    if request.reads_translations and isinstance(known, list | dict):
+        codes = choose_languages(request.languages, list(known), origin)
+        return dict.fromkeys(SIDES, TRANSLATION), codes
+    found = match_columns(header, request.fields, request.columns, origin)
+    return {field: header[position] for field, position in found.items()}, None
+
+
+def _hub_split(
+    origin: str,
+    split: str,
+    dataset: Any,
+    columns: Mapping[str, str],
+    codes: tuple[str, str] | None,
+) -> Split:
     files = [Path(cached["filename"]) for cached in dataset.cache_files]
     key = {
         "hf": origin,
         "files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files],
         "columns": dict(columns),
+        "languages": codes,
     }
-    return stored_split(
-        split,
-        key=key,
-        source=lambda: Source(fields=tuple(columns), rows=_hub_rows(origin, dataset, columns)),
-        origin=origin,
-    )
+
+    def source() -> Source:
+        rows = _hub_rows(origin, dataset, columns, codes)
+        return Source(
+            fields=tuple(columns), rows=require_pairs(rows, codes, origin) if codes else rows
+        )
+
+    return stored_split(split, key=key, source=source, origin=origin)
 
 
-def _hub_rows(origin: str, dataset: Any, columns: Mapping[str, str]) -> Generator[Row, None, None]:
-    classes = [getattr(dataset.features[column], "names", None) for column in columns.values()]
-    batches: Iterator[Any] = dataset.select_columns(list(columns.values())).iter(HUB_ROWS)
+def _hub_rows(
+    origin: str, dataset: Any, columns: Mapping[str, str], codes: tuple[str, str] | None
+) -> Generator[Row, None, None]:
+    names = [TRANSLATION] if codes else list(columns.values())
+    classes = [getattr(dataset.features[column], "names", None) for column in names]
+    batches: Iterator[Any] = dataset.select_columns(names).iter(HUB_ROWS)
     number = 0
     for batch in batches:
-        for row in zip(*(batch[column] for column in columns.values()), strict=True):
+        for row in zip(*(batch[column] for column in names), strict=True):
             number += 1
             where = f", row {number}"
-            yield (
-                where,
-                [
-                    value_of(named(value, names), field, f"{origin}{where}")
-                    for field, value, names in zip(columns, row, classes, strict=True)
-                ],
-            )
+            yield where, values_of(row, tuple(columns), classes, codes, f"{origin}{where}")

@@ -42,7 +42,7 @@ def complaint(path: Path, **columns: str) -> str:
         ("a.tsv", "text\tlabel\n", "PATH: a header but no rows"),
         ("a.csv", "text,label\n\n", "PATH: a header but no rows"),
         ("a.txt", "x", "PATH: the name does not tell the format; expected one of .tsv, .csv, "
-         ".jsonl, .ndjson, .json, .parquet, .tsv.gz, .csv.gz, .jsonl.gz, .ndjson.gz, .json.gz"),
+         ".jsonl, .ndjson, .json, .parquet, .tmx, .tsv.gz, .csv.gz, .jsonl.gz, .ndjson.gz, .json.gz, .tmx.gz"),
         # columns
         ("a.tsv", "text\tlabel\na\tx\nb\n",
          "PATH:3: 1 column between tabs; expected 2, as in the first line"),
@@ -176,7 +176,7 @@ def test_an_open_quote_does_not_swallow_a_large_file(
     ("files", "message"),
     [
         ("", "PATH: no data files; expected train, validation and test in .tsv, .csv, .jsonl, "
-         ".ndjson, .json, .parquet, .tsv.gz, .csv.gz, .jsonl.gz, .ndjson.gz, .json.gz"),
+         ".ndjson, .json, .parquet, .tmx, .tsv.gz, .csv.gz, .jsonl.gz, .ndjson.gz, .json.gz, .tmx.gz"),
         ("a.tsv b.tsv", "PATH: none of its files is named train, validation or test: a.tsv, b.tsv"),
         ("train.csv train.tsv",
          "PATH: both train.csv and train.tsv claim to be train; keep one"),
