@@ -9,7 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqnlp.tasks.decoding.top import top
+
 Words = NDArray[np.uint64]
+FEW = 32  # columns that often have nearly all of the probability
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -38,17 +41,31 @@ class Draws:
         """
         numbers = uniform(self.streams[sources.cpu().numpy()].reshape(-1), time)
         columns: Tensor | None = None
-        if self.top_k or self.top_p < 1:
-            scores, columns = scores.topk(min(self.top_k or scores.shape[1], scores.shape[1]), 1)
+        if self.top_k:
+            scores, columns = top(scores, min(self.top_k, scores.shape[1]))
         # In doubles, so that no token's share is lost in the sum of thousands.
         shares = torch.softmax(scores.double() / self.temperature, 1)
         if self.top_p < 1:
-            shares = torch.where(shares.cumsum(1) - shares < self.top_p, shares, 0.0)
+            shares, order = self._nucleus(shares)
+            columns = order if columns is None else columns.gather(1, order)
         sums = shares.cumsum(1)
         points = torch.from_numpy(numbers).to(sums.device).unsqueeze(1) * sums[:, -1:]
         # The first sum above the point: its token has a share.
         picked = torch.searchsorted(sums, points, right=True)
         return (picked if columns is None else columns.gather(1, picked)).squeeze(1)
+
+    def _nucleus(self, shares: Tensor) -> tuple[Tensor, Tensor]:
+        """The fewest columns of each row that sum to `top_p`: (shares, columns), greatest first.
+
+        What is not in it has 0. Few columns are sorted where those are enough.
+        """
+        count = min(FEW, shares.shape[1])
+        while True:
+            found, columns = top(shares, count)
+            sums = found.cumsum(1)
+            if count == shares.shape[1] or bool((sums[:, -1] >= self.top_p).all()):
+                return torch.where(sums - found < self.top_p, found, 0.0), columns
+            count = min(8 * count, shares.shape[1])
 
 
 def streams(seed: int, numbers: NDArray[np.int64], count: int) -> Words:

@@ -19,12 +19,12 @@ class Ranking:
     L counts the tokens of the output and its end. Coverage of a source token is the attention that
     it has got from all of them.
 
-    alpha, beta: see the formula. mask: bool [B, S], True on the real tokens of the sources.
+    alpha, beta: see the formula. lengths: int64 [B], of the sources.
     """
 
     alpha: float
     beta: float
-    mask: Tensor
+    lengths: Tensor
 
     def score(
         self, log_probabilities: Tensor, lengths: int | Tensor, penalty: Tensor | None
@@ -75,5 +75,6 @@ class Ranking:
         if coverage is None:
             return None
         logs = coverage.clamp(LEAST_COVERAGE, 1.0).log()
-        real = self.mask[sources].repeat_interleave(len(logs) // len(sources), 0)
+        real = torch.arange(logs.shape[1], device=logs.device) < self.lengths[sources].unsqueeze(1)
+        real = real.repeat_interleave(len(logs) // len(sources), 0)
         return self.beta * torch.where(real, logs, 0.0).sum(1)

@@ -91,11 +91,10 @@ def search(
         ),
         prefixes=padded(prefixes, device),
     )
-    width = int(source_lengths.max())
     ranking = Ranking(
         alpha=options.length_penalty,
         beta=options.coverage_penalty,
-        mask=torch.arange(width, device=device) < source_lengths.unsqueeze(1),
+        lengths=source_lengths,
     )
     trace = Trace(lengths=source_lengths, want_weights=want_weights)
     if options.beam > 1 or any(constraints):
