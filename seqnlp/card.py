@@ -7,7 +7,7 @@ from typing import Any
 
 from seqnlp.config import Settings
 from seqnlp.tasks.base import Task
-from seqnlp.tasks.metrics import intervals_of
+from seqnlp.tasks.metrics import heading, in_hundreds, intervals_of
 
 
 def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
@@ -36,15 +36,21 @@ def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
         (f"{metrics['baseline_split']}, {name}", report)
         for name, report in metrics.get("baselines", {}).items()
     ]
-    names = list(intervals_of(rows[0][1])) if rows else []
+    found = intervals_of(rows[0][1]) if rows else {}
+    names = [heading(name, figure) for name, figure in found.items()]
     lines.append(f"| split | examples | {' | '.join(names)} |")
     lines.append("|---" * (2 + len(names)) + "|")
     for split, report in rows:
-        figures = " | ".join(_interval(intervals_of(report)[name]) for name in names)
+        figures = " | ".join(_interval(intervals_of(report)[name]) for name in found)
         lines.append(f"| {split} | {report['examples']} | {figures} |")
     lines += [
         "",
         "In brackets: 95 % bootstrap intervals over the examples.",
+        *(
+            f"{heading(*each)}: `{each[1]['signature']}`."
+            for each in found.items()
+            if "signature" in each[1]
+        ),
         (
             "Validation chose the epoch; then the model was trained again on train and validation "
             "together. Its figure on validation is that of the first training."
@@ -94,5 +100,5 @@ def _about(corpus: Mapping[str, Any], settings: Settings) -> str:
 
 
 def _interval(figure: Mapping[str, float]) -> str:
-    value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
+    value, low, high = in_hundreds(figure)
     return f"{value:.1f} [{low:.1f}, {high:.1f}]"

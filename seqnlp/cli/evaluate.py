@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from seqnlp.cli.answers import one_line
+from seqnlp.cli.decoding import decoding_options, describe, set_decoding
 from seqnlp.cli.options import (
     SpreadingCommand,
     columns_option,
@@ -16,6 +20,11 @@ from seqnlp.cli.options import (
     quantize_option,
 )
 from seqnlp.cli.screen import open_screen
+from seqnlp.errors import InputError
+from seqnlp.files import write_text
+
+if TYPE_CHECKING:
+    from seqnlp.data.corpus import Corpus
 
 
 @click.command(cls=SpreadingCommand, short_help="Measure a saved model on a split of a corpus.")
@@ -23,6 +32,10 @@ from seqnlp.cli.screen import open_screen
 @click.option("--split", help="The split to measure on.  [default: test, or the only one]")
 @click.option("--corpus", help="Another corpus than the model's own.")
 @columns_option
+@decoding_options
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="A file to save the answers in, one a line."
+)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @engine_option
@@ -33,6 +46,8 @@ def command(
     split: str | None,
     corpus: str | None,
     columns: tuple[tuple[str, str], ...],
+    decoding: dict[str, object],
+    output: Path | None,
     batch_size: int,
     device: str,
     engine: str | None,
@@ -45,23 +60,46 @@ def command(
     answers, sizes and speed.
     """
     from seqnlp.bundle import load
+    from seqnlp.cli import report
 
     loaded = load(model, device=device_name(device, quantize), engine=engine)
+    task = loaded.task
+    set_decoding(task, decoding)
+    if quantize is not None and output is not None:
+        raise InputError("--output saves the answers of one model; leave --quantize out")
     chosen = loaded.corpus(corpus, dict(columns))
-    if split is None:
-        split = next(iter(chosen.splits)) if len(chosen.splits) == 1 else "test"
+    split = choose_split(chosen, split)
     if quantize is not None:
         from seqnlp.cli.quantized import compare
 
         compare(loaded, quantize, chosen, split, batch_size=batch_size, as_json=as_json)
         return
-    report = loaded.evaluate(chosen, split, batch_size=batch_size)
+    examples = chosen.split(split)
+    rows = task.read(examples)
+    started = time.perf_counter()
+    answers = task.answer(rows, batch_size=batch_size)
+    seconds = time.perf_counter() - started
+    if output is not None:
+        write_text(output, "".join(f"{one_line(answer.output)}\n" for answer in answers))
+    measured = task.report(answers, task.references(examples))
     if as_json:
-        click.echo(json.dumps({"corpus": chosen.name, "split": split, **report}))
+        record = {"corpus": chosen.name, "split": split, **measured}
+        if task.decoding is not None:
+            record["decoding"] = task.decoding.model_dump(mode="json")
+        click.echo(json.dumps(record))
         return
-    from seqnlp.cli.report import confusion, figures
-
     screen = open_screen()
-    screen.print(figures([(f"{chosen.name} {split}", model.name, report)]))
-    if "confusion" in report:
-        screen.print(confusion(report, f"confusion on {split}"))
+    report.evaluation(screen, chosen.name, split, model.name, measured)
+    if task.decoding is not None:
+        screen.print(
+            f"{describe(task.decoding)}: {len(answers):,} texts in {seconds:.1f} s, "
+            f"{len(answers) / seconds:,.0f} a second",
+            soft_wrap=True,
+        )
+
+
+def choose_split(corpus: Corpus, name: str | None) -> str:
+    """The split of that name, or else test, or the only one."""
+    if name is not None:
+        return name
+    return next(iter(corpus.splits)) if len(corpus.splits) == 1 else "test"

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext, suppress
-from itertools import tee
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from seqnlp.cli.answers import FORMATS, writer_for
+from seqnlp.cli.decoding import decoding_options, set_decoding
+from seqnlp.cli.following import following
+from seqnlp.cli.inputs import read_blocks, read_texts
 from seqnlp.cli.options import device_name, engine_option, model_argument, quantize_option
 from seqnlp.errors import InputError
 from seqnlp.types import Prediction
 
 if TYPE_CHECKING:
-    from seqnlp.tasks.base import Stream
+    from seqnlp.cli.attention_map import MapPrinter
+    from seqnlp.tasks.base import Stream, Task
 
-FORMATS = ("text", "tsv", "jsonl")
-SUFFIXES = {".txt", ".text", ".tsv", ".csv", ".json", ".jsonl", ".md"}
-"""Endings by which an input that does not exist is taken for a mistyped file."""
+WINDOW = 1024
+"""Texts of a file that are read at once; batches are of texts of like length among them."""
 
 
-@click.command(short_help="Answer texts with a saved model.")
+class MapCommand(click.Command):
+    """A command whose `--attention` may be followed by the file of a picture."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_picture(args))
+
+
+def _with_picture(words: Sequence[str]) -> list[str]:
+    """`--attention FILE` as one word, where the next one looks like a picture and no text."""
+    result: list[str] = []
+    for word in words:
+        if result and result[-1] == "--attention=" and _is_picture(word):
+            result[-1] += word
+        else:
+            result.append("--attention=" if word == "--attention" else word)
+    return result
+
+
+def _is_picture(word: str) -> bool:
+    endings = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".webp", ".tif", ".tiff")
+    return word.lower().endswith(endings) and " " not in word
+
+
+@click.command(cls=MapCommand, short_help="Answer texts with a saved model.")
 @model_argument
 @click.argument("inputs", nargs=-1)
 @click.option(
@@ -34,9 +58,21 @@ SUFFIXES = {".txt", ".text", ".tsv", ".csv", ".json", ".jsonl", ".md"}
     type=click.Choice(FORMATS),
     default="text",
     show_default=True,
-    help="text: label, probability and text; tsv and jsonl: with all probabilities.",
+    help="text: label, probability and text, or the output alone, with --n-best its number and "
+    "score; tsv and jsonl: all that is known.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="A file instead of the screen.")
+@decoding_options
+@click.option(
+    "--attention",
+    metavar="[FILE]",
+    help="Show what the outputs attend to, on standard error or in a .png, .svg or .pdf.",
+)
+@click.option(
+    "--alignments",
+    type=click.Path(path_type=Path),
+    help="A file of alignments between words, a line for each text, in the format of Pharaoh.",
+)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @engine_option
@@ -52,6 +88,9 @@ def command(
     inputs: tuple[str, ...],
     layout: str,
     output: Path | None,
+    decoding: dict[str, object],
+    attention: str | None,
+    alignments: Path | None,
     batch_size: int,
     device: str,
     engine: str | None,
@@ -61,93 +100,76 @@ def command(
     """Answer INPUTS with the MODEL in a folder.
 
     An input that is a file is read line by line; any other is a text itself; without inputs, or
-    with "-", standard input is read. One answer a line, in order.
+    with "-", standard input is read, and each line answered before the next is waited for. One
+    answer a line, in order.
     """
     from seqnlp.bundle import load
+    from seqnlp.files import new_file
+    from seqnlp.tasks.alignment import pharaoh
 
+    maps = _maps(attention)
     loaded = load(model, device=device_name(device, quantize), engine=engine)
     if quantize is not None:
         loaded = loaded.quantize(quantize)
-    answers: Iterator[tuple[str, Prediction]]
-    if stream:
-        answers = _as_they_come(loaded.stream(), _texts(inputs))
-    else:
-        texts, shown = tee(_texts(inputs))
-        # One batch at a time from a pipe: the first answers come before the last texts.
-        window = 1024 if inputs and inputs != ("-",) else batch_size
-        found = loaded.task.predict(texts, batch_size=batch_size, window=window)
-        answers = zip(shown, found, strict=True)
-    lines = (f"{line}\n".encode() for line in _lines(answers, layout))
-    end = suppress(KeyboardInterrupt) if stream else nullcontext()
-    if output is not None:
-        from seqnlp.files import new_file
-
-        with new_file(output) as file, end:
-            file.writelines(lines)
-        return
-    out = sys.stdout.buffer
-    try:
-        with end:
-            for line in lines:
-                out.write(line)
-                if stream:
+    task = loaded.task
+    set_decoding(task, decoding)
+    for option, given in (("--attention", maps), ("--alignments", alignments)):
+        if given is not None and task.decoding is None:
+            raise InputError(
+                f"{option} is for tasks that write texts, and not for {task.settings.task!r}"
+            )
+    writer = writer_for(
+        layout,
+        decodes=task.decoding is not None,
+        n_best=1 if task.decoding is None else task.decoding.n_best,
+        maps=maps is not None,
+    )
+    blocks = (
+        _as_they_come(loaded.stream(), read_texts(inputs))
+        if stream
+        else _answered(task, inputs, batch_size)
+    )
+    with ExitStack() as open_:
+        out: BinaryIO = sys.stdout.buffer
+        if output is not None:
+            out = open_.enter_context(new_file(output))
+        words = open_.enter_context(new_file(alignments)) if alignments is not None else None
+        advance = open_.enter_context(following(inputs, shown=output is not None and not stream))
+        if stream:
+            open_.enter_context(suppress(KeyboardInterrupt))
+        for block in blocks:
+            for text, answer in block:
+                out.writelines(f"{line}\n".encode() for line in writer.lines(text, answer))
+                if words is not None:
+                    words.write(f"{pharaoh(answer, task.pipelines)}\n".encode())
+                if maps is not None:
                     out.flush()
-        out.flush()
-    except BrokenPipeError:
-        # Whoever read the output has gone; closing must not complain once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+                    maps.show(answer)
+            out.flush()
+            advance(len(block))
 
 
-def _as_they_come(stream: Stream, pieces: Iterator[str]) -> Iterator[tuple[str, Prediction]]:
+def _maps(attention: str | None) -> MapPrinter | None:
+    if attention is None:
+        return None
+    from seqnlp.cli.attention_map import MapPrinter
+
+    return MapPrinter(Path(attention) if attention else None)
+
+
+def _answered(
+    task: Task, inputs: tuple[str, ...], batch_size: int
+) -> Iterator[Sequence[tuple[str, Prediction]]]:
+    for block in read_blocks(inputs, size=max(WINDOW, batch_size)):
+        answers = task.answer_texts(block, batch_size=batch_size)
+        yield list(zip(block, answers, strict=True))
+
+
+def _as_they_come(
+    stream: Stream, pieces: Iterator[str]
+) -> Iterator[Sequence[tuple[str, Prediction]]]:
     for piece in pieces:
         if piece.strip():
-            yield piece, stream.push(piece)
+            yield [(piece, stream.push(piece))]
         else:
             stream.reset()
-
-
-def _texts(inputs: tuple[str, ...]) -> Iterator[str]:
-    for item in inputs or ("-",):
-        if item == "-":
-            if sys.stdin is None:
-                raise InputError("standard input is closed; give texts or files")
-            yield from _file_lines(sys.stdin.buffer, "standard input")
-            continue
-        path = Path(item) if "\n" not in item and len(item) < 4096 else None
-        if path is not None and path.is_file():
-            with path.open("rb") as file:
-                yield from _file_lines(file, item)
-        elif path is not None and path.is_dir():
-            raise InputError(f"{item} is a folder; give texts or files")
-        elif path is not None and path.suffix in SUFFIXES and not path.name.count(" "):
-            raise InputError(
-                f"{item}: no such file; a text that looks like one goes through a pipe"
-            )
-        else:
-            yield item
-
-
-def _file_lines(file: BinaryIO, name: str) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{name}:{number}: not valid UTF-8") from error
-
-
-def _lines(answers: Iterator[tuple[str, Prediction]], layout: str) -> Iterator[str]:
-    first = True
-    for text, answer in answers:
-        shares = dict(answer.probabilities or {})
-        if layout == "jsonl":
-            record = {"text": text, "label": answer.output, "probabilities": shares}
-            yield json.dumps(record, ensure_ascii=False)
-            continue
-        flat = " ".join(text.split())
-        if layout == "text":
-            yield f"{answer.output}\t{shares.get(answer.output, 1.0):.4f}\t{flat}"
-            continue
-        if first:
-            first = False
-            yield "\t".join(["label", *(f"p({label})" for label in shares), "text"])
-        yield "\t".join([answer.output, *(f"{p:.6f}" for p in shares.values()), flat])

@@ -18,7 +18,7 @@ from seqnlp.cli.screen import open_screen
 from seqnlp.data.corpus import Corpus
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.quantization import weight_bytes
-from seqnlp.tasks.metrics import intervals_of
+from seqnlp.tasks.metrics import heading, in_hundreds, intervals_of
 from seqnlp.types import Prediction
 
 _ONE_BY_ONE, _IN_BATCHES = 64, 512
@@ -80,14 +80,16 @@ def compare(
     where = f"{corpus.name} {split}"
     screen.print(figures([(where, "float32", before.report), (where, kind, after.report)]))
     figure, change = main_change(before.report, after.report)
+    shares = any(answer.probabilities for answer in before.answers)
+    probabilities = f" and probabilities by at most {moved:.4f}" if shares else ""
     screen.print(
-        f"{kind} changes {figure} by {100 * change:+.2f} points and probabilities by at most "
-        f"{moved:.4f}; {differing:,} of {len(pairs):,} answers differ\n",
+        f"{kind} changes {figure} by {change:+.2f} points{probabilities}; {differing:,} of "
+        f"{len(pairs):,} answers differ\n",
         highlight=False,
     )
     table = plain_table("size and speed, on this machine, tokenizing included")
-    for heading in ("", "float32", kind, "ratio"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for title in ("", "float32", kind, "ratio"):
+        table.add_column(title, justify="right" if title else "left", no_wrap=True)
     for name, old, new in zip(
         ("recurrent layers", "whole model"), before.size, after.size, strict=True
     ):
@@ -106,9 +108,9 @@ def _moved(before: Prediction, after: Prediction) -> float:
 
 
 def main_change(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, float]:
-    """The first figure that has an interval, and how much it changed."""
+    """The first figure that has an interval, and by how many points it changed."""
     name, old = next(iter(intervals_of(before).items()))
-    return name.replace("_f1", "-F1"), intervals_of(after)[name]["value"] - old["value"]
+    return heading(name, old), in_hundreds(after[name])[0] - in_hundreds(old)[0]
 
 
 def measure(

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from seqnlp.bundle import Model
 from seqnlp.config import Settings
-from seqnlp.tasks.metrics import intervals_of
+from seqnlp.tasks.metrics import heading, in_hundreds, intervals_of
 
 MOST_CLASSES = 12
 """Larger confusion matrices do not fit a screen; they are in metrics.json."""
@@ -72,25 +72,64 @@ def plain_table(title: str) -> Table:
 
 def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:
     """Figures with their intervals, a row for each (split, system, report)."""
-    title = "figures in %, with 95 % bootstrap intervals; ECE: expected calibration error"
-    table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
-    )
-    for heading in ("split", "system"):
-        table.add_column(heading)
-    names = list(intervals_of(rows[0][2])) if rows else []
+    shown = intervals_of(rows[0][2]) if rows else {}
     calibrated = any("calibration_error" in report for _, _, report in rows)
-    extra = ["ECE"] if calibrated else []
-    for heading in (*(name.replace("_f1", "-F1") for name in names), *extra):
-        table.add_column(heading, justify="right", no_wrap=True)
+    unit = "points" if any(f.get("unit") == "points" for f in shown.values()) else "%"
+    remarks = [
+        *(["; ECE: expected calibration error"] if calibrated else []),
+        *(["; TER is better when lower"] if "ter" in shown else []),
+    ]
+    table = plain_table(f"figures in {unit}, with 95 % bootstrap intervals{''.join(remarks)}")
+    for title in ("split", "system"):
+        table.add_column(title)
+    for title in (*(heading(*each) for each in shown.items()), *(["ECE"] if calibrated else [])):
+        table.add_column(title, justify="right", no_wrap=True)
     for split, system, report in rows:
         found = intervals_of(report)
-        cells = [interval(found[name]) for name in names]
+        cells = [interval(found[name]) if name in found else "" for name in shown]
         if calibrated:
             error = report.get("calibration_error")
             cells.append("" if error is None else f"{100 * error:.1f}")
         table.add_row(f"{split} ({report['examples']:,})", system, *cells)
     return table
+
+
+def signatures(report: Mapping[str, Any]) -> list[str]:
+    """A line for each figure that says how it was computed."""
+    return [
+        f"{heading(name, figure)}: {figure['signature']}"
+        for name, figure in intervals_of(report).items()
+        if "signature" in figure
+    ]
+
+
+def by_length(report: Mapping[str, Any]) -> Table:
+    """Figures of examples by the length of their reference."""
+    shown = intervals_of(report)
+    table = plain_table("by words of the reference")
+    for title in ("words", "examples", *(heading(*each) for each in shown.items()), "length ratio"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for bucket in report["lengths"]:
+        last = bucket["to"]
+        words = f"{bucket['from']} and more" if last is None else f"{bucket['from']} to {last}"
+        values = [f"{bucket[name]:.1f}" for name in shown]
+        table.add_row(words, f"{bucket['examples']:,}", *values, f"{bucket['length_ratio']:.3f}")
+    return table
+
+
+def evaluation(
+    screen: Console, corpus: str, split: str, system: str, report: Mapping[str, Any]
+) -> None:
+    """All that is known of a model's answers to a split of a corpus."""
+    screen.print(figures([(f"{corpus} {split}", system, report)]))
+    for line in signatures(report):
+        screen.print(line, markup=False, soft_wrap=True)
+    if "length_ratio" in report:
+        ratio = report["length_ratio"]
+        screen.print(f"length of the answers to that of the references: {ratio:.3f}\n")
+        screen.print(by_length(report))
+    if "confusion" in report:
+        screen.print(confusion(report, f"confusion on {split}"))
 
 
 def confusion(report: Mapping[str, Any], title: str) -> Table | str:
@@ -104,15 +143,16 @@ def confusion(report: Mapping[str, Any], title: str) -> Table | str:
     table.add_column("reference")
     for label in labels:
         table.add_column(f"as {label}", justify="right")
-    for heading in ("precision", "recall", "F1"):
-        table.add_column(heading, justify="right")
+    for column in ("precision", "recall", "F1"):
+        table.add_column(column, justify="right")
     for label, counts in zip(labels, report["confusion"], strict=True):
         values = [report["classes"][label][key] for key in ("precision", "recall", "f1")]
         table.add_row(label, *(f"{n:,}" for n in counts), *(f"{100 * v:.1f}" for v in values))
     return table
 
 
-def interval(figure: Mapping[str, float]) -> str:
-    """87.1 [85.5, 88.6]."""
-    value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
-    return f"{value:.1f} \\[{low:.1f}, {high:.1f}]"
+def interval(figure: Mapping[str, Any], *, signed: bool = False) -> str:
+    """87.1 [85.5, 88.6]; of a difference +1.62 [+0.30, +2.91]."""
+    form = "+.2f" if signed else ".1f"
+    value, low, high = (f"{number:{form}}" for number in in_hundreds(figure))
+    return f"{value} \\[{low}, {high}]"

@@ -276,6 +276,20 @@ class SentimentTask(Task):
             confidence,
         )
 
+    def compare(
+        self,
+        first: Sequence[Prediction],
+        second: Sequence[Prediction],
+        references: Sequence[str],
+    ) -> dict[str, dict[str, Any]]:
+        """See `Task.compare`; of accuracy and macro-F1."""
+        return metrics.paired_comparison(
+            self._numbers(references),
+            self._numbers(p.output for p in first),
+            self._numbers(p.output for p in second),
+            len(self.labels),
+        )
+
     @classmethod
     def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:
         options = options_of(settings)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seqnlp.tasks.metrics import Floats, p_value
+
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
-
-Floats = NDArray[np.float64]
 
 RESAMPLES, SEED = 1000, 12345
 """sacrebleu's."""
@@ -110,17 +110,6 @@ def compare(
             "signature": b.signature,
         }
     return made
-
-
-def p_value(sampled: Floats, found: float) -> float:
-    """The share of resamples whose difference is as far from their mean as the one that was found.
-
-    Ties count, so that two systems of the same answers do not differ, unlike in sacrebleu.
-
-    Args:
-        sampled: float [R], absolute differences in the resamples. found: that of the corpus.
-    """
-    return float(((sampled - sampled.mean()) >= found).sum() + 1) / (len(sampled) + 1)
 
 
 class _Measured:

@@ -1,0 +1,128 @@
+"""The texts that a command is given: as arguments, in files, through a pipe."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from seqnlp.errors import InputError
+
+SUFFIXES = {".txt", ".text", ".tsv", ".csv", ".json", ".jsonl", ".md"}
+"""Endings by which an input that does not exist is taken for a mistyped file."""
+_CHUNK = 1 << 16
+
+
+def read_texts(inputs: tuple[str, ...]) -> Iterator[str]:
+    """Every text of the inputs, in order; see `read_blocks`."""
+    return (text for text in _items(inputs) if text is not None)
+
+
+def read_blocks(inputs: tuple[str, ...], *, size: int) -> Iterator[list[str]]:
+    """The texts in blocks of `size`, fewer where another text would have to be waited for.
+
+    So whoever writes a line and waits for its answer gets it, and a file is read in large blocks.
+
+    Args:
+        inputs: texts; files, of which every line is a text; "-" for standard input, which is also
+            read where there are none.
+
+    Raises:
+        InputError: a folder, a file that does not exist, or bytes that are not UTF-8.
+    """
+    block: list[str] = []
+    for text in _items(inputs):
+        if text is not None:
+            block.append(text)
+        if block and (text is None or len(block) == size):
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def count_lines(inputs: tuple[str, ...]) -> int | None:
+    """How many texts there are; None where some come through a pipe."""
+    total = 0
+    for item in inputs or ("-",):
+        path = _path(item)
+        if item == "-":
+            return None
+        if path is None or not path.is_file():
+            total += 1
+            continue
+        with path.open("rb") as file:
+            last = b"\n"
+            while data := file.read(_CHUNK):
+                total, last = total + data.count(b"\n"), data[-1:]
+        total += last != b"\n"
+    return total
+
+
+def _items(inputs: tuple[str, ...]) -> Iterator[str | None]:
+    """The texts, and None wherever the next one has to be waited for."""
+    for item in inputs or ("-",):
+        path = _path(item)
+        if item == "-":
+            if sys.stdin is None:
+                raise InputError("standard input is closed; give texts or files")
+            yield from _decoded(_waiting_lines(sys.stdin.buffer), "standard input")
+        elif path is not None and path.is_file():
+            with path.open("rb") as file:
+                yield from _decoded(file, item)
+        elif path is not None and path.is_dir():
+            raise InputError(f"{item} is a folder; give texts or files")
+        elif path is not None and path.suffix in SUFFIXES and not path.name.count(" "):
+            raise InputError(
+                f"{item}: no such file; a text that looks like one goes through a pipe"
+            )
+        else:
+            yield item
+
+
+def _path(item: str) -> Path | None:
+    return Path(item) if "\n" not in item and len(item) < 4096 else None
+
+
+def _decoded(lines: Iterator[bytes | None] | BinaryIO, name: str) -> Iterator[str | None]:
+    number = 0
+    for line in lines:
+        if line is None:
+            yield None
+            continue
+        number += 1
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name}:{number}: not valid UTF-8") from error
+
+
+def _waiting_lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """The lines of a pipe or a terminal, and None before each wait."""
+    descriptor = file.fileno()
+    begun: list[bytes] = []
+    while True:
+        if not _ready(descriptor):
+            yield None
+        data = os.read(descriptor, _CHUNK)
+        if not data:
+            break
+        first, *rest = data.split(b"\n")
+        begun.append(first)
+        if rest:
+            yield b"".join(begun)
+            yield from rest[:-1]
+            begun = [rest[-1]]
+    if last := b"".join(begun):
+        yield last
+
+
+def _ready(descriptor: int) -> bool:
+    """Whether there is something to read; not known of a pipe on Windows, where it is False."""
+    try:
+        return bool(select.select([descriptor], [], [], 0)[0])
+    except (OSError, ValueError):
+        return False
