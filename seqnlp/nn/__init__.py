@@ -41,7 +41,8 @@ from seqnlp.nn.cells import (
     SRUCell,
     State,
 )
-from seqnlp.nn.decoder import Decoded, Decoder, DecoderState
+from seqnlp.nn.decoder import Decoder
+from seqnlp.nn.decoder_state import Decoded, DecoderState
 from seqnlp.nn.dropout import DropoutSite, Site, dropout_sites
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.encoder import Encoder, EncoderState

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Self, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,53 +13,20 @@ from seqnlp.config import build
 from seqnlp.errors import InputError
 from seqnlp.nn import engines
 from seqnlp.nn.attention import Attention
+from seqnlp.nn.attention.history import attend_in_turn, remember
 from seqnlp.nn.bridge import Bridge
-from seqnlp.nn.cells.base import Cell, State
+from seqnlp.nn.decoder_state import Decoded, DecoderState
 from seqnlp.nn.dropout import DropoutSite
-from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.padding import Padding
-from seqnlp.nn.feeding import FeedingNoise, Readout, remember, run_feeding
-from seqnlp.nn.initialization import initialize
+from seqnlp.nn.feeding import decode_feeding
+from seqnlp.nn.initialization import make_cell
 from seqnlp.nn.layer import RecurrentLayer
+from seqnlp.nn.readout import Readout
 from seqnlp.nn.recurrence import NO_OPTIONS
 from seqnlp.nn.unrolling import check_input
-from seqnlp.types import Attended, Encoded, Memory
+from seqnlp.types import Encoded, Memory
 
-
-@dataclass(frozen=True, kw_only=True)
-class DecoderState:
-    """Where a decoder stands in N targets. Only the decoder reads it.
-
-    layers: what each layer remembers, leaves [N, ...]. feed: float [N, O], the last output, with
-    input feeding. history: float [N, S], where the attention reads one.
-    """
-
-    layers: tuple[State, ...]
-    feed: Tensor | None
-    history: Tensor | None
-
-    def select(self, rows: Tensor) -> Self:
-        """The rows int64 [M], in that order, each any number of times."""
-
-        def take(leaf: Tensor | None) -> Tensor | None:
-            return None if leaf is None else leaf.index_select(0, rows)
-
-        return replace(
-            self,
-            layers=tuple(
-                tuple(leaf.index_select(0, rows) for leaf in state) for state in self.layers
-            ),
-            feed=take(self.feed),
-            history=take(self.history),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """outputs: float [B, T, O]. weights: float [B, T, S], where they were asked for."""
-
-    outputs: Tensor
-    weights: Tensor | None
+__all__ = ["Decoded", "Decoder", "DecoderState"]
 
 
 class Decoder(nn.Module):
@@ -98,11 +64,11 @@ class Decoder(nn.Module):
             layer that is fed.
         layer_norm: normalizes a layer's output, after that sum.
         engine: see `unroll`.
-        input_init: see `RecurrentEncoder`, and so are the others.
-        recurrent_init: initializer of the recurrent weights, or "auto".
-        forget_bias: bias of the forget gate, in cells that declare one.
-        zoneout_output: rate at which an output keeps its old value.
-        zoneout_memory: rate of the memory beside it.
+        input_init: see `RecurrentEncoder`, and so are those that follow.
+        recurrent_init: initializer of the recurrent weights.
+        forget_bias: bias of the forget gate.
+        zoneout_output: rate of the outputs.
+        zoneout_memory: rate of the memory beside them.
 
     Raises:
         UnknownNameError: no cell, attention, bridge, engine or initializer has that name.
@@ -156,7 +122,6 @@ class Decoder(nn.Module):
         self.hidden_size = hidden_size
         self.output_size = output_size
         self.input_feeding = input_feeding
-        factory = registry.cells.get(cell)
         engines.check(engine)
         self.attention: Attention = build(
             registry.attentions.get(attention),
@@ -167,14 +132,10 @@ class Decoder(nn.Module):
         )
 
         def make(size: int, *, fed: bool = False) -> RecurrentLayer:
-            made: Cell = build(
-                factory,
-                cell_options,
-                where="model.cell_options",
-                input_size=size,
-                hidden_size=hidden_size,
-            )
-            initialize(made, input=input_init, recurrent=recurrent_init, forget_bias=forget_bias)
+            made = make_cell(
+                cell, cell_options, size, hidden_size,
+                input_init=input_init, recurrent_init=recurrent_init, forget_bias=forget_bias,
+            )  # fmt: skip
             return RecurrentLayer(
                 made,
                 None,
@@ -248,14 +209,19 @@ class Decoder(nn.Module):
             InputError: shapes or lengths do not suit each other.
         """
         check_input(x, self.input_size)
-        _check_rows(len(x), len(memory.mask), state)
+        state.check(len(x))
+        if len(memory.mask) != len(x):
+            raise InputError(f"x has {len(x)} rows, but the memory has {len(memory.mask)}")
         padding = Padding.of(lengths, x)
         if x.shape[0] == 0 or x.shape[1] == 0:
-            outputs, weights = self._decode_nothing(x, memory)
+            outputs = x.new_zeros(*x.shape[:2], self.output_size)
+            weights: Tensor | None = x.new_zeros(*x.shape[:2], memory.mask.shape[1])
         elif self.input_feeding:
-            outputs, weights = self._feed(x, padding, memory, state, want_weights=want_weights)
+            outputs, weights = decode_feeding(
+                list(self._before()), self.attention, self.readout, self.layer_dropout,
+                x, padding, memory, state, want_weights=want_weights,
+            )  # fmt: skip
         else:
-            x = x if padding is None else padding.zero(x)
             outputs, weights = self._read(x, padding, memory, state)
         return Decoded(
             outputs=self.output_dropout(outputs), weights=weights if want_weights else None
@@ -279,8 +245,8 @@ class Decoder(nn.Module):
         """
         if x.dim() != 2 or x.shape[1] != self.input_size:
             raise InputError(f"x must be float [N, {self.input_size}], not {list(x.shape)}")
-        rows, sources = len(x), len(memory.mask)
-        _check_rows(rows, rows, state)
+        state.check(len(x))
+        rows, (sources, positions) = len(x), memory.mask.shape
         if rows % max(1, sources) or rows < sources:
             raise InputError(
                 f"x has {rows} rows, which are no multiple of the memory's {sources}: "
@@ -293,15 +259,15 @@ class Decoder(nn.Module):
             h, final = layer.step(self.layer_dropout(h) if index else h, next(before))
             finals.append(final)
         grouped = (sources, rows // max(1, sources))
-        past = None if state.history is None else state.history.view(*grouped, memory.mask.shape[1])
-        attended = self.attention.attend(h.view(*grouped, self.hidden_size), memory, past)
+        history = state.history
+        past = None if history is None else history.reshape(*grouped, positions)
+        attended = self.attention.attend(h.reshape(*grouped, self.hidden_size), memory, past)
         context, weights = attended.context.flatten(0, 1), attended.weights.flatten(0, 1)
         for index, layer in enumerate(self._after()):
             h = h if index else torch.cat([h, context], dim=1)
             h, final = layer.step(self.layer_dropout(h), next(before))
             finals.append(final)
         output = self.readout(h, context)
-        history = state.history
         after = DecoderState(
             layers=tuple(finals),
             feed=output if self.input_feeding else None,
@@ -312,12 +278,15 @@ class Decoder(nn.Module):
     def _read(
         self, x: Tensor, padding: Padding | None, memory: Memory, state: DecoderState
     ) -> tuple[Tensor, Tensor]:
-        """Without input feeding: layer after layer over whole targets, zero on padding."""
+        """Without input feeding: layer after layer over whole targets."""
         before = iter(state.layers)
-        h = x
+        h = x if padding is None else padding.zero(x)
         for index, layer in enumerate(self._before()):
             h = layer(self.layer_dropout(h) if index else h, padding, next(before))
-        attended = self._attend(h, memory, state.history)
+        if state.history is None:
+            attended = self.attention.attend(h, memory)
+        else:
+            attended = attend_in_turn(self.attention, h, memory, state.history)
         for index, layer in enumerate(self._after()):
             h = h if index else torch.cat([h, attended.context], dim=2)
             h = self.layer_dropout(h)
@@ -325,65 +294,6 @@ class Decoder(nn.Module):
                 h = padding.zero(h)
             h = layer(h, padding, next(before))
         return self.readout(h, attended.context), attended.weights
-
-    def _attend(self, queries: Tensor, memory: Memory, history: Tensor | None) -> Attended:
-        if history is None:
-            return self.attention.attend(queries, memory)
-        contexts, weights = [], []
-        for query in queries.unbind(1):
-            attended = self.attention.attend(query.unsqueeze(1), memory, history.unsqueeze(1))
-            contexts.append(attended.context)
-            weights.append(attended.weights)
-            history = remember(self.attention, history, attended.weights.squeeze(1))
-        return Attended(context=torch.cat(contexts, dim=1), weights=torch.cat(weights, dim=1))
-
-    def _feed(
-        self,
-        x: Tensor,
-        padding: Padding | None,
-        memory: Memory,
-        state: DecoderState,
-        *,
-        want_weights: bool,
-    ) -> tuple[Tensor, Tensor | None]:
-        batch_size, time = x.shape[:2]
-        if padding is not None:
-            packing = padding.packing
-        elif x.device.type == "cpu":
-            packing = Packing.of_full(batch_size, time)
-        else:
-            packing = Packing.of_full(batch_size, time, x.device)
-        if packing.total == 0:
-            return self._decode_nothing(x, memory)
-        if packing.order is not None:
-            memory, state = memory.select(packing.order), state.select(packing.order)
-        places = packing.batch_index.long() * time + packing.time.long()
-        assert state.feed is not None
-        layers = list(self._before())
-        outputs, found = run_feeding(
-            layers,
-            self.attention,
-            self.readout,
-            x.flatten(0, 1).index_select(0, places),
-            packing,
-            memory,
-            state.layers,
-            state.feed,
-            state.history,
-            FeedingNoise.draw(layers, self.layer_dropout, self.readout, x),
-            want_weights=want_weights,
-        )
-
-        def unpack(packed: Tensor) -> Tensor:
-            flat = packed.new_zeros(batch_size * time, packed.shape[1])
-            return flat.index_copy(0, places, packed).view(batch_size, time, packed.shape[1])
-
-        return unpack(outputs), None if found is None else unpack(found)
-
-    def _decode_nothing(self, x: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        """No rows, or no steps: neither engines nor torch run these."""
-        shape = x.shape[:2]
-        return x.new_zeros(*shape, self.output_size), x.new_zeros(*shape, memory.mask.shape[1])
 
     def _before(self) -> Iterable[RecurrentLayer]:
         return cast("Iterable[RecurrentLayer]", self.layers)
@@ -394,11 +304,3 @@ class Decoder(nn.Module):
     def _all_layers(self) -> Iterable[RecurrentLayer]:
         yield from self._before()
         yield from self._after()
-
-
-def _check_rows(rows: int, memory_rows: int, state: DecoderState) -> None:
-    state_rows = len(state.layers[0][0])
-    if rows != memory_rows:
-        raise InputError(f"x has {rows} rows, but the memory has {memory_rows}")
-    if rows != state_rows:
-        raise InputError(f"x has {rows} rows, but the state has {state_rows}")

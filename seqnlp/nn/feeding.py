@@ -8,53 +8,20 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqnlp.nn import engines
 from seqnlp.nn.attention import Attention
+from seqnlp.nn.attention.history import remember
 from seqnlp.nn.cells.base import GatedCell, State
+from seqnlp.nn.decoder_state import DecoderState
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.engines.packing import Packing
+from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.noise import Noise
+from seqnlp.nn.readout import Readout
 from seqnlp.types import Memory
-
-
-class Readout(nn.Module):
-    r"""A decoder's output from its last layer and its context.
-
-        y = tanh(W [h ; context] + b)       or, not deep, W [h ; context] + b
-
-    Dropout site "context", on [h ; context].
-    Source: Luong et al. 2015, arXiv:1508.04025, equation 5.
-
-    Args:
-        hidden_size: H.
-        context_size: C.
-        output_size: O.
-        deep: whether there is the tanh.
-    """
-
-    def __init__(
-        self, hidden_size: int, context_size: int, output_size: int, *, deep: bool
-    ) -> None:
-        super().__init__()
-        self.map = nn.Linear(hidden_size + context_size, output_size)
-        self.deep = deep
-        self.dropout = DropoutSite("context")
-
-    def forward(self, h: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Outputs [..., O] of h [..., H] and context [..., C].
-
-        Args:
-            h: the last layer's outputs.
-            context: the attention's.
-            mask: of dropout, [..., H + C], where it was drawn before; else the site draws it.
-        """
-        joined = torch.cat([h, context], dim=-1)
-        joined = self.dropout(joined) if mask is None else joined * mask
-        mapped: Tensor = self.map(joined)
-        return torch.tanh(mapped) if self.deep else mapped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +61,61 @@ class FeedingNoise:
             ),
             context=mask(readout.dropout, readout.map.in_features),
         )
+
+
+def decode_feeding(
+    layers: Sequence[RecurrentLayer],
+    attention: Attention,
+    readout: Readout,
+    between: DropoutSite,
+    x: Tensor,
+    padding: Padding | None,
+    memory: Memory,
+    state: DecoderState,
+    *,
+    want_weights: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Run a decoder with input feeding over targets whose inputs are known.
+
+    Args:
+        layers: see `run_feeding`, and so are those without a line here.
+        attention: asked by the last layer.
+        readout: makes the output.
+        between: the dropout site between layers.
+        x: float [B, T, E], B and T at least 1, anything on padding.
+        padding: where the rows end; None where all are full.
+        memory: of B rows.
+        state: before the first step.
+        want_weights: whether the caller reads the weights.
+
+    Returns:
+        Outputs, float [B, T, O], and weights, float [B, T, S], zero on padding.
+    """
+    batch_size, time = x.shape[:2]
+    packing = _packing_of(x, padding)
+    if packing.order is not None:
+        memory, state = memory.select(packing.order), state.select(packing.order)
+    places = packing.batch_index.long() * time + packing.time.long()
+    assert state.feed is not None
+    outputs, weights = run_feeding(
+        layers,
+        attention,
+        readout,
+        x.flatten(0, 1).index_select(0, places),
+        packing,
+        memory,
+        state.layers,
+        state.feed,
+        state.history,
+        FeedingNoise.draw(layers, between, readout, x),
+        want_weights=want_weights,
+    )
+
+    def unpack(packed: Tensor) -> Tensor:
+        flat = packed.new_zeros(batch_size * time, packed.shape[1])
+        return flat.index_copy(0, places, packed).view(batch_size, time, packed.shape[1])
+
+    return unpack(outputs), None if weights is None else unpack(weights)
 
 
 def run_feeding(
@@ -138,7 +160,9 @@ def run_feeding(
         for layer, own in zip(layers[1:], noise.layers[1:], strict=True)
     ]
     now = list(states)
-    outputs, weights = [], []
+    # The empty ones are all that there is where every row is.
+    outputs = [x.new_empty(0, feed.shape[1])]
+    weights = [x.new_empty(0, memory.mask.shape[1])]
     count = packing.batch
     for t, rows in enumerate(running):
         if rows < count:
@@ -164,9 +188,11 @@ def run_feeding(
     return torch.cat(outputs), torch.cat(weights) if want_weights else None
 
 
-def remember(attention: Attention, history: Tensor, weights: Tensor) -> Tensor:
-    """What the attention reads at the next step, of its history and the weights of this one."""
-    return history + weights if attention.history == "sum" else weights
+def _packing_of(x: Tensor, padding: Padding | None) -> Packing:
+    if padding is not None:
+        return padding.packing
+    device = None if x.device.type == "cpu" else x.device
+    return Packing.of_full(*x.shape[:2], device)
 
 
 class _Steps:

@@ -8,6 +8,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from seqnlp import registry
+from seqnlp.config import build
 from seqnlp.errors import UnknownNameError
 from seqnlp.nn.cells.base import Cell, Role
 
@@ -71,6 +73,37 @@ def initialize(
                     block.zero_()
                 case Role.FORGET_BIAS:
                     block.fill_(forget_bias)
+
+
+def make_cell(
+    name: str,
+    options: Mapping[str, object],
+    input_size: int,
+    hidden_size: int,
+    *,
+    input_init: str = AUTO,
+    recurrent_init: str = AUTO,
+    forget_bias: float = 1.0,
+) -> Cell:
+    """A registered cell, initialized.
+
+    Args:
+        name: registered.
+        options: what the cell's constructor takes beside its sizes.
+        input_size: I.
+        hidden_size: H.
+        input_init: see `initialize`, and so are the others.
+        recurrent_init: the initializer of each gate's recurrent weight.
+        forget_bias: bias of the forget gate.
+
+    Raises:
+        UnknownNameError: no cell or initializer has that name.
+        SettingsError: an option that the cell does not have.
+    """
+    sizes = {"input_size": input_size, "hidden_size": hidden_size}
+    cell: Cell = build(registry.cells.get(name), options, where="model.cell_options", **sizes)
+    initialize(cell, input=input_init, recurrent=recurrent_init, forget_bias=forget_bias)
+    return cell
 
 
 def _find(name: str, *, own: str) -> Initializer:

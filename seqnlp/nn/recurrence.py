@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from seqnlp import registry
-from seqnlp.config import build
 from seqnlp.errors import InputError
 from seqnlp.nn import engines
-from seqnlp.nn.cells.base import Cell
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.encoder import Encoder, EncoderState
 from seqnlp.nn.engines.padding import Padding
-from seqnlp.nn.initialization import initialize
+from seqnlp.nn.initialization import make_cell
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.unrolling import check_input
 from seqnlp.types import Encoded
@@ -82,25 +80,16 @@ class RecurrentEncoder(Encoder):
         super().__init__(input_size, output_size)
         self.bidirectional = bidirectional
         self.hidden_size = hidden_size
-        factory = registry.cells.get(cell)
         engines.check(engine)
-
-        def make(size: int) -> Cell:
-            made: Cell = build(
-                factory,
-                cell_options,
-                where="model.cell_options",
-                input_size=size,
-                hidden_size=hidden_size,
-            )
-            initialize(made, input=input_init, recurrent=recurrent_init, forget_bias=forget_bias)
-            return made
-
+        make = partial(
+            make_cell, cell, cell_options, hidden_size=hidden_size,
+            input_init=input_init, recurrent_init=recurrent_init, forget_bias=forget_bias,
+        )  # fmt: skip
         sizes = [input_size] + [output_size] * (layers - 1)
         self.layers = nn.ModuleList(
             RecurrentLayer(
-                make(size),
-                make(size) if bidirectional else None,
+                make(input_size=size),
+                make(input_size=size) if bidirectional else None,
                 residual=residual and size == output_size,
                 layer_norm=layer_norm,
                 engine=engine,
