@@ -1,4 +1,4 @@
-"""The structures of recurrence.cpp as ctypes sees them."""
+"""The structures of recurrence.h as ctypes sees them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Int = ctypes.c_int64
 
 
 class Argument(ctypes.Structure):
-    """See recurrence.cpp."""
+    """See recurrence.h."""
 
     _fields_ = [("base", Pointer), ("stride", Int), ("place", Int)]
 
 
 class RunOfGates(ctypes.Structure):
-    """`Run` of recurrence.cpp."""
+    """`Run` of recurrence.h."""
 
     _fields_ = [
         ("first", Int),
@@ -36,7 +36,7 @@ class RunOfGates(ctypes.Structure):
 
 
 class Strided(ctypes.Structure):
-    """See recurrence.cpp."""
+    """See recurrence.h."""
 
     _fields_ = [("base", Pointer), ("batch_stride", Int), ("time_stride", Int)]
 
@@ -47,7 +47,7 @@ _LAST = "masked mask gradient_leaf gradient_weight_x gradient_weight_h gradient_
 
 
 class Call(ctypes.Structure):
-    """See recurrence.cpp."""
+    """See recurrence.h."""
 
     _fields_ = [
         *((name, Int) for name in _SIZES.split()),
@@ -55,6 +55,7 @@ class Call(ctypes.Structure):
         ("x", Strided),
         ("gradient_x", Strided),
         ("outputs", Pointer),
+        ("width", Int),
         *((name, Pointer) for name in ("weight_x", "weight_h", "bias", "gates_x")),
         ("run", Pointer),
         ("argument", Pointer),

@@ -198,6 +198,7 @@ class Call:
             previous=abi.pointer(packing.previous),
             x=abi.strided(arrays["x"]),
             outputs=ctypes.addressof(strided),
+            width=arrays["weight_x"].shape[1],
             weight_x=abi.pointer(arrays["weight_x"]),
             weight_h=abi.pointer(weight_h),
             run=ctypes.addressof(runs),

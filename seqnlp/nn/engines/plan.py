@@ -18,7 +18,7 @@ from seqnlp.nn.engines.graph import Pointwise, Value
 
 
 class Place(IntEnum):
-    """Where an argument of a pointwise function has its rows; `Place` of recurrence.cpp."""
+    """Where an argument of a pointwise function has its rows; `Place` of recurrence.h."""
 
     STEP = 0
     PREVIOUS = 1
