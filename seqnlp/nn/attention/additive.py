@@ -37,7 +37,7 @@ class _HiddenLayerAttention(ScoredAttention):
     def score(self, queries: Tensor, memory: Memory, history: Tensor | None) -> Tensor:
         """See `ScoredAttention.score`."""
         projected = self.project(queries)
-        if self.history == "none":
+        if self.history == "none" or memory.keys.shape[1] == 0:
             history = None
         count = max(1, _BLOCK // max(1, memory.keys.numel()))
         if projected.shape[1] <= count:
@@ -168,7 +168,9 @@ class LocationAttention(_HiddenLayerAttention):
         if filters < 1:
             raise InputError(f"filters must be at least 1, not {filters}")
         if width < 1 or width % 2 == 0:
-            raise InputError(f"width must be an odd number, so that a filter has a middle: {width}")
+            raise InputError(
+                f"width must be an odd number, so that a filter has a middle, not {width}"
+            )
         self.query_projection = nn.Linear(query_size, size)
         self.key_projection = nn.Linear(memory_size, size, bias=False)
         self.filters = nn.Conv1d(1, filters, width, padding=width // 2, bias=False)
