@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from seqnlp.data.tokens import TokenizedText
 from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.vocabulary import PAD, UNK
 from seqnlp.types import Pieces, TokenBatch
 
 Ints = NDArray[np.int64]
@@ -54,6 +55,7 @@ class TokenRows:
         self.lengths: Ints = np.maximum(self._length + sum(self._around), 1)
         # Plain arrays over the same file: a selection from a memmap costs a new memmap.
         self._tokens = np.asarray(text.tokens)
+        self._names = (*text.types, UNK, PAD, begin, end)
         self._load_features(text, pipeline, begin, end)
 
     def _chunk(self, max_tokens: int) -> None:
@@ -100,6 +102,14 @@ class TokenRows:
             lengths=torch.from_numpy(lengths),
             pieces=self._pieces(types) if self._ngrams is not None else None,
         )
+
+    def names(self, index: int) -> tuple[str, ...]:
+        """The tokens of a row as they are written, special ones too."""
+        begin = self._begin[index]
+        types = self._tokens[begin : begin + self._length[index]].tolist()
+        before, after = self._around
+        whole = [self._begins] * before + types + [self._ends] * after
+        return tuple(self._names[kind] for kind in whole or [self._unknown])
 
     def _pieces(self, types: Ints) -> Pieces:
         assert self._ngrams is not None

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from seqnlp import registry
 
 _DIGIT = re.compile(r"\d")
+_FIRST_WORD = re.compile(r"([\W_]*)(\w)(\w*)")
 
 
 def lowercase(text: str) -> str:
@@ -36,6 +37,35 @@ def nfkc(text: str) -> str:
     'fine 1⁄2 A'
     """
     return unicodedata.normalize("NFKC", text)
+
+
+def uncapitalize(text: str) -> str:
+    """Lower-case the first letter of a text, so that a word is the same there and within.
+
+    `capitalize` is the way back. What that would not give back stays: words with more capitals,
+    such as NASA and McDonald, and letters without a capital of their own.
+
+    >>> uncapitalize('"Two men."'), uncapitalize("NASA flies.")
+    ('"two men."', 'NASA flies.')
+    """
+    word = _FIRST_WORD.match(text)
+    if word is None or word[3] != word[3].lower():
+        return text
+    lowered = word[2].lower()
+    return word[1] + lowered + text[word.end(2) :] if lowered.title() == word[2] else text
+
+
+def capitalize(text: str) -> str:
+    """Upper-case the first letter of a text, unless its word has capitals (iPhone).
+
+    >>> capitalize('"two men."'), capitalize("ǆ"), capitalize("3 men")
+    ('"Two men."', 'ǅ', '3 men')
+    """
+    word = _FIRST_WORD.match(text)
+    if word is None or word[3] != word[3].lower():
+        return text
+    raised = word[2].title()
+    return word[1] + raised + text[word.end(2) :] if raised.lower() == word[2] else text
 
 
 def strip_accents(text: str) -> str:

@@ -12,7 +12,7 @@ from seqnlp.nn.dropout import dropout_sites
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.trainer import Trainer
 
-SITES = ("word", "embedding", "layer", "output", "recurrent")
+SITES = ("word", "embedding", "layer", "output", "recurrent", "memory", "context")
 
 
 class DropoutHook(Hook):
@@ -23,9 +23,11 @@ class DropoutHook(Hook):
     Args:
         word: share of whole tokens that are dropped.
         embedding: rate on the word vectors.
-        layer: rate between encoder layers.
-        output: rate before the classifier.
+        layer: rate between layers.
+        output: rate before the classifier, or before the output layer of a decoder.
         recurrent: rate inside the recurrent cells; their own kind is "locked".
+        memory: rate on the states that a decoder attends to.
+        context: rate on what a decoder has found there, beside its own state.
         sites: rates by name, for sites that a plugin adds.
         kind: "standard" draws every element (Srivastava et al. 2014), "locked" one mask for all
             time steps (Gal and Ghahramani 2016, arXiv:1512.05287); of the sites whose own kind is
@@ -47,14 +49,19 @@ class DropoutHook(Hook):
         layer: float = 0.0,
         output: float = 0.0,
         recurrent: float = 0.0,
+        memory: float = 0.0,
+        context: float = 0.0,
         sites: dict[str, float] = {},  # noqa: B006 - read only
         kind: Literal["standard", "locked"] = "standard",
         kinds: dict[str, str] = {},  # noqa: B006 - read only
     ) -> None:
-        named = dict(zip(SITES, (word, embedding, layer, output, recurrent), strict=True))
+        rates = word, embedding, layer, output, recurrent, memory, context
+        named = dict(zip(SITES, rates, strict=True))
         self.rates = {**named, **sites}
         self.kind, self.kinds = kind, kinds
-        self.required = {*sites, *kinds, *(("recurrent",) if recurrent else ())}
+        # The others are in every model, or a recipe that sets them suits those without too.
+        special = {"recurrent": recurrent, "memory": memory, "context": context}
+        self.required = {*sites, *kinds, *(name for name, rate in special.items() if rate)}
         for site, rate in self.rates.items():
             if not 0 <= rate < 1:
                 raise InputError(f"the dropout rate of {site!r} must be in [0, 1), not {rate}")

@@ -1,0 +1,153 @@
+"""The table `head` of a recipe for translation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pydantic import Field as Limit
+
+from seqnlp.config import Section, Settings, TextSettings, validate_section
+from seqnlp.errors import SettingsError
+from seqnlp.tasks.decoding import Decoding
+from seqnlp.tasks.sequence import DecoderOptions
+
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "corpus": {"name": "stories"},
+        "text": {"normalizers": ["nfc"], "tokenizer": "bpe", "ngram_buckets": 0},
+        "model": {
+            "embedding_size": 256,
+            "embedding_scale": 0.0625,
+            "cell": "gru",
+            "hidden_size": 256,
+        },
+        "train": {
+            "batch_size": 64,
+            "optimizer_options": {"betas": [0.9, 0.98], "weight_decay": 0.0},
+            "monitor": "bleu",
+        },
+        "hooks": {
+            "dropout": {
+                "word": 0.0,
+                "embedding": 0.3,
+                "memory": 0.3,
+                "layer": 0.3,
+                "context": 0.3,
+                "output": 0.3,
+            },
+            "clip": {"norm": 1.0},
+            "schedule": {"kind": "cosine", "warmup": 0.5, "final": 0.02},
+            "early_stopping": False,
+        },
+    }
+)
+"""Settings that suit translation where a recipe does not say otherwise."""
+
+
+class TranslationOptions(Section):
+    """The table `head` of a recipe."""
+
+    target: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
+    """Keys of `text` that are others for what is written than for what is read."""
+    joint: bool = False
+    """One tokenizer and one vocabulary, learned from both sides."""
+    sentence_case: bool = False
+    """Learn targets with their first letter in lower case, and write it in upper case."""
+    subword_sampling: float = Limit(default=0.0, ge=0, lt=1)
+    """How much at random training texts are cut, anew for each epoch; see `SegmentSampler`."""
+    tie_embeddings: bool = True
+    """One matrix for the vectors of target tokens and the output layer."""
+    tie_all: bool = False
+    """The same matrix for source tokens too; needs `joint`."""
+    attention: str = "multi_head"
+    attention_options: dict[str, Any] = {}  # noqa: RUF012
+    input_feeding: bool = False
+    """The decoder reads its last output beside each token (Luong et al. 2015)."""
+    bridge: Literal["none", "tanh", "linear", "copy"] = "tanh"
+    """How the decoder's first state comes from the encoder's summary."""
+    deep_output: bool = True
+    """A tanh between decoder and output layer."""
+    decoder_cell: str | None = None
+    """The encoder's, unless named."""
+    decoder_cell_options: dict[str, Any] = {}  # noqa: RUF012
+    decoder_hidden_size: int | None = Limit(default=None, ge=1, le=65_536)
+    """That of one direction of the encoder, unless named."""
+    decoder_layers: int = Limit(default=1, ge=1, le=256)
+    """Layers up to the one that asks the attention."""
+    decoder_layers_after: int | None = Limit(default=None, ge=0, le=256)
+    """Layers that read what the attention found; by default 1, and with `input_feeding` none."""
+    label_smoothing: float = Limit(default=0.1, ge=0, lt=1)
+    scheduled_sampling: float = Limit(default=0.0, ge=0, le=1)
+    """The share of target tokens read that the decoder has drawn itself, at its highest."""
+    scheduled_sampling_epochs: int = Limit(default=0, ge=0)
+    """Epochs over which that share rises, from 0; without, it is there at once."""
+    decoding: Decoding = Decoding()
+    """How answers are searched for, unless a call says otherwise."""
+
+    def own_share(self, epoch: int) -> float:
+        """The share of scheduled sampling in an epoch, from 1."""
+        rise = self.scheduled_sampling_epochs
+        return self.scheduled_sampling * (min(1.0, (epoch - 1) / rise) if rise else 1.0)
+
+
+def options_of(settings: Settings) -> TranslationOptions:
+    """The validated table `head`.
+
+    Raises:
+        SettingsError: an unknown key, a value of the wrong type, keys that exclude each other.
+    """
+    options = validate_section(TranslationOptions, settings.head, "head")
+    if options.tie_all and not options.joint:
+        raise SettingsError(
+            "head.tie_all: source and target have a vocabulary each; set head.joint = true"
+        )
+    shared = ("tokenizer", "tokenizer_options", "min_count", "max_size")
+    if options.joint and (own := next((key for key in shared if key in options.target), None)):
+        raise SettingsError(f"head.target.{own}: one for both with head.joint; set text.{own}")
+    for key in ("ngram_buckets", "ngram_sizes", "vectors", "long_documents"):
+        if key in options.target:
+            raise SettingsError(f"head.target.{key}: of the source alone; set text.{key}")
+    if options.input_feeding and options.decoder_layers_after:
+        raise SettingsError(
+            f"head.decoder_layers_after: 0 with head.input_feeding, not "
+            f"{options.decoder_layers_after}"
+        )
+    return options
+
+
+def target_text(settings: Settings, options: TranslationOptions) -> TextSettings:
+    """The settings of `text` as they hold for targets.
+
+    Raises:
+        SettingsError: an unknown key or a value of the wrong type.
+    """
+    own = dict(options.target)
+    # Another tokenizer has other options.
+    base = settings.text.model_dump(exclude={"tokenizer_options"} if "tokenizer" in own else None)
+    text = validate_section(TextSettings, {**base, "ngram_buckets": 0, **own}, "head.target")
+    if not options.sentence_case:
+        return text
+    return text.model_copy(update={"normalizers": (*text.normalizers, "uncapitalize")})
+
+
+def decoder_options(settings: Settings, options: TranslationOptions) -> DecoderOptions:
+    """What the decoder is made of."""
+    model = settings.model
+    after = options.decoder_layers_after
+    own_cell = options.decoder_cell is not None
+    return DecoderOptions(
+        attention=options.attention,
+        attention_options=options.attention_options,
+        input_feeding=options.input_feeding,
+        bridge=options.bridge,
+        deep_output=options.deep_output,
+        cell=options.decoder_cell or model.cell,
+        cell_options=options.decoder_cell_options if own_cell else model.cell_options,
+        hidden_size=options.decoder_hidden_size or model.hidden_size,
+        layers=options.decoder_layers,
+        layers_after=int(not options.input_feeding) if after is None else after,
+        tie_embeddings=options.tie_embeddings,
+        tie_all=options.tie_all,
+    )

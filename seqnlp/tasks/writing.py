@@ -1,0 +1,185 @@
+"""From rows of sources to texts: batches are searched, what is found becomes predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqnlp.errors import InputError
+from seqnlp.tasks.decoding import Decoding, EnsembleStepper, Found, search
+from seqnlp.tasks.rows import Ints
+from seqnlp.tasks.sequence import EncoderDecoder, NetworkStepper
+from seqnlp.tasks.sequence_rows import SequenceBatch, SourceRows
+from seqnlp.text.normalize import capitalize
+from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.vocabulary import BOS, EOS, Vocabulary
+from seqnlp.types import Hypothesis, Prediction
+
+Floats: TypeAlias = NDArray[np.float32]
+NOTHING = Prediction(output="")
+"""The answer to an empty text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """A hypothesis for one row of a document."""
+
+    tokens: tuple[str, ...]
+    score: float
+    log_probability: float
+    weights: Floats | None
+
+
+class Writer:
+    """Answers sources with what networks find together, by the mean of their probabilities.
+
+    Args:
+        networks: in evaluation mode, of one vocabulary.
+        pipeline: of the target.
+        decoding: how to search.
+        sentence_case: whether the first letter of an answer is written in upper case.
+        want_weights: whether hypotheses have their attention.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[EncoderDecoder],
+        pipeline: TokenPipeline,
+        decoding: Decoding,
+        *,
+        sentence_case: bool,
+        want_weights: bool,
+    ) -> None:
+        self.networks, self.pipeline, self.decoding = networks, pipeline, decoding
+        self.sentence_case = sentence_case
+        self.want_weights = want_weights or decoding.replace_unknown == "attention"
+        assert pipeline.vocabulary is not None
+        self._vocabulary: Vocabulary = pipeline.vocabulary
+        self._prefix = self._ids(pipeline.tokens(decoding.prefix), "prefix", decoding.prefix)
+        self._constraints = [self._phrase(phrase) for phrase in decoding.constraints]
+
+    def write(self, rows: SourceRows, *, batch_size: int) -> list[Prediction]:
+        """Predictions for the documents behind the rows, in their order."""
+        documents = rows.source.documents
+        found: list[list[Found]] = [[] for _ in documents]
+        asked = np.flatnonzero(~rows.blank[documents])
+        # The longest first: a batch too large for the memory fails at once.
+        order = asked[np.argsort(-rows.lengths[asked], kind="stable")]
+        for begin in range(0, len(order), batch_size):
+            indices = order[begin : begin + batch_size]
+            for index, one in zip(indices, self._search(rows.batch(indices), indices), strict=True):
+                found[index] = one
+        ends = np.searchsorted(documents, np.arange(len(rows.blank) + 1))
+        return [
+            NOTHING if rows.blank[number] else self._compose(rows, found, range(*ends[number:][:2]))
+            for number in range(len(rows.blank))
+        ]
+
+    def _search(self, batch: SequenceBatch, numbers: Ints) -> list[list[Found]]:
+        source = batch.source.to(self.networks[0].output.weight.device)
+        steppers = [NetworkStepper(each, each.encode(source)) for each in self.networks]
+        vocabulary, size = self._vocabulary, len(numbers)
+        forbidden = [vocabulary.pad, vocabulary.special(BOS)]
+        if self.pipeline.tokenizer.lossless:
+            forbidden.append(vocabulary.unk)  # every text can be written without
+        return search(
+            steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers),
+            self.decoding,
+            bos=vocabulary.special(BOS),
+            eos=vocabulary.special(EOS),
+            source_lengths=source.lengths,
+            forbidden=forbidden,
+            prefixes=[self._prefix] * size if self._prefix else None,
+            constraints=[self._constraints] * size if self._constraints else None,
+            numbers=numbers.tolist(),
+            want_weights=self.want_weights,
+        )
+
+    def _compose(
+        self, rows: SourceRows, found: Sequence[Sequence[Found]], parts: range
+    ) -> Prediction:
+        """The prediction for a document of one row or more."""
+        names = [rows.source.names(part) for part in parts]
+        drafts = [
+            [self._draft(one, names[number]) for one in found[part]]
+            for number, part in enumerate(parts)
+        ]
+        most = max(map(len, drafts))
+        hypotheses = tuple(
+            self._join([each[min(rank, len(each) - 1)] for each in drafts]) for rank in range(most)
+        )
+        return Prediction(
+            output=hypotheses[0].text,
+            hypotheses=hypotheses,
+            source_tokens=tuple(name for each in names for name in each),
+        )
+
+    def _draft(self, found: Found, source: Sequence[str]) -> _Draft:
+        weights = None
+        if found.weights is not None:
+            weights = np.asarray(found.weights[:, : len(source)], dtype=np.float32)
+        tokens = [self._vocabulary.token(id) for id in found.ids]
+        if weights is not None and self.decoding.replace_unknown == "attention":
+            # Not the end of the source, which is no word.
+            best = weights[:, : max(len(source) - 1, 1)].argmax(1)
+            tokens = [
+                source[best[step]] if id == self._vocabulary.unk else token
+                for step, (id, token) in enumerate(zip(found.ids, tokens, strict=True))
+            ]
+        return _Draft(
+            tokens=tuple(tokens),
+            score=found.score,
+            log_probability=found.log_probability,
+            weights=weights,
+        )
+
+    def _join(self, drafts: Sequence[_Draft]) -> Hypothesis:
+        texts = (self.pipeline.tokenizer.detokenize(draft.tokens).strip() for draft in drafts)
+        text = " ".join(filter(None, texts))
+        return Hypothesis(
+            text=capitalize(text) if self.sentence_case else text,
+            score=sum(draft.score for draft in drafts),
+            log_probability=sum(draft.log_probability for draft in drafts),
+            tokens=tuple(token for draft in drafts for token in draft.tokens),
+            attention=_blocks([draft.weights for draft in drafts]),
+        )
+
+    def _phrase(self, phrase: str) -> list[int]:
+        """The ids of a phrase within a text, where its first word is not the first of all."""
+        tokens = self.pipeline.tokens
+        before = tokens("a")
+        inside = tokens(f"a {phrase}")
+        cut = inside[len(before) :] if inside[: len(before)] == before else tokens(phrase)
+        return self._ids(cut, "constraints", phrase)
+
+    def _ids(self, tokens: Sequence[str], key: str, text: str) -> list[int]:
+        for token in tokens:
+            if token not in self._vocabulary:
+                raise InputError(
+                    f"decoding.{key}: {text!r} has {token!r}, which the model cannot write: it is "
+                    "not in its vocabulary"
+                )
+        return self._vocabulary.ids(tokens)
+
+
+def _blocks(weights: Sequence[Floats | None]) -> Floats | None:
+    """The attention of parts one after another: [T + 1, S], each part's rows over its own columns.
+
+    The ends of all parts but the last have no row.
+    """
+    found = [each for each in weights if each is not None]
+    if len(found) != len(weights):
+        return None
+    if len(found) == 1:
+        return found[0]
+    rows = [len(each) - 1 for each in found[:-1]] + [len(found[-1])]
+    whole = np.zeros((sum(rows), sum(each.shape[1] for each in found)), dtype=np.float32)
+    row = column = 0
+    for each, count in zip(found, rows, strict=True):
+        whole[row : row + count, column : column + each.shape[1]] = each[:count]
+        row, column = row + count, column + each.shape[1]
+    return whole
