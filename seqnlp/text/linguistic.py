@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from seqnlp.errors import InputError, MissingPackageError, UnknownNameError
+from seqnlp.text.joining import join_words
 from seqnlp.text.normalize import replace_surrogates
-from seqnlp.text.tokenizers import JSON, Tokenizer, join_words
+from seqnlp.text.tokenizers import JSON, Tokenizer
 
 # spaCy's and NLTK's rules are quadratic in the length of some words.
 _LONGEST_WORD = 2000
@@ -48,13 +49,14 @@ class SpacyTokenizer(Tokenizer):
                 raise UnknownNameError("spaCy language", name, codes) from error
             reason = " ".join(str(error).split())
             raise MissingPackageError(f"spacy:{name} cannot be used: {reason}") from error
+        self._split_hyphens = len(self._split("a-b")) > 1
 
     def tokenize(self, text: str) -> list[str]:
         found = self._split(_cut_words(replace_surrogates(text)))
         return [token.text for token in found if not token.is_space]
 
     def detokenize(self, tokens: Sequence[str]) -> str:
-        return join_words(tokens)
+        return join_words(tokens, language=self.name, hyphens=self._split_hyphens)
 
     def state(self) -> dict[str, JSON]:
         return {"name": self.name}
@@ -103,6 +105,10 @@ _Split = Callable[[str], list[str]]
 _Join = Callable[[Sequence[str]], str]
 
 
+def _join(tokens: Sequence[str]) -> str:
+    return join_words(tokens, hyphens=False)
+
+
 def _treebank() -> tuple[_Split, _Join]:
     from nltk.tokenize import TreebankWordTokenizer
     from nltk.tokenize.treebank import TreebankWordDetokenizer
@@ -113,13 +119,13 @@ def _treebank() -> tuple[_Split, _Join]:
 def _tweet() -> tuple[_Split, _Join]:
     from nltk.tokenize import TweetTokenizer
 
-    return TweetTokenizer().tokenize, join_words
+    return TweetTokenizer().tokenize, _join
 
 
 def _toktok() -> tuple[_Split, _Join]:
     from nltk.tokenize.toktok import ToktokTokenizer
 
-    return ToktokTokenizer().tokenize, join_words
+    return ToktokTokenizer().tokenize, _join
 
 
 def _word() -> tuple[_Split, _Join]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from seqnlp import registry
 from seqnlp.config import build
 from seqnlp.errors import InputError, SettingsError
+from seqnlp.text.joining import join_words
 
 if TYPE_CHECKING:
     from seqnlp.text.segmenters import Segmenter
@@ -163,35 +164,6 @@ class CharTokenizer(Tokenizer):
 
     def detokenize(self, tokens: Sequence[str]) -> str:
         return "".join(tokens)
-
-
-_CLOSING = frozenset(".,!?;:%)]}…") | {
-    f"{mark}{ending}" for mark in "'’" for ending in ("s", "d", "m", "ll", "re", "ve")
-} | {"n't", "n’t"}  # fmt: skip
-_OPENING = frozenset("([{$£¿¡")
-
-
-def join_words(tokens: Sequence[str], tokenize: Callable[[str], list[str]] | None = None) -> str:
-    """Join words by spaces, with none before closing punctuation and contractions.
-
-    Args:
-        tokens: words and punctuation marks.
-        tokenize: where given, a space stays unless the pair is split the same without it.
-
-    >>> join_words(["(", "It", "is", "n't", "bad", ",", "is", "it", "?", ")"])
-    "(It isn't bad, is it?)"
-    """
-    pieces: list[str] = []
-    before = ""
-    for token in tokens:
-        joined = before != "" and (token.lower() in _CLOSING or before in _OPENING)
-        if joined and tokenize is not None:
-            joined = tokenize(before + token) == [before, token]
-        if before and not joined:
-            pieces.append(" ")
-        pieces.append(token)
-        before = token
-    return "".join(pieces)
 
 
 def parse_tokenizer(
