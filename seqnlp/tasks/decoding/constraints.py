@@ -108,8 +108,8 @@ class Phrases:
         """The 2 * width ways to grow that the banks give, those of the beam before the others.
 
         Beside the best tokens of each hypothesis, those are tried that go on with a phrase; no
-        rule but a prefix holds them up. Nothing grows that could no more hold its phrases within
-        its limit, and nothing ends without them.
+        rule but a prefix holds them up. Nothing grows that has no room left for its phrases, one
+        after another, and nothing ends without them.
 
         Args:
             scores: float [B' * W, V], log-probabilities, overwritten.
@@ -152,6 +152,18 @@ class Phrases:
         marks = marks.masked_fill(needed - banks > room, NEVER)
         grown = Grown(totals=marks, tokens=tokens, parents=parents.expand_as(tokens))
         return grown.take(_allot(marks, banks, needed, width)).padded(2 * width)
+
+
+def without_parts(phrases: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """The phrases without those that lie in another, and each once."""
+    every = sorted({tuple(phrase) for phrase in phrases}, key=lambda own: (-len(own), own))
+    kept: list[tuple[int, ...]] = []
+    for phrase in every:
+        size = len(phrase)
+        runs = (long[i : i + size] for long in kept for i in range(len(long) - size + 1))
+        if phrase not in runs:
+            kept.append(phrase)
+    return kept
 
 
 def _allot(marks: Tensor, banks: Tensor, needed: Tensor, width: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seqnlp.errors import InputError
 from seqnlp.tasks.decoding.beam import BeamSearch
-from seqnlp.tasks.decoding.constraints import Phrases
+from seqnlp.tasks.decoding.constraints import Phrases, without_parts
 from seqnlp.tasks.decoding.draws import Draws, streams
 from seqnlp.tasks.decoding.options import Decoding
 from seqnlp.tasks.decoding.ranking import Ranking
@@ -72,6 +72,7 @@ def search(
     if any(constraints) and (options.sample or options.diverse_groups > 1):
         raise InputError("constraints need one beam: no sample, and no diverse_groups")
     _check(stepper.vocabulary_size, eos, forbidden, prefixes, constraints)
+    constraints = [without_parts(phrases) for phrases in constraints]
     device = source_lengths.device
     rules = Rules(
         eos=eos,
