@@ -100,14 +100,25 @@ class Call:
         if library is None:
             loop.forward(self, bias, bias_h, outputs)
             return
+        call, held = self.describe_forward(library, bias, bias_h, outputs)
+        check(library.driver["run_forward"](ctypes.byref(call)))
+        del held
+
+    def describe_forward(
+        self,
+        library: abi.Library,
+        bias: Tensor,
+        bias_h: Tensor | None,
+        outputs: Sequence[Tensor | None],
+    ) -> tuple[abi.Call, object]:
+        """What the compiled steps read, and what must live as long."""
         runs = self._runs("x_gates", "h_gates", bias_h)
         call, held = self._describe(runs, outputs)
         call.bias = abi.pointer(bias)
         call.gates_x = abi.pointer(self.arrays["x_gates"])
         name = "forward" if self.step is self.shape.plan.forward else "inference"
         call.pointwise = library.functions[name]
-        _check(library.driver["run_forward"](ctypes.byref(call)))
-        del held
+        return call, held
 
     def backward(self, **wanted: Tensor | None) -> dict[str, Tensor]:
         """Compute gradients into tensors made for them: x, weight_x, weight_h, bias, bias_h."""
@@ -121,6 +132,15 @@ class Call:
         if library is None:
             loop.backward(self, found)
             return found
+        call, held = self.describe_backward(library, found)
+        check(library.driver["run_backward"](ctypes.byref(call)))
+        del held
+        return found
+
+    def describe_backward(
+        self, library: abi.Library, found: Mapping[str, Tensor]
+    ) -> tuple[abi.Call, object]:
+        """As `describe_forward`; what is found is written into `found`, see `backward`."""
         runs = self._runs("x_gradients", "h_gradients", None)
         call, held = self._describe(runs, self.outputs)
         call.gates_x = abi.pointer(self.arrays["x_gradients"])
@@ -141,9 +161,7 @@ class Call:
         )
         call.gradient_bias_run = ctypes.addressof(apart)
         call.pointwise = library.functions["backward"]
-        _check(library.driver["run_backward"](ctypes.byref(call)))
-        del held
-        return found
+        return call, (held, gradients, apart)
 
     def threads(self) -> int:
         """How many threads share the rows."""
@@ -212,15 +230,19 @@ class Call:
 
     def _arguments(self, size: int) -> Any:
         made = (abi.Argument * max(len(self.step.slots), 1))()
+        element = self.arrays["weight_h"].element_size()
         for argument, slot in zip(made, self.step.slots, strict=False):
             array = self.arrays[slot.array]
             column = slot.column * (1 if slot.array == "kept_rows" else size)
             argument.base = array.data_ptr() + column * array.element_size()
-            argument.stride = 0 if slot.place is Place.FIXED else array.stride(0)
+            # In numbers of the loop's type, whatever those of the array.
+            stride = array.stride(0) * array.element_size() // element
+            argument.stride = 0 if slot.place is Place.FIXED else stride
             argument.place = slot.place
         return made
 
 
-def _check(status: int) -> None:
+def check(status: int) -> None:
+    """Raise what a compiled loop says by its status."""
     if status:
         raise MemoryError("there is not enough memory for the recurrence")

@@ -9,11 +9,19 @@ import torch
 from torch import Tensor
 
 from seqnlp.nn.cells.base import GatedCell, State
+from seqnlp.nn.engines.arrays import (
+    add_gradient_arrays,
+    make_arrays,
+    merge_biases,
+    names_kept,
+    rest_of_gradients,
+    room_for_weights,
+    weight_gradients,
+)
 from seqnlp.nn.engines.call import Call, Loop, Shape
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.plan import Plan
 from seqnlp.nn.engines.replay import replay
-from seqnlp.nn.engines.workspace import borrow
 from seqnlp.nn.noise import Noise
 
 
@@ -107,38 +115,16 @@ class _Recurrence(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         plan, packing = shape.plan, shape.packing
         leaves = rest[len(shape.parameters) + len(shape.masks) :]
-        total, batch, size = packing.total, packing.batch, weight_h.shape[1]
         learns = shape.learns and any(ctx.needs_input_grad)
         step = plan.forward if learns else plan.inference
-        arrays = _name_inputs(shape, rest)
-
-        def make(name: str, columns: int) -> Tensor:
-            return x.new_empty(total, columns) if learns else borrow(name, x, total, columns)
-
-        arrays["x"] = x if x.stride(2) == 1 else x.contiguous()
-        arrays["weight_x"], arrays["weight_h"] = weight_x.contiguous(), weight_h.contiguous()
-        arrays["x_gates"] = make("x", len(plan.pointwise.x_gates) * size)
-        if plan.separate:
-            arrays["h_gates"] = make("h", plan.separate * size)
-        if learns and plan.wide_kept:
-            arrays["kept"] = x.new_empty(total, plan.wide_kept * size)
-        if learns and plan.narrow_kept:
-            arrays["kept_rows"] = x.new_empty(total, plan.narrow_kept)
-        if hidden is not None:
-            arrays["hidden"] = hidden.contiguous()
-            arrays["masked"] = x.new_empty(total, size)
-        for index, leaf in enumerate(leaves):
-            states = x.new_empty(batch + total, size)
-            states[:batch] = leaf
-            arrays[f"state{index}"] = states
+        arrays = make_arrays(shape, x, weight_x, weight_h, hidden, rest, learns=learns)
         outputs = [_make_outputs(shape, arrays[f"state{k}"]) for k in range(_outputs(shape))]
-        biases = _merge_biases(plan, bias, bias_h, size)
+        biases = merge_biases(plan, bias, bias_h)
         written = [None if shape.full else output for output in outputs]
         call = Call(shape=shape, step=step, arrays=arrays, outputs=written)
         call.forward(*biases)
         if learns:
-            read = {slot.array for slot in plan.backward.slots}
-            ctx.names = [name for name in arrays if name in read or not name.endswith("_gates")]
+            ctx.names = names_kept(plan, arrays)
             ctx.shape = shape
             given = (x, weight_x, weight_h, bias, bias_h, hidden, *rest)
             ctx.save_for_backward(*(arrays[name] for name in ctx.names), *given)
@@ -149,67 +135,26 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         shape: Shape = ctx.shape
-        plan, packing = shape.plan, shape.packing
         saved: tuple[Tensor, ...] = ctx.saved_tensors
         given = saved[len(ctx.names) :]
         if torch.is_grad_enabled():
             return _differentiate(shape, given, ctx.needs_input_grad, gradients)
         arrays = dict(zip(ctx.names, saved, strict=False))
-        weight_x, weight_h = arrays["weight_x"], arrays["weight_h"]
-        size, gates = weight_h.shape[1], len(plan.pointwise.x_gates)
         count = _outputs(shape)
         outputs = [
             g if g is None or g.stride(2) == 1 else g.contiguous() for g in gradients[:count]
         ]
-        leaves = len(plan.pointwise.states)
-        for index, gradient in enumerate(gradients[count:]):
-            if gradient is None:
-                made = weight_h.new_zeros(packing.batch, size)
-            elif packing.order is None:
-                made = gradient.clone(memory_format=torch.contiguous_format)
-            else:
-                made = gradient.index_select(0, packing.order)
-            arrays[f"gradient{index}"] = made
-        arrays["x_gradients"] = borrow("x", weight_h, packing.total, gates * size)
-        if plan.separate:
-            arrays["h_gradients"] = borrow("h", weight_h, packing.total, plan.separate * size)
-        for name in shape.parameters:
-            parameter = arrays[f"p_{name}"]
-            arrays[f"sum_{name}"] = weight_h.new_zeros(shape.shares, parameter.numel())
-        call = Call(shape=shape, step=plan.backward, arrays=arrays, outputs=outputs)
-        needs_x, needs_weight_x, needs_weight_h, needs_bias, needs_bias_h = ctx.needs_input_grad[
-            1:6
-        ]
-        found = call.backward(
-            x=_room(shape, weight_h, given[0].shape) if needs_x else None,
-            weight_x=torch.empty_like(weight_x) if needs_weight_x else None,
-            weight_h=torch.empty_like(weight_h) if needs_weight_h else None,
-            bias=weight_h.new_empty(gates * size) if needs_bias or needs_bias_h else None,
-            bias_h=weight_h.new_empty(plan.separate * size) if needs_bias_h else None,
-        )
-        bias_h = None
-        if needs_bias_h:
-            bias_h = found["bias"].clone()
-            for run in plan.runs:
-                if not run.merged:
-                    part = slice(run.first * size, (run.first + run.gates) * size)
-                    apart = slice(run.column * size, (run.column + run.gates) * size)
-                    bias_h[part] = found["bias_h"][apart]
-        states = [arrays[f"gradient{k}"] for k in range(leaves)]
+        add_gradient_arrays(shape, arrays, gradients[count:])
+        call = Call(shape=shape, step=shape.plan.backward, arrays=arrays, outputs=outputs)
+        wanted = ctx.needs_input_grad[1:6]
+        room = _room(shape, arrays["weight_h"], given[0].shape) if wanted[0] else None
+        found = call.backward(**room_for_weights(shape.plan, arrays, wanted), x=room)
         return (
             None,
             found.get("x"),
-            found.get("weight_x"),
-            found.get("weight_h"),
-            found.get("bias") if needs_bias else None,
-            bias_h,
+            *weight_gradients(shape.plan, found, wanted),
             None,
-            *(
-                arrays[f"sum_{name}"].sum(0).view_as(arrays[f"p_{name}"])
-                for name in shape.parameters
-            ),
-            *(None for _ in shape.masks),
-            *states,
+            *rest_of_gradients(shape, arrays),
         )
 
 
@@ -239,12 +184,6 @@ def _outputs(shape: Shape) -> int:
     return len(shape.plan.pointwise.states) if shape.every_state else 1
 
 
-def _name_inputs(shape: Shape, rest: tuple[Tensor, ...]) -> dict[str, Tensor]:
-    """Parameters and masks under the names that a plan gives them."""
-    names = [f"p_{name}" for name in shape.parameters] + [f"m_{name}" for name in shape.masks]
-    return {name: tensor.contiguous() for name, tensor in zip(names, rest, strict=False)}
-
-
 def _make_outputs(shape: Shape, states: Tensor) -> Tensor:
     """Room for outputs [T, B, H], zero on padding: where it can be, the states themselves."""
     batch, size = shape.packing.batch, states.shape[1]
@@ -257,22 +196,3 @@ def _room(shape: Shape, like: Tensor, size: Sequence[int]) -> Tensor:
     """Memory for B rows of T steps: zero, unless every step is real and will be written to."""
     complete = shape.packing.total == shape.packing.batch * shape.steps
     return like.new_empty(size) if complete else like.new_zeros(size)
-
-
-def _merge_biases(
-    plan: Plan, bias: Tensor, bias_h: Tensor | None, size: int
-) -> tuple[Tensor, Tensor | None]:
-    """The bias of the gates, with that of the recurrent product in merged ones; and the latter's
-    in the others, [U*H].
-    """
-    if bias_h is None:
-        return bias.contiguous(), None
-    merged = bias.clone()
-    apart = []
-    for run in plan.runs:
-        part = slice(run.first * size, (run.first + run.gates) * size)
-        if run.merged:
-            merged[part] += bias_h[part]
-        else:
-            apart.append(bias_h[part])
-    return merged, torch.cat(apart) if apart else None
