@@ -94,6 +94,8 @@ def _sides(tokens: Sequence[str], language: str | None, hyphens: bool) -> Iterat
         elif token in _BETWEEN:
             dash = not hyphens and token != "/" and before[-1:].isalnum() and behind[:1].isalnum()
             yield (False, False) if dash and behind not in _SUSPENDED else _between(before, behind)
+        elif before in _QUOTES and token[:1] in _BETWEEN and token[1:2].isalpha():
+            yield True, False  # "Stop"-Schild, of a tokenizer that makes -Schild one token
         elif token == ":" and before.isdigit() and behind.isdigit() and len(behind) == 2:
             yield True, True  # 10:45
         elif token.lower() in _CONTRACTIONS:
