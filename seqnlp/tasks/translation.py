@@ -215,7 +215,7 @@ class TranslationTask(Task):
     def validate(
         self, rows: Rows, references: Sequence[str], *, batch_size: int
     ) -> dict[str, float]:
-        """Figures `bleu` and `chrf` of greedy answers; `loss`, nats a target token, not smoothed."""
+        """Figures `bleu` and `chrf` of greedy answers; `loss` in nats a token, not smoothed."""
         assert isinstance(rows, SourceRows)
         assert rows.pairs is not None
         with self.evaluating(), torch.inference_mode():
