@@ -60,7 +60,7 @@ class Decoding(Section):
     @classmethod
     def _sample_or_beam(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("beam", 1) > 1:
-            raise _error("outputs are drawn one by one; beam must be 1, not {beam}", info)
+            raise _error("false where beam is over 1 (it is {beam})", info)
         return value
 
     @field_validator("n_best")
@@ -81,8 +81,9 @@ class Decoding(Section):
     @classmethod
     def _drawn(cls, value: float, info: ValidationInfo) -> float:
         assert info.field_name is not None
-        if value != cls.model_fields[info.field_name].default and not info.data.get("sample", True):
-            raise _error("nothing is drawn without sample = true", info)
+        default = cls.model_fields[info.field_name].default
+        if value != default and not info.data.get("sample", True):
+            raise _error(f"the default, {default}, without sample = true", info)
         return value
 
     @field_validator("diverse_groups")
@@ -95,17 +96,18 @@ class Decoding(Section):
     @field_validator("diversity")
     @classmethod
     def _diverse(cls, value: float, info: ValidationInfo) -> float:
-        if value != cls.model_fields["diversity"].default and info.data.get("diverse_groups") == 1:
-            raise _error("nothing is diverse without diverse_groups", info)
+        default = cls.model_fields["diversity"].default
+        if value != default and info.data.get("diverse_groups") == 1:
+            raise _error(f"the default, {default}, without diverse_groups", info)
         return value
 
     @field_validator("constraints")
     @classmethod
     def _constrained_beam(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if value and info.data.get("sample"):
-            raise _error("phrases are placed by beam search, not by sample", info)
+            raise _error("none with sample = true", info)
         if value and info.data.get("diverse_groups", 1) > 1:
-            raise _error("phrases are placed by one beam, without diverse_groups", info)
+            raise _error("none with diverse_groups", info)
         return value
 
 

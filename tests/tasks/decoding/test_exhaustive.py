@@ -65,7 +65,9 @@ def test_prefixes_are_kept(key: int) -> None:
     prefixes = ((), (3,), (2, 4, 2))
     options = Decoding(beam=WIDE, n_best=4, max_ratio=1, max_extra=2, coverage_penalty=0.2)
     found = world.find(options, prefixes=prefixes)
-    _check(world, found, options, lambda source, ids: ids[: len(prefixes[source])] == prefixes[source])
+    _check(
+        world, found, options, lambda source, ids: ids[: len(prefixes[source])] == prefixes[source]
+    )
 
 
 @settings(max_examples=8)

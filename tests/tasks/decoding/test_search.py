@@ -151,9 +151,7 @@ def test_phrases_may_overlap(key: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["beam", "coverage", "diverse", "long", "beam n-grams"])
-def test_the_bound_changes_nothing_but_the_time(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bound_changes_nothing_but_the_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     options = Decoding(**OPTIONS[name] | {"n_best": 1})
     worlds = [_world(key, end=0.5) for key in range(0, 200, 10)]
     bounded = [world.find(options) for world in worlds]

@@ -21,7 +21,9 @@ BOS, EOS = 0, 1
 
 def _numbers(states: Tensor, count: int, salt: int) -> Tensor:
     """Float64 [N, count] in [-1, 1), scattered."""
-    words = states.unsqueeze(1) * 1_000_003 + torch.arange(count, device=states.device) * 7919 + salt
+    words = (
+        states.unsqueeze(1) * 1_000_003 + torch.arange(count, device=states.device) * 7919 + salt
+    )
     for _ in range(3):
         words = (words * 6364136223846793005 + 1442695040888963407) ^ (words >> 29)
     return ((words >> 11) & 0xFFFFFFFF).double() / 2**31 - 1
@@ -126,7 +128,9 @@ class World:
         )
 
     @cache  # noqa: B019 - worlds are few and small
-    def read(self, source: int, ids: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def read(
+        self, source: int, ids: tuple[int, ...]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Log-probabilities [len(ids) + 1, V] and weights [len(ids) + 1, S] along an output."""
         toy = self.toy(source)
         rows, weights = [], []
@@ -137,7 +141,9 @@ class World:
             weights.append(scores.weights[0].numpy())
         return np.stack(rows), np.stack(weights)
 
-    def everything(self, source: int, limit: int, options: Decoding) -> dict[tuple[int, ...], float]:
+    def everything(
+        self, source: int, limit: int, options: Decoding
+    ) -> dict[tuple[int, ...], float]:
         """All sequences of at most `limit` tokens, with their scores."""
         toy, outputs = self.toy(source), [()]
         totals, coverage = np.zeros(1), np.zeros(())
@@ -175,7 +181,10 @@ class World:
 
 
 def score(
-    total: float | NDArray[np.float64], length: int, coverage: NDArray[np.float64], options: Decoding
+    total: float | NDArray[np.float64],
+    length: int,
+    coverage: NDArray[np.float64],
+    options: Decoding,
 ) -> Any:
     """Equation 14 of Wu et al., written down again."""
     penalty = (5 + length) ** options.length_penalty / 6**options.length_penalty
