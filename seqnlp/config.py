@@ -1,25 +1,38 @@
 """Settings: typed values read from TOML recipes; an unknown key is an error that names the nearest.
 
-`Settings` describes a run completely. Saved beside the model, it repeats the run.
-`build` gives the same care to the options of registered parts, whose keys only the part knows.
+`Settings` describes a run completely. Saved beside the model, it repeats the run. `build`, of
+`seqnlp.validation`, gives the same care to the options of registered parts.
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
-import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from seqnlp.errors import InputError, SettingsError, UnknownNameError, suggest
+from seqnlp.errors import SettingsError
+from seqnlp.validation import build, validate_section
 
-T = TypeVar("T")
-S = TypeVar("S", bound=BaseModel)
+__all__ = [
+    "DEFAULT_HOOKS",
+    "CorpusSettings",
+    "ModelSettings",
+    "Names",
+    "Section",
+    "Settings",
+    "TextSettings",
+    "TrainSettings",
+    "build",
+    "load_settings",
+    "read_toml",
+    "settings_from",
+    "validate_section",
+]
+
 Names = Annotated[
     tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
@@ -206,81 +219,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not TOML: {error}") from error
 
 
-def build(
-    factory: Callable[..., T], options: Mapping[str, object], *, where: str, **given: object
-) -> T:
-    """Call `factory(**given, **options)` with options checked against its signature.
-
-    Args:
-        factory: a class or function whose keywords are annotated.
-        options: what the user wrote; converted to the annotated types.
-        where: the key that holds the options, for messages: "model.cell_options".
-        given: arguments that the caller sets, not open to the user.
-
-    Raises:
-        SettingsError: an option that the factory does not have, lacks or cannot use.
-    """
-    target = factory.__init__ if inspect.isclass(factory) else factory
-    hints = get_type_hints(target)
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(factory).parameters.items()
-        if name not in given
-    }
-    values: dict[str, object] = {}
-    for name, value in options.items():
-        if name not in parameters:
-            raise SettingsError(f"{where}: no key {name!r}; {suggest(name, parameters)}")
-        try:
-            values[name] = TypeAdapter(hints.get(name, Any)).validate_python(value)
-        except ValidationError as error:
-            detail = error.errors()[0]["msg"]
-            raise SettingsError(f"{where}.{name}: {detail}, not {value!r}") from error
-    for name, parameter in parameters.items():
-        if parameter.default is inspect.Parameter.empty and name not in values:
-            raise SettingsError(f"{where}: the key {name!r} is required")
-    try:
-        return factory(**given, **values)
-    except (SettingsError, UnknownNameError):
-        raise  # it names its own place
-    except (InputError, ValueError) as error:
-        raise SettingsError(f"{where}: {error}") from error
-
-
-def validate_section(model: type[S], tables: Mapping[str, Any], where: str) -> S:
-    """Validate a table against its model; `where` begins the message of an error.
-
-    Raises:
-        SettingsError: an unknown key (with the nearest) or a value of the wrong type.
-    """
-    try:
-        return model.model_validate(tables)
-    except ValidationError as error:
-        first = error.errors()[0]
-        # Where several types are possible, pydantic adds the name of one to the path.
-        path = [str(part) for part in first["loc"] if re.fullmatch(r"[\w-]+", str(part))]
-        key = ".".join(path)
-        if first["type"] == "extra_forbidden":
-            known = _keys(model, path[:-1])
-            raise SettingsError(f"{where}: no key {key!r}; {suggest(path[-1], known)}") from error
-        expected = re.sub(r"dictionary( or instance of \w+)?", "table", first["msg"])
-        expected = expected.replace("tuple", "list")
-        raise SettingsError(f"{where}: {key}: {expected}, not {first['input']!r}") from error
-
-
-def _keys(model: type[BaseModel], path: Iterable[str]) -> list[str]:
-    """The keys of the section at a path."""
-    for part in path:
-        inner = model.model_fields[part].annotation
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        model = inner
-    return list(model.model_fields)
-
-
 def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     """`high` over `low`, table by table; neither is changed, nor shared with the result."""
     result: dict[str, Any] = copy.deepcopy(dict(low))
+    for key, value in high.items():
+        _leave_options(result, key, value)
     for key, value in high.items():
         under = result.get(key)
         both = isinstance(under, Mapping) and isinstance(value, Mapping)
@@ -299,7 +242,15 @@ def _override(tables: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise SettingsError(f"--set {override}: {part!r} is a value, not a table")
         table = inner
-    table[path[-1]] = _value(text.strip())
+    value = _value(text.strip())
+    _leave_options(table, path[-1], value)
+    table[path[-1]] = value
+
+
+def _leave_options(table: dict[str, Any], key: str, value: object) -> None:
+    """Where another part is named, the options of the one that was named before mean nothing."""
+    if key in table and table[key] != value:
+        table.pop(f"{key}_options", None)
 
 
 def _value(text: str) -> object:

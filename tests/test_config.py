@@ -32,6 +32,24 @@ def test_overrides_reach_every_key_and_later_ones_win(tmp_path: Path) -> None:
     assert settings.corpus.columns == {"text": "review body"}
 
 
+def test_options_go_with_the_part_that_they_are_of(tmp_path: Path) -> None:
+    base = {"text": {"tokenizer": "bpe", "tokenizer_options": {"size": 300}}}
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('[model]\ncell = "gru"\ncell_options = {a = 1}\n')
+    same = load_settings(
+        recipe, ["text.tokenizer=bpe", "text.tokenizer_options.min_count=1"], base=base
+    )
+    assert same.text.tokenizer_options == {"size": 300, "min_count": 1}
+    assert same.model.cell_options == {"a": 1}
+    other = load_settings(recipe, ["text.tokenizer=char", "model.cell=rnn"], base=base)
+    assert other.text.tokenizer_options == {}
+    assert other.model.cell_options == {}
+    recipe.write_text('[text]\ntokenizer = "regex"\n')
+    assert load_settings(recipe, base=base).text.tokenizer_options == {}
+    recipe.write_text('[text]\ntokenizer_options = {size = 400}\ntokenizer = "unigram"\n')
+    assert load_settings(recipe, base=base).text.tokenizer_options == {"size": 400}
+
+
 def test_an_override_leaves_the_defaults_as_they_are() -> None:
     before = Settings()
     load_settings(None, ["hooks.dropout.word=0.9", "hooks.clip.norm=77"])
