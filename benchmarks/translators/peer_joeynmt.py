@@ -1,13 +1,14 @@
 """JoeyNMT as a contender; run by the Python of an environment that has it.
 
-Kreutzer et al. 2019, arXiv:1907.12484; version 2.3.0. Its model, data, optimizer and search are its
-own. Its loop over batches is run here step by step, since it cannot pause: the same calls that its
-`train_and_validate` makes. Learning rates fall exponentially, because its plateau schedule passes an
-argument that torch has dropped.
+Kreutzer et al. 2019, arXiv:1907.12484; version 2.3.0. Its model, data, optimizer and search are
+its own. Its loop over batches is run here step by step, since it cannot pause: the same calls that
+its `train_and_validate` makes. Learning rates fall exponentially, because its plateau schedule
+passes an argument that torch has dropped.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from joeynmt.config import load_config, parse_global_args
 from joeynmt.prediction import predict, prepare
 from joeynmt.training import TrainManager
-from protocol import Answer, serve
+
+from translators.protocol import Answer, serve
 
 SETTINGS: dict[str, Any] = {
     "name": "benchmark",
@@ -102,7 +103,8 @@ class JoeyNMT:
         }
         (scratch / "joeynmt").mkdir(exist_ok=True)
         recipe = scratch / "joeynmt.yaml"
-        recipe.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        # JSON is YAML too.
+        recipe.write_text(json.dumps(settings), encoding="utf-8")
         self.args = parse_global_args(load_config(recipe), rank=0, mode="train")
         self.model, self.train_data, _, self.test_data = prepare(self.args, rank=0, mode="train")
         self.manager = TrainManager(
@@ -150,7 +152,10 @@ class JoeyNMT:
         for side, vocabulary in (("src", self.model.src_vocab), ("trg", self.model.trg_vocab)):
             rows = {word: row for row, word in enumerate(words[side])}
             order = torch.tensor([rows[word] for word in vocabulary._itos])
-            for name in (f"{side}_embed.lut.weight", *(["decoder.output_layer.weight"] * (side == "trg"))):
+            for name in (
+                f"{side}_embed.lut.weight",
+                *(["decoder.output_layer.weight"] * (side == "trg")),
+            ):
                 weights[name] = weights[name][order]
         self.model.load_state_dict(weights)
         return {}

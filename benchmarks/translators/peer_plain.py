@@ -1,8 +1,9 @@
 """The same model in plain PyTorch, as a good programmer writes it first, as a contender.
 
-A bidirectional GRU over packed rows, additive attention with input feeding in a Python loop over the
-target, the output layer over real tokens only, a fused Adam. Bahdanau et al. 2015, arXiv:1409.0473;
-Luong et al. 2015, arXiv:1508.04025, section 3.3. The sizes are those of the JoeyNMT contender.
+A bidirectional GRU over packed rows, additive attention with input feeding in a Python loop over
+the target, the output layer over real tokens only, a fused Adam. Bahdanau et al. 2015,
+arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025, section 3.3. The sizes are those of the
+JoeyNMT contender.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from protocol import Answer, serve
 from torch import Tensor, nn
+
+from translators.protocol import Answer, serve
 
 UNK, PAD, BOS, EOS = range(4)
 SIZE, RATE, BATCH = 256, 0.3, 64
@@ -90,7 +92,9 @@ class Plain:
     def __init__(self, corpus: Path, threads: int) -> None:
         torch.set_num_threads(threads)
         torch.manual_seed(1)
-        sides = [(corpus / f"train.{code}").read_text("utf-8").splitlines() for code in ("de", "en")]
+        sides = [
+            (corpus / f"train.{code}").read_text("utf-8").splitlines() for code in ("de", "en")
+        ]
         ids, sizes = zip(*(number_words(lines) for lines in sides), strict=True)
         self.pairs = list(zip(*ids, strict=True))
         self.model = PlainTranslator(*sizes)
@@ -122,7 +126,8 @@ class Plain:
             begin = target.new_full((len(target), 1), BOS)
             outputs = self.model(source, lengths, torch.cat([begin, target[:, :-1]], 1))
             real = target != PAD
-            F.cross_entropy(self.model.output(outputs[real]), target[real]).backward()
+            loss = F.cross_entropy(self.model.output(outputs[real]), target[real])
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
