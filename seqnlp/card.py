@@ -14,6 +14,7 @@ def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
     """A README.md in Markdown: figures, corpus, how it was trained, intended use, limits."""
     settings, corpus = task.settings, metrics.get("corpus", {})
     labels = task.state().get("labels", [])
+    source, target = settings.corpus.source, settings.corpus.target
     lines = [
         f"# {name}",
         "",
@@ -65,6 +66,7 @@ def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
         f" {corpus.get('rows', {}).get('train', '?')} training examples.",
         *(f"- {note}" for note in corpus.get("notes", [])),
         *([f"- Labels: {', '.join(map(str, labels))}."] if labels else []),
+        *([f"- From {source} to {target}."] if source and target else []),
         f"- {_seeds(settings)}; settings in `config.toml`, which repeats the run.",
         "",
         "## Intended use and limits",

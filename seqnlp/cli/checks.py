@@ -28,7 +28,13 @@ from seqnlp.nn.engines import build, compiler
 from seqnlp.nn.engines.plans import find_plan
 from seqnlp.registry import engines as registered
 
-NEEDED = ("spacy", "nltk", "datasets", "pyarrow", "tokenizers", "safetensors", "scikit-learn")
+NEEDED = ("spacy", "nltk", "datasets", "pyarrow", "tokenizers", "safetensors", "scikit-learn",
+          "sacrebleu")  # fmt: skip
+EXTRAS = {
+    "tensorboard": ("the hook tensorboard", "tensorboard"),
+    "matplotlib": ("a picture of attention", "plot"),
+}
+"""Package to what it is for, and the extra that brings it."""
 VECTOR_FEATURES = ("avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile",
                    "asimd", "sve")  # fmt: skip
 TOLERANCE = 1e-5
@@ -184,10 +190,13 @@ def check_packages() -> _Found:
 
 def check_extras() -> _Found:
     """The packages that seqnlp can do without."""
-    found, missing = _find_packages(("tensorboard",))
-    if missing:
-        return Status.NOTE, "the hook tensorboard needs pip install 'seqnlp[tensorboard]'"
-    return Status.OK, ", ".join(found)
+    found, missing = _find_packages(tuple(EXTRAS))
+    if not missing:
+        return Status.OK, ", ".join(found)
+    wanted = (EXTRAS[name] for name in missing)
+    return Status.NOTE, "; ".join(
+        f"{part} needs pip install 'seqnlp[{extra}]'" for part, extra in wanted
+    )
 
 
 _CHECKS: dict[str, Callable[[], _Found]] = {

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from seqnlp.cli.options import SpreadingCommand, columns_option
 from seqnlp.cli.screen import open_screen
+from seqnlp.errors import InputError
 
 if TYPE_CHECKING:
     from seqnlp.data.describe import CorpusSummary
@@ -26,20 +27,36 @@ def command() -> None:
 @command.command("show", cls=SpreadingCommand)
 @click.argument("corpus")
 @columns_option
-@click.option("--task", default="sentiment", show_default=True, help="Whose columns to read.")
+@click.option("--source", help="The language to read of a parallel corpus: de.")
+@click.option("--target", help="The language to write: en.")
+@click.option("--task", help="Whose columns to read.  [default: translation for languages, or "
+              "else sentiment]")  # fmt: skip
 @click.option("--examples", type=click.IntRange(0), default=3, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the validation split, where it is cut off train.")  # fmt: skip
 def show(
-    corpus: str, columns: tuple[tuple[str, str], ...], task: str, examples: int, seed: int
+    corpus: str,
+    columns: tuple[tuple[str, str], ...],
+    source: str | None,
+    target: str | None,
+    task: str | None,
+    examples: int,
+    seed: int,
 ) -> None:
     """Show a CORPUS: splits, labels, lengths, examples, and texts that occur more than once."""
     from seqnlp import registry
     from seqnlp.data.corpus import open_corpus
     from seqnlp.data.describe import describe
+    from seqnlp.data.languages import is_parallel
 
+    languages = source, target
+    task = task or ("sentiment" if languages == (None, None) else "translation")
     fields = registry.tasks.get(task).fields
-    opened = open_corpus(corpus, fields=fields, columns=dict(columns), seed=seed)
+    if languages != (None, None) and not is_parallel(fields):
+        raise InputError(f"--source and --target: the task {task!r} reads no pairs of texts")
+    opened = open_corpus(
+        corpus, fields=fields, columns=dict(columns), seed=seed, languages=languages
+    )
     _print(open_screen(), describe(opened, fields=fields, examples=examples))
 
 
@@ -79,8 +96,9 @@ def _print(screen: Console, summary: CorpusSummary) -> None:
         screen.print(f"duplicates: {each.rows:,} texts {where}{conflict}")
     for name, split in summary.splits.items():
         for row in split.examples:
-            fields = "  ".join(_short(str(value)) for value in reversed(list(row.values())))
-            screen.print(f"{name}: {fields}", markup=False, soft_wrap=True)
+            values = [_short(str(value)) for value in row.values()]
+            shown = " -> ".join(values) if "target" in row else "  ".join(reversed(values))
+            screen.print(f"{name}: {shown}", markup=False, soft_wrap=True)
 
 
 def _short(text: str) -> str:

@@ -84,7 +84,8 @@ def _items(inputs: tuple[str, ...]) -> Iterator[str | None]:
 
 
 def _path(item: str) -> Path | None:
-    return Path(item) if "\n" not in item and len(item) < 4096 else None
+    """The path that an input may be; what no file is called is a text."""
+    return Path(item) if item.strip() and "\n" not in item and len(item) < 4096 else None
 
 
 def _decoded(lines: Iterator[bytes | None] | BinaryIO, name: str) -> Iterator[str | None]:

@@ -105,7 +105,8 @@ def command(
     """
     from seqnlp.bundle import load
     from seqnlp.files import new_file
-    from seqnlp.tasks.alignment import pharaoh
+    from seqnlp.tasks.alignment import align_words
+    from seqnlp.tasks.decoding import pharaoh
 
     maps = _maps(attention)
     loaded = load(model, device=device_name(device, quantize), engine=engine)
@@ -141,7 +142,7 @@ def command(
             for text, answer in block:
                 out.writelines(f"{line}\n".encode() for line in writer.lines(text, answer))
                 if words is not None:
-                    words.write(f"{pharaoh(answer, task.pipelines)}\n".encode())
+                    words.write(f"{pharaoh(align_words(answer, task.pipelines))}\n".encode())
                 if maps is not None:
                     out.flush()
                     maps.show(answer)

@@ -66,9 +66,12 @@ class ProgressHook(Hook):
         state = f"loss {trainer.loss:.3f}  {speed:,.0f} examples/s"
         self._update(completed=trainer.steps, state=state)
 
+    def on_evaluate_start(self, trainer: Trainer) -> None:
+        self._update(state="answering validation")
+
     def on_evaluate_end(self, trainer: Trainer) -> None:
         record = trainer.history[-1]
-        figures = " ".join(f"{name} {value:.3f}" for name, value in trainer.figures.items())
+        figures = " ".join(f"{name} {_digits(value)}" for name, value in trainer.figures.items())
         best = " best" if trainer.best_epoch == trainer.epoch else ""
         self.screen.print(
             f"epoch {trainer.epoch:>2} {record['train_seconds']:5.1f} s  "
@@ -99,3 +102,8 @@ class ProgressHook(Hook):
     def _update(self, **values: object) -> None:
         if self.progress is not None:
             self.progress.update(self.bar, **values)  # type: ignore[arg-type]
+
+
+def _digits(figure: float) -> str:
+    """0.912, 39.12: shares and losses, and points of a hundred."""
+    return f"{figure:.3f}" if abs(figure) < 10 else f"{figure:.2f}"

@@ -24,7 +24,7 @@ def announce(screen: Console, settings: Settings, recipe: Path | None) -> None:
     model = settings.model
     attention = settings.head.get("attention")
     parts = [
-        f"{settings.task} on {settings.corpus.name}",
+        f"{settings.task} on {settings.corpus.name}" + _direction(settings),
         f"{model.layers} x {model.cell} of {model.hidden_size}"
         + (" in two directions" if model.bidirectional else ""),
         *([f"{attention} attention"] if attention else []),
@@ -33,6 +33,11 @@ def announce(screen: Console, settings: Settings, recipe: Path | None) -> None:
         *([f"recipe {recipe.stem}"] if recipe is not None else []),
     ]
     screen.print(", ".join(parts), markup=False, soft_wrap=True)
+
+
+def _direction(settings: Settings) -> str:
+    source, target = settings.corpus.source, settings.corpus.target
+    return f" from {source} to {target}" if source and target else ""
 
 
 def notifier(screen: Console) -> Callable[[str], None]:

@@ -45,11 +45,14 @@ def command(model: Path) -> None:
     sizes.add_row("all", f"{total:,}")
     screen.print(sizes)
     screen.print(_engines(loaded))
-    vocabulary = loaded.task.pipeline.vocabulary
-    assert vocabulary is not None
-    first = ", ".join(vocabulary.tokens[:12])
-    screen.print(f"vocabulary: {len(vocabulary):,} tokens: {first}, ...", markup=False)
-    on_disk = sum(path.stat().st_size for path in model.iterdir() if path.is_file())
+    pipelines = loaded.task.pipelines
+    for name, pipeline in pipelines.items():
+        vocabulary = pipeline.vocabulary
+        assert vocabulary is not None
+        first = ", ".join(vocabulary.tokens[:12])
+        of = f" of {name}" if len(pipelines) > 1 else ""
+        screen.print(f"vocabulary{of}: {len(vocabulary):,} tokens: {first}, ...", markup=False)
+    on_disk = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
     screen.print(f"on disk: {on_disk / 1e6:.1f} MB")
     screen.print("\nsettings (config.toml):")
     screen.print(loaded.settings.to_toml(), markup=False)

@@ -32,7 +32,7 @@ SHORT = {
 @click.option("--source", help="The language to read of a parallel corpus: de.")
 @click.option("--target", help="The language to write: en.")
 @click.option("--cell", help="The recurrent cell; `seqnlp list cells`.")
-@click.option("--attention", help="Pool by an attention too; `seqnlp list attentions`.")
+@click.option("--attention", help="What looks at the states; `seqnlp list attentions`.")
 @click.option("--tokenizer", help="`seqnlp list tokenizers`; spacy:en, nltk:treebank, bpe, ...")
 @click.option("--hidden-size", type=click.IntRange(1), help="Units of the cell.")
 @click.option("--layers", type=click.IntRange(1), help="Layers of the encoder.")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqnlp.errors import InputError
+from seqnlp.tasks.decoding import align
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.vocabulary import EOS
 from seqnlp.types import Prediction
@@ -16,12 +17,13 @@ _REACH = 16
 """Tokens before one on which it can depend whether it begins a word."""
 
 
-def pharaoh(answer: Prediction, pipelines: Mapping[str, TokenPipeline]) -> str:
-    """The alignment of the best output in the format of Pharaoh: "0-0 2-1", source before target.
+def align_words(
+    answer: Prediction, pipelines: Mapping[str, TokenPipeline]
+) -> tuple[tuple[int, int], ...]:
+    """Pairs (source word, output word) of the best output, counted from 0, in order.
 
-    Words are what whitespace separates in the texts, counted from 0. A word of the output is
-    aligned with each word of the source that one of its tokens attends to most; a token that
-    attends most to the end of the source is not aligned.
+    Words are what whitespace separates in the texts. An output word is paired with each source
+    word that one of its tokens attends to most, and with none where that is the end of the source.
 
     Args:
         pipelines: of source and target, in this order.
@@ -30,19 +32,20 @@ def pharaoh(answer: Prediction, pipelines: Mapping[str, TokenPipeline]) -> str:
         InputError: the model has no attention.
     """
     if not answer.hypotheses:
-        return ""
-    best, source_tokens = answer.hypotheses[0], answer.source_tokens
+        return ()
+    best = answer.hypotheses[0]
     if best.attention is None:
         raise InputError("this model has no attention to align words by")
-    if source_tokens[-1:] == (EOS,):
-        source_tokens = source_tokens[:-1]
+    # A text that was read in parts has an end after each.
+    inside = [place for place, token in enumerate(answer.source_tokens) if token != EOS]
+    texts = [answer.source_tokens[place] for place in inside], best.tokens
     source, target = (
         word_numbers(tokens, pipeline.tokenizer.detokenize)
-        for tokens, pipeline in zip((source_tokens, best.tokens), pipelines.values(), strict=True)
+        for tokens, pipeline in zip(texts, pipelines.values(), strict=True)
     )
-    attended = best.attention[: len(best.tokens)].argmax(-1)
-    pairs = {(int(source[s]), int(target[t])) for t, s in enumerate(attended) if s < len(source)}
-    return " ".join(f"{s}-{t}" for s, t in sorted(pairs))
+    word = dict(zip(inside, source.tolist(), strict=True))
+    pairs = align(best.attention, len(answer.source_tokens))
+    return tuple(sorted({(word[s], int(target[t])) for s, t in pairs if s in word}))
 
 
 def word_numbers(
@@ -50,7 +53,7 @@ def word_numbers(
 ) -> NDArray[np.int64]:
     """Int64 [T]: the number of the word, from 0, that each token stands in or ends.
 
-    >>> list(map(int, word_numbers(["Two", " ", "men", "."], "".join)))
+    >>> word_numbers(["Two", " ", "men", "."], "".join).tolist()
     [0, 0, 1, 1]
     """
     numbers = np.zeros(len(tokens), dtype=np.int64)

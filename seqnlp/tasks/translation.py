@@ -249,6 +249,17 @@ class TranslationTask(Task):
     ) -> dict[str, Any]:
         return translation_metrics.report([each.output for each in predictions], references)
 
+    def compare(
+        self,
+        first: Sequence[Prediction],
+        second: Sequence[Prediction],
+        references: Sequence[str],
+    ) -> dict[str, dict[str, Any]]:
+        """See `Task.compare`; of BLEU and chrF."""
+        return translation_metrics.compare(
+            [each.output for each in first], [each.output for each in second], references
+        )
+
     @classmethod
     def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:
         options = options_of(settings)

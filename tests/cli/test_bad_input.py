@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import train
+from tests.cli.calling import train
 
 GOOD = "label\ttext\n" + "good\tfine\nbad\tpoor\n" * 10
 

@@ -259,8 +259,10 @@ def test_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(checks, "version", missing)
     assert checks.check_extras() == (
-        "note", "the hook tensorboard needs pip install 'seqnlp[tensorboard]'"
-    )  # fmt: skip
+        "note",
+        "the hook tensorboard needs pip install 'seqnlp[tensorboard]'; "
+        "a picture of attention needs pip install 'seqnlp[plot]'",
+    )
 
 
 def test_several_problems_are_counted(

@@ -12,7 +12,7 @@ from seqnlp import load
 from seqnlp.errors import InputError
 from seqnlp.nn import QuantizedCell
 from seqnlp.training.run import train
-from tests.cli.test_commands import call
+from tests.cli.calling import call
 from tests.toy import small_settings
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from seqnlp.training.run import train
-from tests.cli.test_commands import call
+from tests.cli.calling import call
 from tests.toy import small_settings
 
 PIECES = ["The film was great", "and then poor .", "", "  ", "The plot was dull", "and then fine ."]
