@@ -191,9 +191,8 @@ class LocationAttention(_HiddenLayerAttention):
         """U f."""
         batch_size, count, positions = history.shape
         features = self.filters(history.reshape(batch_size * count, 1, positions))
-        features = features.view(batch_size, count, -1, positions).transpose(2, 3)
-        located: Tensor = self.location_projection(features)
-        return located
+        located: Tensor = self.location_projection(features.transpose(1, 2))
+        return located.view(batch_size, count, positions, located.shape[2])
 
 
 def _hidden_units(size: int | None, memory_size: int) -> int:
