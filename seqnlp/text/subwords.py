@@ -94,7 +94,9 @@ class SubwordTokenizer(Tokenizer):
         if model is not None:
             try:
                 made._engine = Engine.from_str(json.dumps(model))
-            except Exception as error:  # the package raises nothing more exact
+            except Exception as error:
+                if type(error) is not Exception:  # the package raises nothing more exact
+                    raise
                 raise InputError(f"the {cls.family} model is damaged: {error}") from error
         return made
 

@@ -25,7 +25,7 @@ def main() -> None:
     for line in sys.stdin:
         try:
             answer = [pipeline.tokens(text) for text in json.loads(line)]
-        except Exception:  # the caller repeats the work and raises the error itself
+        except Exception:  # whatever a tokenizer raises: the caller repeats the work and meets it
             answer = None
         print(json.dumps(answer), file=answers, flush=True)
 
