@@ -1,9 +1,10 @@
-"""Registered corpora: the bundled reviews, the Hugging Face hub, NLTK."""
+"""Registered corpora: the bundled reviews and stories, the Hugging Face hub, NLTK."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,25 @@ def open_bundled_reviews(argument: str | None, *, request: CorpusRequest) -> Cor
         license="MIT",
         description="Short reviews over several domains, written for this package so that word "
         "order decides: negation, contrast, scope, comparison.",
+    )
+
+
+def open_bundled_stories(argument: str | None, *, request: CorpusRequest) -> Corpus:
+    """Short everyday sentences in English and German, by a grammar; English is read by default."""
+    if argument is not None:
+        raise InputError(f"the corpus 'stories' takes no argument; found {argument!r}")
+    if not request.parallel:
+        names = " and ".join(field.name for field in request.fields)
+        raise InputError(f"the corpus 'stories' has pairs of texts; the task reads {names}")
+    if request.languages == (None, None):
+        request = replace(request, languages=("en", "de"))
+    return open_path(
+        shipped("corpora") / "translation",
+        request=request,
+        name="stories",
+        license="MIT",
+        description="Everyday sentences in English and German, made for this package by a grammar: "
+        "cases, genders, word order. Test sentences combine what train keeps apart.",
     )
 
 
