@@ -44,7 +44,8 @@ class EncoderDecoder(nn.Module):
     """The probability of a target sequence, token by token, given a source sequence.
 
     Dropout sites: word, embedding (of both sides), memory (the states that the attention reads),
-    and those of encoder and decoder.
+    and those of encoder and decoder. The linear maps of the decoder begin as Glorot and Bengio
+    2010 have it, with biases of zero.
 
     Args:
         model: sizes and the encoder.
@@ -104,6 +105,8 @@ class EncoderDecoder(nn.Module):
             zoneout_output=model.zoneout_output,
             zoneout_memory=model.zoneout_memory,
         )
+        for part in (self.decoder.attention, self.decoder.readout, self.decoder.bridges):
+            _initialize(part)
         tied = options.tie_embeddings or options.tie_all
         self.output = OutputLayer(
             size, target_size, weight=self.target_embedding.words if tied else None
@@ -214,6 +217,15 @@ class EncoderDecoder(nn.Module):
             for block in torch.split(outputs, BLOCK)
         ]
         return torch.cat(drawn)
+
+
+def _initialize(module: nn.Module) -> None:
+    """Draw its linear maps as Glorot and Bengio 2010 do, with biases of zero."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_uniform_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
 
 class NetworkStepper(Stepper):
