@@ -60,9 +60,10 @@ def test_float32_equals_the_reference_in_float64(name: str) -> None:
 
 
 @pytest.mark.skipif(build.toolchain() is None, reason="torch's own sums lose more digits")
-def test_float32_keeps_its_digits_in_long_sums() -> None:
-    """The gradients of weights are sums over all steps of all rows, 9000 here."""
-    cell = make_registered("lstm", 2, 3, torch.float32)
+@pytest.mark.parametrize("name", ["lstm", "peephole"])
+def test_float32_keeps_its_digits_in_long_sums(name: str) -> None:
+    """The gradients of weights and parameters are sums over all steps of all rows, 9000 here."""
+    cell = make_registered(name, 2, 3, torch.float32)
     x, state = make_inputs(cell, 90, 100, torch.float32)
     found = results(cell, x, None, state)
     x, state = double(x), tuple(map(double, state))

@@ -235,9 +235,9 @@ class Call:
             array = self.arrays[slot.array]
             column = slot.column * (1 if slot.array == "kept_rows" else size)
             argument.base = array.data_ptr() + column * array.element_size()
-            # In numbers of the loop's type, whatever those of the array.
-            stride = array.stride(0) * array.element_size() // element
-            argument.stride = 0 if slot.place is Place.FIXED else stride
+            if slot.place is not Place.FIXED:
+                # In numbers of the loop's type, whatever those of the array.
+                argument.stride = array.stride(0) * array.element_size() // element
             argument.place = slot.place
         return made
 

@@ -20,7 +20,8 @@ class Result(NamedTuple):
     """A value that an emitted function writes.
 
     wide: whether it is [rows, H], to which a narrow value is spread, or [rows, 1].
-    added: whether it is added up over the rows, to what stands there.
+    added: whether it is added up over the rows, to what stands there; in double precision, since
+        there is no end to the rows.
     """
 
     value: Value
@@ -138,10 +139,15 @@ class _Emission:
             "REAL *const *arguments, const int64_t *strides, REAL *scratch) {",
             "for (int64_t r = 0; r < rows; r++) {",
         ]
-        for index in range(count + len(results)):
-            kind = "const REAL *const in" if index < count else "REAL *const out"
-            number = index if index < count else index - count
-            lines.append(f"{kind}{number} = arguments[{index}] + r * strides[{index}];")
+        for index in range(count):
+            row = f"arguments[{index}] + r * strides[{index}]"
+            lines.append(f"const REAL *const in{index} = {row};")
+        for index, result in enumerate(results):
+            place = f"arguments[{count + index}]"
+            if result.added:
+                lines.append(f"double *const out{index} = reinterpret_cast<double *>({place});")
+            else:
+                lines.append(f"REAL *const out{index} = {place} + r * strides[{count + index}];")
         for value, index in self.places.items():
             if not self.nodes[value].wide and value in self.live:
                 lines.append(f"const REAL v{value} = in{index}[0];")

@@ -137,7 +137,7 @@ def _sum(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[str, An
 
 def _mean(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Value:
     value, count = tracer.reduce(name, args[0], args[1] if len(args) > 1 else None)
-    return tracer.graph.add("mul", value, tracer.graph.add_constant(1.0 / count))
+    return tracer.graph.add("div", value, tracer.graph.add_constant(count))
 
 
 def _largest(tracer: Tracer, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Value:

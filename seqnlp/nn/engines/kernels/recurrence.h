@@ -14,12 +14,12 @@ enum Place : int64_t {
   NEXT = 2,      // [batch + N, ...], the state after this step
   ROW = 3,       // [batch, ...], one for each row of the batch
   FIXED = 4,     // the same for every row
-  THREAD = 5,    // a sum of its own for each thread
+  THREAD = 5,    // a sum of its own for each thread, of double
 };
 
 struct Argument {
   REAL *base;
-  int64_t stride;  // between rows; of THREAD, between threads
+  int64_t stride;  // between rows; of THREAD, between threads; in numbers of REAL
   int64_t place;
 };
 
@@ -172,18 +172,12 @@ struct Worker {
   Buffer scratch, unmasked;
 };
 
-// Sums over rows of [rows, columns], in two stages, so that many small numbers are not added to a
-// large one.
+// Sums over rows of [rows, columns], of which there may be any number.
 void sum_rows(const REAL *from, int64_t rows, int64_t stride, int64_t columns, REAL *to) {
-  constexpr int64_t STAGE = 128;
-  Buffer part(columns);
-  std::memset(to, 0, sizeof(REAL) * columns);
-  for (int64_t first = 0; first < rows; first += STAGE) {
-    std::memset(part.data, 0, sizeof(REAL) * columns);
-    for (int64_t i = first; i < std::min(first + STAGE, rows); i++)
-      add(part.data, from + i * stride, columns);
-    add(to, part.data, columns);
-  }
+  std::vector<double> sum(columns);
+  for (int64_t i = 0; i < rows; i++, from += stride)
+    for (int64_t j = 0; j < columns; j++) sum[j] += from[j];
+  for (int64_t j = 0; j < columns; j++) to[j] = REAL(sum[j]);
 }
 
 struct Packed {
