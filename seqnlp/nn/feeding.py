@@ -8,20 +8,22 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqnlp.nn import engines
 from seqnlp.nn.attention import Attention
+from seqnlp.nn.attention.base import ScoredAttention
 from seqnlp.nn.attention.history import remember
 from seqnlp.nn.cells.base import GatedCell, State
 from seqnlp.nn.decoder_state import DecoderState
 from seqnlp.nn.dropout import DropoutSite
+from seqnlp.nn.engines.feeding import Memories, Output, feed_fused, obstacle
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.noise import Noise
 from seqnlp.nn.readout import Readout
-from seqnlp.types import Memory
+from seqnlp.types import Memory, lengths_to_mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,12 @@ def run_feeding(
     Returns:
         Outputs, float [N, O], and weights, float [N, S], packed.
     """
+    if len(layers) == 1 and history is None:
+        fused = _run_fused(
+            layers[0], attention, readout, x, packing, memory, states[0], feed, noise
+        )
+        if fused is not None:
+            return fused[0], fused[1] if want_weights else None
     running: list[int] = packing.running.tolist()
     first = _FirstLayer(layers[0], x, running, feed, noise.layers[0], packing)
     others = [
@@ -186,6 +194,43 @@ def run_feeding(
         if want_weights:
             weights.append(own_weights)
     return torch.cat(outputs), torch.cat(weights) if want_weights else None
+
+
+def _run_fused(
+    layer: RecurrentLayer,
+    attention: Attention,
+    readout: Readout,
+    x: Tensor,
+    packing: Packing,
+    memory: Memory,
+    state: State,
+    feed: Tensor,
+    noise: FeedingNoise,
+) -> tuple[Tensor, Tensor] | None:
+    """What `run_feeding` gives, in one compiled call; None where that cannot be."""
+    cell, own = layer.forward_cell, noise.layers[0]
+    form = attention.form() if isinstance(attention, ScoredAttention) else None
+    plain = layer.norm is None and not layer.residual and type(readout.map) is nn.Linear
+    if form is None or not plain or type(memory) is not Memory or not isinstance(cell, GatedCell):
+        return None
+    weight, bias = readout.map.weight, readout.map.bias
+    others = (memory.keys, memory.values, feed, weight, form.weight, form.vector, noise.context)
+    if not engines.may_fuse(layer.engine) or obstacle(cell, x, own, *others) is not None:
+        return None
+    lengths = memory.mask.sum(1)
+    if not torch.equal(memory.mask, lengths_to_mask(lengths, memory.mask.shape[1])):
+        return None
+    return feed_fused(
+        cell,
+        x,
+        packing,
+        state,
+        feed,
+        form,
+        Memories(keys=memory.keys, values=memory.values, lengths=lengths.int()),
+        Output(weight=weight, bias=bias, deep=readout.deep, mask=noise.context),
+        own,
+    )
 
 
 def _packing_of(x: Tensor, padding: Padding | None) -> Packing:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from seqnlp.errors import InputError
-from seqnlp.nn.attention.base import ScoredAttention
+from seqnlp.nn.attention.base import ScoredAttention, ScoreForm
 from seqnlp.types import Encoded, Memory
 
 # Hidden units that are held at once: so many numbers of float32 are 32 MiB.
@@ -109,6 +109,15 @@ class AdditiveAttention(_HiddenLayerAttention):
         assert self.coverage is not None
         return history.unsqueeze(3) * self.coverage
 
+    def form(self) -> ScoreForm | None:
+        """See `ScoredAttention.form`; none with coverage."""
+        own = self._scores_as(AdditiveAttention, "project")
+        # Another layer in the place of the linear one need not be a product with its weight.
+        if not own or self.history != "none" or type(self.query_projection) is not nn.Linear:
+            return None
+        weight, bias = self.query_projection.weight, self.query_projection.bias
+        return ScoreForm(weight=weight, bias=bias, vector=self.vector)
+
 
 class ConcatAttention(_HiddenLayerAttention):
     r"""Scores from query and memory beside each other.
@@ -135,6 +144,13 @@ class ConcatAttention(_HiddenLayerAttention):
     def project(self, queries: Tensor) -> Tensor:
         """The product of the other columns."""
         return F.linear(queries, self.projection.weight[:, : self.query_size])
+
+    def form(self) -> ScoreForm | None:
+        """See `ScoredAttention.form`."""
+        own = self._scores_as(ConcatAttention, "project")
+        if not own or type(self.projection) is not nn.Linear:
+            return None
+        return ScoreForm(weight=self.projection.weight[:, : self.query_size], vector=self.vector)
 
 
 class LocationAttention(_HiddenLayerAttention):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -77,8 +78,27 @@ class Attention(nn.Module, ABC):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoreForm:
+    """How a key k is scored for a query q.
+
+    vector . tanh(weight q + bias + k) or, without a vector, scale * q . k
+
+    weight: float [A, Q]. bias: float [A], or None. vector: float [A].
+    """
+
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    vector: Tensor | None = None
+    scale: float = 1.0
+
+
 class ScoredAttention(Attention):
     """An attention that is a score for each query and position, the same for one query or many."""
+
+    def form(self) -> ScoreForm | None:
+        """What `attend` computes between keys and softmax, for an engine; None if it is no such."""
+        return None
 
     @abstractmethod
     def score(self, queries: Tensor, memory: Memory, history: Tensor | None) -> Tensor:
@@ -99,6 +119,11 @@ class ScoredAttention(Attention):
         """See `Attention.forward`."""
         attended = self.attend(query.unsqueeze(1), memory)
         return Attended(context=attended.context.squeeze(1), weights=attended.weights.squeeze(1))
+
+    def _scores_as(self, ancestor: type[ScoredAttention], *methods: str) -> bool:
+        """Whether no subclass of `ancestor` changed what is computed, by these and by `attend`."""
+        names = ("attend", "score", *methods)
+        return all(getattr(type(self), name) is getattr(ancestor, name) for name in names)
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:

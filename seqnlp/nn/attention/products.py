@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqnlp.errors import InputError
-from seqnlp.nn.attention.base import ScoredAttention, masked_softmax
+from seqnlp.nn.attention.base import ScoredAttention, ScoreForm, masked_softmax
 from seqnlp.types import Attended, Encoded, Memory
 
 
@@ -43,6 +43,11 @@ class DotAttention(ScoredAttention):
             queries = queries * self.memory_size**-0.5
         return torch.bmm(queries, memory.keys.transpose(1, 2))
 
+    def form(self) -> ScoreForm | None:
+        """See `ScoredAttention.form`."""
+        scale = self.memory_size**-0.5 if self.scaled else 1.0
+        return ScoreForm(scale=scale) if self._scores_as(DotAttention) else None
+
 
 class GeneralAttention(ScoredAttention):
     r"""Scores from a bilinear form.
@@ -64,6 +69,10 @@ class GeneralAttention(ScoredAttention):
     def score(self, queries: Tensor, memory: Memory, history: Tensor | None) -> Tensor:
         """See `ScoredAttention.score`."""
         return torch.bmm(queries, memory.keys.transpose(1, 2))
+
+    def form(self) -> ScoreForm | None:
+        """See `ScoredAttention.form`."""
+        return ScoreForm() if self._scores_as(GeneralAttention) else None
 
 
 class MultiHeadAttention(ScoredAttention):

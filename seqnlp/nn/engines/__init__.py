@@ -33,6 +33,7 @@ __all__ = [
     "describe",
     "explain",
     "find",
+    "may_fuse",
     "select",
 ]
 
@@ -139,6 +140,15 @@ def _meaning(name: str) -> str:
         except UnknownNameError as error:
             raise SettingsError(f"{VARIABLE}: {error}") from None
     return meant
+
+
+def may_fuse(name: str) -> bool:
+    """Whether that name leaves the choice to us, or asks for what is compiled.
+
+    Raises:
+        SettingsError: SEQNLP_ENGINE names no engine.
+    """
+    return _meaning(name) in (AUTO, _FUSED.name)
 
 
 def describe(name: str) -> str:
