@@ -1,11 +1,11 @@
-"""Meaning into German: case, gender, number and their endings, and the order of the words.
+"""Meaning into German: tenses, and the order of the words.
 
 Tenses: an English past is a perfect, but of sein, wissen and modal verbs a preterite.
 """
 
 from __future__ import annotations
 
-from nouns import Noun
+from declension import CASES, noun_phrase, personal_pronoun, relative_pronoun
 from trees import (
     Asked,
     Both,
@@ -38,35 +38,6 @@ MODALS = {
     ("should", "present"): ("sollte", "solltest", "sollte", "sollten"),
     ("like", "present"): ("möchte", "möchtest", "möchte", "möchten"),
 }
-
-PRONOUNS = {  # nominative, accusative, dative
-    "I": ("ich", "mich", "mir"),
-    "you": ("du", "dich", "dir"),
-    "he": ("er", "ihn", "ihm"),
-    "she": ("sie", "sie", "ihr"),
-    "we": ("wir", "uns", "uns"),
-    "they": ("sie", "sie", "ihnen"),
-    "m": ("er", "ihn", "ihm"),
-    "f": ("sie", "sie", "ihr"),
-    "n": ("es", "es", "ihm"),
-}
-
-CASES = {"nom": 0, "acc": 1, "dat": 2}
-
-DEFINITE = {  # der and the relative pronoun, but for the dative plural
-    "m": ("der", "den", "dem"),
-    "f": ("die", "die", "der"),
-    "n": ("das", "das", "dem"),
-    "p": ("die", "die", "den"),
-}
-ENDINGS = {  # of dieser
-    "m": ("er", "en", "em"),
-    "f": ("e", "e", "er"),
-    "n": ("es", "es", "em"),
-    "p": ("e", "e", "en"),
-}
-OWNERS = {"I": "mein", "you": "dein", "he": "sein", "she": "ihr", "we": "unser", "they": "ihr"}
-NUMBERS = {"two": "zwei", "three": "drei"}
 
 CONTRACTIONS = {
     "in dem": "im", "an dem": "am", "zu dem": "zum", "zu der": "zur", "in das": "ins",
@@ -245,60 +216,15 @@ def preposition(word: str, phrase: str) -> str:
 
 
 def nominal(what: Nominal, case: str) -> str:
-    number = CASES[case]
     if isinstance(what, Name):
         return what.word
     if isinstance(what, Pronoun):
-        return PRONOUNS[what.gender or what.word][number]
+        return personal_pronoun(what, case)
     if isinstance(what, Both):
         return f"{nominal(what.first, case)} und {nominal(what.second, case)}"
     if isinstance(what, Asked):
-        return ASKED[what.word][number]
+        return ASKED[what.word][CASES[case]]
     if isinstance(what, Missing):
-        if what.plural and case == "dat":
-            return "denen"
-        return DEFINITE["p" if what.plural else what.noun.gender][number]
-    words = [article(what, case)]
-    if what.adjective is not None:
-        words.append(what.adjective.stem + adjective_ending(what, case))
-    words.append(noun_form(what.noun, what.plural, case))
-    text = " ".join(word for word in words if word)
+        return relative_pronoun(what.noun, what.plural, case)
+    text = noun_phrase(what, case)
     return f"{text}, {relative(what.relative)}," if what.relative is not None else text
-
-
-def article(phrase: Phrase, case: str) -> str:
-    gender = "p" if phrase.plural else phrase.noun.gender
-    number = CASES[case]
-    if phrase.determiner == "the":
-        return DEFINITE[gender][number]
-    if phrase.determiner == "this":
-        return f"dies{ENDINGS[gender][number]}"
-    if phrase.determiner in NUMBERS:
-        return NUMBERS[phrase.determiner]
-    if phrase.determiner == "a" and phrase.plural:
-        return ""
-    stem = {"a": "ein", "no": "kein"}.get(phrase.determiner) or OWNERS[phrase.determiner]
-    return stem + ("" if _is_bare(gender, case) else ENDINGS[gender][number])
-
-
-def adjective_ending(phrase: Phrase, case: str) -> str:
-    """Weak after der and dieser, mixed after ein, kein and mein, strong after nothing."""
-    gender = "p" if phrase.plural else phrase.noun.gender
-    if phrase.plural and (phrase.determiner == "a" or phrase.determiner in NUMBERS):
-        return ENDINGS["p"][CASES[case]]
-    if phrase.determiner not in ("the", "this") and not phrase.plural and _is_bare(gender, case):
-        return ENDINGS[gender][0]
-    singular = case == "nom" or (case == "acc" and gender in "fn")
-    return "e" if singular and gender != "p" else "en"
-
-
-def _is_bare(gender: str, case: str) -> bool:
-    """Whether ein has no ending."""
-    return (gender == "m" and case == "nom") or (gender == "n" and case != "dat")
-
-
-def noun_form(noun: Noun, plural: bool, case: str) -> str:
-    if not plural:
-        return noun.german if case == "nom" else noun.oblique
-    ends = case != "dat" or noun.german_plural[-1] in "ns"
-    return noun.german_plural if ends else f"{noun.german_plural}n"

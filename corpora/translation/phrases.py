@@ -70,8 +70,9 @@ class Phrases:
 
     def relation(self, owner: str | None = None, *, plain: bool = False) -> Phrase:
         adjective = 0 if plain else 0.15
-        owner = owner or self.pick(OWNERS)
-        return self.phrase(self.pick(FAMILY), {owner: 1}, plural=0.12, adjective=adjective)
+        owner, noun = owner or self.pick(OWNERS), self.pick(FAMILY)
+        plural = 0 if noun.english in ("mother", "father") else 0.15
+        return self.phrase(noun, {owner: 1}, plural=plural, adjective=adjective)
 
     def animal(self) -> Phrase:
         return self.phrase(self.pick(ANIMALS), {"the": 70, self.pick(OWNERS): 30})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from events import TIMES, Events
@@ -56,30 +56,33 @@ class Stories(Events):
     def question(self) -> Sentence:
         kind = self.weighed({"yes": 40, "who": 14, "whom": 20, "where": 8, "when": 10, "why": 8})
         tenses = {"past": 50.0, "future": 15, "modal": 12, "now": 8, "past modal": 5}
-        clause = self.event(tenses=tenses, denied=0)
-        if clause.subject == Pronoun(word="I"):
-            clause = replace(clause, subject=Pronoun(word="you"))
-        clause = replace(clause, ask=True)
+        if kind in ("when", "why"):
+            tenses = {"past": 70, "future": 30}
+        elif kind == "where":
+            tenses = {"past": 1}
+        clause = self.asking(tenses)
         if kind == "who":
             clause = replace(clause, subject=Asked(word="who"))
         elif kind == "whom":
-            while not isinstance(clause.object, Phrase) or not self.can_ask(clause):
-                clause = replace(self.event(tenses=tenses, denied=0), ask=True)
+            while not isinstance(clause.object, Phrase) or not _has_plain_object(clause):
+                clause = self.asking(tenses)
             word = "who" if "person" in clause.object.noun.kinds else "what"
             clause = replace(clause, object=Asked(word=word))
         elif kind == "where":
-            while clause.location is not None or clause.verb is None or clause.tense == "now":
-                clause = replace(self.event(tenses={"past": 1}, denied=0, placed=0), ask=True)
+            while clause.location is not None:
+                clause = self.asking(tenses)
             clause = replace(clause, question="where")
-        elif kind != "yes":
-            clause = replace(self.event(tenses={"past": 7, "future": 3}, denied=0), ask=True)
-            clause = replace(clause, question=kind)
-            if kind == "when":
-                clause = clause.without_time()
+        elif kind == "when":
+            clause = replace(clause.without_time(), question="when")
+        elif kind == "why":
+            clause = replace(clause, question="why")
         return Sentence(main=clause, position="question")
 
-    def can_ask(self, clause: Clause) -> bool:
-        return clause.verb is not None and clause.verb.frame in ("accusative", "dative", "two")
+    def asking(self, tenses: Mapping[str, float]) -> Clause:
+        """An event that is asked for, not of oneself."""
+        clause = self.event(tenses=tenses)
+        who = Pronoun(word="you") if clause.subject == Pronoun(word="I") else clause.subject
+        return replace(clause, subject=who, ask=True)
 
     def said_of_something(self) -> Sentence:
         clause = self.state()
@@ -223,3 +226,8 @@ class Stories(Events):
         position = "inverted" if ahead else "statement"
         return Sentence(main=main, position=position, conjunction=conjunction, second=second,
                         first=ahead)  # fmt: skip
+
+
+def _has_plain_object(clause: Clause) -> bool:
+    """Whether the object has no preposition, and no goal beside it."""
+    return clause.verb is not None and clause.verb.frame in ("accusative", "dative", "two")
