@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seqnlp.nn import unroll
-from seqnlp.nn.engines import build
 from tests.nn.gated import GATED, assert_equal, make_inputs, make_registered, results
 
 EXACT = 1e-12
@@ -59,7 +58,6 @@ def test_float32_equals_the_reference_in_float64(name: str) -> None:
             assert_equal(one, expected, tolerance, rough=other)
 
 
-@pytest.mark.skipif(build.toolchain() is None, reason="torch's own sums lose more digits")
 @pytest.mark.parametrize("name", ["lstm", "peephole"])
 def test_float32_keeps_its_digits_in_long_sums(name: str) -> None:
     """The gradients of weights and parameters are sums over all steps of all rows, 9000 here."""

@@ -13,6 +13,9 @@ from seqnlp.nn.engines.plan import Place, Slot
 if TYPE_CHECKING:
     from seqnlp.nn.engines.call import Call
 
+_BLOCK = 512
+"""Rows that are summed up at once."""
+
 
 def forward(
     call: Call, bias: Tensor, bias_h: Tensor | None, outputs: Sequence[Tensor | None]
@@ -92,7 +95,7 @@ def multiply_gradients(call: Call, found: Mapping[str, Tensor]) -> None:
     if "x" in found:
         found["x"][batch, time] = gates @ arrays["weight_x"]
     if "weight_x" in found:
-        torch.mm(gates.t(), arrays["x"][batch, time], out=found["weight_x"])
+        found["weight_x"].copy_(_sum_products(gates, arrays["x"][batch, time]))
     if "bias" in found:
         torch.sum(gates, 0, out=found["bias"])
     if "bias_h" in found and shape.plan.separate:
@@ -102,7 +105,22 @@ def multiply_gradients(call: Call, found: Mapping[str, Tensor]) -> None:
             first = (run.first if run.merged else run.column) * size
             part = arrays["x_gradients" if run.merged else "h_gradients"]
             part = part[:, first : first + run.gates * size]
-            found["weight_h"][run.first * size : (run.first + run.gates) * size] = part.t() @ states
+            rows = slice(run.first * size, (run.first + run.gates) * size)
+            found["weight_h"][rows] = _sum_products(part, states)
+
+
+def _sum_products(a: Tensor, b: Tensor) -> Tensor:
+    """The transpose of a [N, M], times b [N, D].
+
+    Blocks of rows are added up apart, as the compiled products do it: in one long sum of small
+    products float32 loses a digit. On a GPU a product's rows are shared out anyway.
+    """
+    if a.is_cuda:
+        return a.t() @ b
+    total = a.new_zeros(a.shape[1], b.shape[1])
+    for some, others in zip(a.split(_BLOCK), b.split(_BLOCK), strict=True):
+        total += some.t() @ others
+    return total
 
 
 def _places(call: Call) -> tuple[Tensor, Tensor]:
