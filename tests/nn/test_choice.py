@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from seqnlp import registry
 from seqnlp.nn import Cell, GRUCell, LSTMCell, Padding, RNNCell, engines
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.choice import prefers_fused
@@ -28,6 +29,11 @@ CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell
         ("lstm", (1, 30, 256), False, True),
         ("lstm", (4, 32, 256), False, True),
         ("lstm", (4, 33, 256), False, False),
+        ("gru", (16, 1, 256), False, True),
+        ("lstm", (16, 1, 256), False, True),
+        ("gru", (15, 1, 256), False, False),
+        ("gru", (64, 1, 64), False, False),
+        ("gru", (16, 2, 256), False, False),
     ],
 )
 def test_full_rows(
@@ -63,3 +69,21 @@ def test_two_directions_are_one_reason_in_training() -> None:
     assert not prefers_fused(cell, x[:, :4], None, both_directions=True)
     with torch.no_grad():
         assert not prefers_fused(cell, x, None, both_directions=True)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("kind", ["gru", "lstm", "min_gru", "layer_norm_gru", "reset_before_gru"])
+def test_a_step_of_many_rows_is_that_of_the_cell(kind: str, learns: bool) -> None:
+    torch.manual_seed(0)
+    cell = registry.cells.get(kind)(200, 128)
+    x = torch.randn(24, 200)
+    state = tuple(torch.randn_like(leaf) for leaf in cell.initial_state(24))
+    with torch.set_grad_enabled(learns):
+        found = engines.find("fused").step(cell, x, state)
+        expected = cell(x, state)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    if learns:
+        gradients = [torch.autograd.grad(each.sum(), list(cell.parameters())) for each in
+                     (found[0], expected[0])]  # fmt: skip
+        for one, other in zip(*gradients, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

@@ -14,6 +14,9 @@ from seqnlp.nn.engines.padding import Padding
 # Below so many steps a call of torch is over before the fused engine has laid out its arrays.
 _FEW_STEPS_IN_TRAINING = 5
 _FEW_STEPS = 10
+# A single step of so many rows, of products so large, gains by products of our own.
+_MANY_ROWS = 16
+_LARGE_PRODUCT = 1 << 21
 # torch's LSTM on a CPU is as fast as a fused one, but for what it does before the first step
 # (it lays its weights out anew, which shows in small batches), for long sequences of many rows,
 # for padding and, in training, for two directions at once.
@@ -37,6 +40,8 @@ def prefers_fused(
     assert isinstance(cell, GatedCell)
     batch, time = x.shape[:2]
     learns = torch.is_grad_enabled() and (x.requires_grad or cell.weight_h.requires_grad)
+    if time == 1 and not learns:
+        return batch >= _MANY_ROWS and batch * cell.weight_h.numel() >= _LARGE_PRODUCT
     if time < (_FEW_STEPS_IN_TRAINING if learns else _FEW_STEPS):
         return False
     if cell.native() is not NativeForm.LSTM:

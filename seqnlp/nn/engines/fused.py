@@ -10,6 +10,7 @@ from torch import Tensor
 from seqnlp.nn.cells.base import Cell, GatedCell, State
 from seqnlp.nn.cells.linear import LinearCell
 from seqnlp.nn.cells.quantized import QuantizedCell
+from seqnlp.nn.engines.affine import OwnProducts
 from seqnlp.nn.engines.base import Engine
 from seqnlp.nn.engines.gated import run_gated
 from seqnlp.nn.engines.linear import run_linear
@@ -18,6 +19,9 @@ from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.plans import find_obstacle, find_plan
 from seqnlp.nn.engines.quantized import run_quantized
 from seqnlp.nn.noise import Noise
+
+# A step of fewer rows is over before its products could be made faster.
+_FEW_ROWS = 16
 
 
 class FusedEngine(Engine):
@@ -99,7 +103,10 @@ class FusedEngine(Engine):
             # Its own step is in torch, for which the codes have to be laid out anew.
             outputs, state = run_quantized(cell, x.unsqueeze(1), None, state, reverse=False)
             return outputs[:, 0], state
-        return super().step(cell, x, state)
+        if len(x) < _FEW_ROWS:
+            return super().step(cell, x, state)
+        with OwnProducts():
+            return super().step(cell, x, state)
 
 
 def packing_of(x: Tensor, padding: Padding | None) -> Packing:
