@@ -72,7 +72,7 @@ def test_two_directions_are_one_reason_in_training() -> None:
 
 
 @pytest.mark.parametrize("learns", [False, True])
-@pytest.mark.parametrize("kind", ["gru", "lstm", "min_gru", "layer_norm_gru", "reset_before_gru"])
+@pytest.mark.parametrize("kind", ["gru", "lstm", "min_gru", "layer_norm_gru", "sru"])
 def test_a_step_of_many_rows_is_that_of_the_cell(kind: str, learns: bool) -> None:
     torch.manual_seed(0)
     cell = registry.cells.get(kind)(200, 128)
