@@ -186,6 +186,39 @@ def test_the_average_is_its_recurrence_and_is_what_validation_sees() -> None:
     assert judged.task.weight.item() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("every", "kept"), [(0, [4, 8, 12]), (3, [6, 9, 12])])
+def test_the_mean_of_the_last_checkpoints_is_what_validation_sees(
+    toy_corpus: Path, every: int, kept: list[int]
+) -> None:
+    class Watch(Hook):
+        order = 99
+        weights: dict[int, dict[str, torch.Tensor]] = {}
+        seen: dict[str, torch.Tensor] = {}
+
+        def on_step_end(self, trainer: Trainer) -> None:
+            self.weights[trainer.steps] = _copied(trainer)
+
+        def on_evaluate_end(self, trainer: Trainer) -> None:
+            self.seen = _copied(trainer)
+
+        def on_epoch_end(self, trainer: Trainer) -> None:
+            for name, weight in _copied(trainer).items():
+                assert torch.equal(weight, self.weights[trainer.steps][name])
+
+    watch = Watch()
+    hooks = (AverageHook(last=3, every=every), watch)
+    trainer = fit(toy_corpus, "train.epochs=3", "train.batch_size=30", hooks=hooks)
+    assert trainer.steps == 12
+    for name, weight in trainer.task.named_parameters():
+        mean = sum(watch.weights[step][name] for step in kept) / 3
+        torch.testing.assert_close(watch.seen[name], mean)
+        torch.testing.assert_close(weight.detach(), mean)
+
+
+def _copied(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in trainer.task.named_parameters()}
+
+
 def test_average_and_best_checkpoint_agree_on_the_weights(toy_corpus: Path) -> None:
     class Watch(Hook):
         order = 55
@@ -379,6 +412,8 @@ def test_tensorboard_gets_the_figures(toy_corpus: Path, tmp_path: Path) -> None:
         (ScheduleHook, {"factor": 1.5}, "factor must be between 0 and 1, not 1.5"),
         (EarlyStoppingHook, {"patience": -1}, "must not be negative"),
         (AverageHook, {"decay": 1.0}, "decay must be between 0 and 1, not 1.0"),
+        (AverageHook, {"last": -1}, "last and every must not be negative: -1, 0"),
+        (AverageHook, {"every": 5}, "every is for checkpoints"),
     ],
 )
 def test_a_wrong_option_is_one_clear_line(
