@@ -8,12 +8,13 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from seqnlp.nn.engines.greatest import top
 from seqnlp.tasks.decoding.constraints import Phrases, Progress
-from seqnlp.tasks.decoding.growth import Grown, first_of, grow
+from seqnlp.tasks.decoding.growth import Grown, best_tokens, first_of, grow
 from seqnlp.tasks.decoding.pool import Pool
 from seqnlp.tasks.decoding.ranking import Ranking
-from seqnlp.tasks.decoding.rules import NEVER, Rules
-from seqnlp.tasks.decoding.stepper import Stepper
+from seqnlp.tasks.decoding.rules import NEVER, Moment, Rules
+from seqnlp.tasks.decoding.stepper import Stepper, StepScores
 from seqnlp.tasks.decoding.trace import Ends, Trace
 
 
@@ -67,7 +68,7 @@ class BeamSearch:
             scores = stepper.step(live.tokens.flatten())
             self.trace.add(live.sources, live.tokens, live.parents, scores.weights)
             coverage = self.ranking.cover(live.coverage, scores.weights)
-            grown = self._grow(scores.log_probabilities(), live, time)
+            grown = self._grow(scores, live, time)
             self._finish(pool, grown, live, time, coverage)
             grown = self._going_on(pool, grown, live)
             left = self._left(pool, grown, live)
@@ -94,33 +95,37 @@ class BeamSearch:
             progress=self.phrases.begin() if self.phrases else None,
         )
 
-    def _grow(self, scores: Tensor, live: Live, time: int) -> Grown:
+    def _grow(self, scores: StepScores, live: Live, time: int) -> Grown:
         """Twice `width` ways for each group to grow, [B' * G, 2 * width]: half of them may end."""
+        moment = Moment(time=time, sources=live.sources, history=live.history)
         if self.phrases and live.progress:
             return self.phrases.grow(
-                scores,
-                live.totals,
-                live.progress,
-                time=time,
-                sources=live.sources,
-                history=live.history,
-                width=self.width,
+                scores.log_probabilities(), live.totals, live.progress, moment, width=self.width
             )
-        self.rules.apply(scores, time, live.sources, live.history)
-        sources, rows = live.totals.shape
-        scores = scores.view(sources, self.groups, rows // self.groups, -1)
-        totals = live.totals.view(sources, self.groups, -1)
+        count = min(2 * self.width, scores.logits.shape[1])
         if self.groups == 1:
-            return grow(scores[:, 0], totals[:, 0], 2 * self.width)
-        taken = scores.new_zeros(sources, scores.shape[3])
+            values, tokens = best_tokens(scores, count, self.rules, moment)
+            return grow(values, tokens, live.totals, 2 * self.width)
+        allowed = scores.log_probabilities()
+        self.rules.apply(allowed, moment)
+        return self._grow_apart(allowed, live, count)
+
+    def _grow_apart(self, scores: Tensor, live: Live, count: int) -> Grown:
+        """Group by group, where a token costs more the more of earlier groups have taken it."""
+        sources, size = len(live.sources), scores.shape[1]
+        scores = scores.view(sources, self.groups, -1, size)
+        totals = live.totals.view(sources, self.groups, -1)
+        taken = scores.new_zeros(sources, 1, size)
         parts = []
         for group in range(self.groups):
-            own = scores[:, group]
-            keys = own - self.diversity * taken.unsqueeze(1)
-            part = grow(own, totals[:, group], 2 * self.width, keys)
-            parts.append(part)
+            keys = (scores[:, group] - self.diversity * taken).view(-1, size)
+            values, tokens = top(keys, count)
+            part = grow(values.double(), tokens, totals[:, group], 2 * self.width)
+            costs = self.diversity * taken[:, 0].gather(1, part.tokens)
+            parts.append(part.raised(costs))
             chosen = part.take(first_of(part.tokens != self.rules.eos, self.width))
-            taken.scatter_add_(1, chosen.tokens, (chosen.totals > NEVER).to(taken.dtype))
+            there = (chosen.totals > NEVER).to(taken.dtype)
+            taken[:, 0].scatter_add_(1, chosen.tokens, there)
         return Grown.interleaved(parts)
 
     def _finish(

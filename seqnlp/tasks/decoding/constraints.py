@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqnlp.nn.engines.greatest import top
 from seqnlp.tasks.decoding.growth import Grown
-from seqnlp.tasks.decoding.rules import FLOOR, NEVER, Rules, padded
-from seqnlp.tasks.decoding.top import top
+from seqnlp.tasks.decoding.rules import FLOOR, NEVER, Moment, Rules, padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +99,8 @@ class Phrases:
         scores: Tensor,
         totals: Tensor,
         progress: Progress,
+        moment: Moment,
         *,
-        time: int,
-        sources: Tensor,
-        history: Tensor,
         width: int,
     ) -> Grown:
         """The 2 * width ways to grow that the banks give, those of the beam before the others.
@@ -115,11 +113,10 @@ class Phrases:
             scores: float [B' * W, V], log-probabilities, overwritten.
             totals: float64 [B', W], log-probabilities of the hypotheses.
             progress: of [B', W] hypotheses.
-            time: tokens that they have.
-            sources: int64 [B'].
-            history: see `Rules.apply`.
+            moment: of which step and rows.
             width: of the beam.
         """
+        time, sources = moment.time, moment.sources
         count, size = len(sources), scores.shape[1]
         wanted = self.next_tokens(progress, sources).flatten(0, 1)
         extra = scores.gather(1, wanted.clamp(min=0)).clamp(min=FLOOR)
@@ -128,7 +125,7 @@ class Phrases:
             held = prefixed.repeat_interleave(totals.shape[1]).unsqueeze(1) | (wanted < 0)
         else:
             held = wanted < 0
-        self.rules.apply(scores, time, sources, history)
+        self.rules.apply(scores, moment)
         complete = progress.met.all(2).flatten()
         scores[:, self.rules.eos] = scores[:, self.rules.eos].masked_fill(~complete, NEVER)
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqnlp.tasks.decoding.top import top
+from seqnlp.nn.engines.greatest import top
 
 Words = NDArray[np.uint64]
 FEW = 32  # columns that often have nearly all of the probability

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from seqnlp.tasks.decoding.rules import NEVER
-from seqnlp.tasks.decoding.top import top
+from seqnlp.nn.engines.greatest import most_probable, top
+from seqnlp.tasks.decoding.rules import NEVER, Moment, Rules
+from seqnlp.tasks.decoding.stepper import StepScores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,11 @@ class Grown:
         totals = self.totals.masked_fill(places, NEVER)
         return Grown(totals=totals, tokens=self.tokens, parents=self.parents)
 
+    def raised(self, amounts: Tensor) -> Grown:
+        """Log-probabilities higher by float [B', M], in the same order."""
+        totals = self.totals + amounts
+        return Grown(totals=totals, tokens=self.tokens, parents=self.parents)
+
     @classmethod
     def interleaved(cls, groups: Sequence[Grown]) -> Grown:
         """Those of G groups of B' sources, [B' * G, M]."""
@@ -57,28 +63,44 @@ class Grown:
         )
 
 
-def grow(scores: Tensor, totals: Tensor, count: int, keys: Tensor | None = None) -> Grown:
-    """The best `count` ways to add a token to the hypotheses of each source.
-
-    The best of each row come first, then the best of those, so that little is sorted.
+def best_tokens(
+    scores: StepScores, count: int, rules: Rules, moment: Moment
+) -> tuple[Tensor, Tensor]:
+    """The best tokens of each row that the rules allow, best first.
 
     Args:
-        scores: float [B', W, V], log-probabilities of the tokens.
-        totals: float64 [B', W], log-probabilities of the hypotheses.
-        keys: [B', W, V], what chooses in the place of `scores`.
+        scores: of N rows.
+        count: at most V.
+        rules: what may come.
+        moment: of which step and rows.
+
+    Returns:
+        Log-probabilities float64 [N, count], tokens int64 [N, count].
     """
-    sources, width, size = scores.shape
-    each = min(count, size)
-    values, tokens = top((scores if keys is None else keys).reshape(-1, size), each)
-    marks = values.view(sources, width, each) + totals.unsqueeze(2)
-    tokens = tokens.view(sources, width * each)
-    found = marks.flatten(1).topk(min(count, width * each), 1)
-    parents = found.indices.div(each, rounding_mode="floor")
-    tokens = tokens.gather(1, found.indices)
-    sums = found.values
-    if keys is not None:
-        sums = scores.flatten(1).gather(1, parents * size + tokens) + totals.gather(1, parents)
-    return Grown(totals=sums, tokens=tokens, parents=parents).padded(count)
+    if rules.plain(moment.time):
+        return most_probable(scores.logits, count, rules.forbidden, normalized=scores.normalized)
+    allowed = scores.log_probabilities()
+    rules.apply(allowed, moment)
+    values, tokens = top(allowed, count)
+    return values.double(), tokens
+
+
+def grow(values: Tensor, tokens: Tensor, totals: Tensor, count: int) -> Grown:
+    """The best `count` ways to add a token to the hypotheses of each source.
+
+    Args:
+        values: float64 [B' * W, M], log-probabilities of the best tokens of each row.
+        tokens: int64 [B' * W, M].
+        totals: float64 [B', W], log-probabilities of the hypotheses.
+    """
+    sources, each = len(totals), tokens.shape[1]
+    marks = (values.view(sources, -1, each) + totals.unsqueeze(2)).flatten(1)
+    found = marks.topk(min(count, marks.shape[1]), 1)
+    return Grown(
+        totals=found.values,
+        tokens=tokens.view(sources, -1).gather(1, found.indices),
+        parents=found.indices.div(each, rounding_mode="floor"),
+    ).padded(count)
 
 
 def first_of(wanted: Tensor, count: int) -> Tensor:

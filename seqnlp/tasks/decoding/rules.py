@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 NEVER = float("-inf")
 FLOOR = -1e4  # log-probability of what is forced on a model that rules it out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A step of a search, and whose rows it is about.
+
+    time: tokens that the hypotheses have. sources: int64 [B'], each with N / B' rows. history:
+    int64 [N, time], the tokens; read by `no_repeat_ngram` alone, and elsewhere anything.
+    """
+
+    time: int
+    sources: Tensor
+    history: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +42,16 @@ class Rules:
     limits: Tensor
     prefixes: Tensor
 
-    def apply(self, scores: Tensor, time: int, sources: Tensor, history: Tensor | None) -> None:
+    @cached_property
+    def _first_limit(self) -> int:
+        return int(self.limits.min())
+
+    def plain(self, time: int) -> bool:
+        """Whether nothing but `forbidden` is ruled out after so many tokens."""
+        begun = max(self.min_length, self.prefixes.shape[1]) <= time
+        return begun and time < self._first_limit and not self.no_repeat_ngram
+
+    def apply(self, scores: Tensor, moment: Moment) -> None:
         """Put -inf on what may not come next, in place. Some token is always left.
 
         What is forced (a prefix, the end at the limit) is spared by all other rules; and a
@@ -36,23 +59,21 @@ class Rules:
 
         Args:
             scores: float [N, V], log-probabilities.
-            time: tokens that the hypotheses have.
-            sources: int64 [B'], whose rows these are.
-            history: int64 [N, time], the tokens; read by `no_repeat_ngram` alone.
+            moment: of which step and rows.
         """
-        forced = self._forced(time, sources)
+        forced = self._forced(moment)
         if forced is not None:
-            forced = forced.repeat_interleave(len(scores) // len(sources))
+            forced = forced.repeat_interleave(len(scores) // len(moment.sources))
             rows = (forced >= 0).nonzero().squeeze(1)
             columns = forced[rows]
             values = scores[rows, columns].clamp(min=FLOOR)
         end = scores[:, self.eos].clamp(min=FLOOR)
         scores.index_fill_(1, self.forbidden, NEVER)
-        short = time < self.min_length
+        short = moment.time < self.min_length
         if short:
             scores[:, self.eos] = NEVER
-        if self.no_repeat_ngram and history is not None:
-            self._ban_repeated(scores, history)
+        if self.no_repeat_ngram:
+            self._ban_repeated(scores, moment.history)
         if short or self.no_repeat_ngram:
             stuck = scores.amax(1) == NEVER
             scores[:, self.eos] = torch.where(stuck, end, scores[:, self.eos])
@@ -60,16 +81,16 @@ class Rules:
             scores[rows] = NEVER
             scores[rows, columns] = values
 
-    def _forced(self, time: int, sources: Tensor) -> Tensor | None:
+    def _forced(self, moment: Moment) -> Tensor | None:
         """Int64 [B'], the only token that may come, or -1; None where there is none at all."""
-        prefixed = time < self.prefixes.shape[1]
-        ending = self.limits[sources] <= time
+        prefixed = moment.time < self.prefixes.shape[1]
+        ending = self.limits[moment.sources] <= moment.time
         if not prefixed and not ending.any():
             return None
         forced = torch.where(ending, self.eos, -1)
         if not prefixed:
             return forced
-        prefix = self.prefixes[sources, time]
+        prefix = self.prefixes[moment.sources, moment.time]
         return torch.where(prefix >= 0, prefix, forced)
 
     def _ban_repeated(self, scores: Tensor, history: Tensor) -> None:

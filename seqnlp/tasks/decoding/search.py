@@ -17,7 +17,7 @@ from seqnlp.tasks.decoding.ranking import Ranking
 from seqnlp.tasks.decoding.rules import Rules, limits, padded
 from seqnlp.tasks.decoding.stepper import Stepper
 from seqnlp.tasks.decoding.trace import Found, Trace
-from seqnlp.tasks.decoding.walk import choose_best, walk
+from seqnlp.tasks.decoding.walk import walk
 
 
 @torch.no_grad()
@@ -111,16 +111,16 @@ def search(
             phrases=Phrases.of(constraints, rules) if any(constraints) else None,
         ).run(stepper)
     else:
-        choose = choose_best
+        draw = None
         if options.sample:
-            choose = Draws(
+            draw = Draws(
                 temperature=options.temperature,
                 top_k=options.top_k,
                 top_p=options.top_p,
                 streams=streams(options.seed, np.asarray(numbers, np.int64), options.n_best),
             ).draw
         ends = walk(
-            stepper, choose, options.n_best, bos=bos, rules=rules, ranking=ranking, trace=trace
+            stepper, draw, options.n_best, bos=bos, rules=rules, ranking=ranking, trace=trace
         )
     alike = options.diverse_groups > 1  # groups may find the same
     ends = ends.best(options.beam if alike else options.n_best)

@@ -9,26 +9,21 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from seqnlp.tasks.decoding.growth import best_tokens
 from seqnlp.tasks.decoding.ranking import Ranking
-from seqnlp.tasks.decoding.rules import Rules
+from seqnlp.tasks.decoding.rules import Moment, Rules
 from seqnlp.tasks.decoding.stepper import Stepper
-from seqnlp.tasks.decoding.top import top
 from seqnlp.tasks.decoding.trace import Ends, Trace
 
-Choice: TypeAlias = Callable[[Tensor, int, Tensor], Tensor]
+Draw: TypeAlias = Callable[[Tensor, int, Tensor], Tensor]
 """(scores [N, V], time, sources [B']) to tokens [N]."""
 
 STAY = 0.9  # the share of sources that go on above which none that has ended leaves yet
 
 
-def choose_best(scores: Tensor, time: int, sources: Tensor) -> Tensor:
-    """The most probable token of each row: greedy search."""
-    return top(scores, 1)[1].squeeze(1)
-
-
 def walk(
     stepper: Stepper,
-    choose: Choice,
+    draw: Draw | None,
     paths: int,
     *,
     bos: int,
@@ -36,7 +31,7 @@ def walk(
     ranking: Ranking,
     trace: Trace,
 ) -> Ends:
-    """Follow `paths` paths from each source, token by token, until all have ended.
+    """Follow `paths` paths from each source until all have ended: the best tokens, or drawn ones.
 
     Sources leave the batch as they end, a few at a time: what that costs is copying the others.
     """
@@ -54,10 +49,14 @@ def walk(
         scores = stepper.step(ids.flatten())
         trace.add(sources, ids, straight.expand_as(ids), scores.weights)
         coverage = ranking.cover(coverage, scores.weights)
-        allowed = scores.log_probabilities()
-        rules.apply(allowed, time, sources, history.flatten(0, 1))
-        ids = choose(allowed, time, sources)
-        gained = allowed.gather(1, ids.unsqueeze(1)).double()
+        moment = Moment(time=time, sources=sources, history=history.flatten(0, 1))
+        if draw is None:
+            gained, ids = best_tokens(scores, 1, rules, moment)
+        else:
+            allowed = scores.log_probabilities()
+            rules.apply(allowed, moment)
+            ids = draw(allowed, time, sources).unsqueeze(1)
+            gained = allowed.gather(1, ids).double()
         ids = ids.view_as(ended)
         totals += torch.where(ended, 0.0, gained.view_as(totals))
         now = (ids == rules.eos) & ~ended

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seqnlp.errors import InputError
+from seqnlp.nn.engines.greatest import top
 from seqnlp.tasks.decoding import (
     Decoding,
     EnsembleStepper,
@@ -22,7 +23,6 @@ from seqnlp.tasks.decoding import (
     replace_unknown,
     search,
 )
-from seqnlp.tasks.decoding.top import top
 from tests.tasks.decoding.toy import BOS, EOS, Toy, World
 
 
