@@ -16,6 +16,7 @@ from seqnlp.bundle import FORMAT, load
 from seqnlp.errors import BundleError
 from seqnlp.nn import dropout_sites
 from tests.toy import small_settings
+from tests.toy_translation import small_translation, write_pairs
 
 TEXTS = ["The film was poor and then great .", "The cast was fine and then dull .", "", "unseen"]
 
@@ -190,6 +191,60 @@ def test_a_damaged_folder_is_one_clear_line(
         load(copy)
     assert "\n" not in str(error.value)
     assert error.value.exit_status == 2
+
+
+@pytest.mark.parametrize("overrides", [[], ["head.joint=true", "head.tie_all=true", "ensemble=2"]])
+def test_a_model_of_two_pipelines_comes_back(tmp_path: Path, overrides: list[str]) -> None:
+    corpus = write_pairs(tmp_path / "pairs")
+    model = seqnlp.train(small_translation(corpus, "train.epochs=3", *overrides), tmp_path / "run")
+    manifest = json.loads((tmp_path / "run" / "bundle.json").read_text())
+    assert manifest["format"] == 2
+    assert {f"target/{name}.json" for name in ("pipeline", "tokenizer", "vocabulary")} < set(
+        manifest["sha256"]
+    )
+    again = load(tmp_path / "run")
+    texts = ["Der Hund will den Ball sehen.", "", "Eine unbekannte Katze"]
+    assert list(again.predict(texts)) == list(model.predict(texts))
+    assert again.settings == model.settings
+    for name, pipeline in model.task.pipelines.items():
+        assert again.task.pipelines[name] == pipeline
+    assert again.evaluate(again.corpus(), "test") == model.metrics["test"]
+
+
+def test_a_model_of_one_pipeline_is_written_as_before(toy_run: Path) -> None:
+    manifest = json.loads((toy_run / "bundle.json").read_text())
+    assert manifest["format"] == 1
+    assert not any("/" in name for name in manifest["sha256"])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_truncate("target/vocabulary.json"), "target/vocabulary.json: damaged: its checksum differs"),
+        (lambda folder: (folder / "target" / "tokenizer.json").unlink(), "target/tokenizer.json: missing from"),
+        (lambda folder: shutil.rmtree(folder / "target"), "target/pipeline.json: missing from the model's folder"),
+        (_edit("bundle.json", lambda d: d["sha256"].pop("target/pipeline.json")),
+         "bundle.json: damaged: it has no checksum of target/pipeline.json"),
+        (_edit("bundle.json", lambda d: d["state"].pop("members")), "damaged: no state of this task: 'members'"),
+        (_edit("bundle.json", lambda d: d["state"].update(members=1001)), "members must be 0 to 1000, not 1001"),
+    ],
+)  # fmt: skip
+def test_a_damaged_model_of_two_pipelines_is_one_clear_line(
+    translation_run: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    folder = Path(shutil.copytree(translation_run, tmp_path / "copy"))
+    damage(folder)
+    with pytest.raises(BundleError, match=message) as error:
+        load(folder)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def translation_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("translation")
+    corpus = write_pairs(folder / "pairs")
+    seqnlp.train(small_translation(corpus, "train.epochs=1"), folder / "run")
+    return folder / "run"
 
 
 def test_a_file_of_the_users_in_the_folder_is_left_alone(copy: Path) -> None:
