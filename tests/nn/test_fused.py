@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from seqnlp.nn import unroll
-from tests.nn.gated import GATED, assert_equal, make_inputs, make_registered, results
+from seqnlp.nn import Noise, Padding, engines, unroll
+from tests.nn.gated import (
+    GATED,
+    assert_equal,
+    make_cell,
+    make_inputs,
+    make_registered,
+    results,
+    weigh,
+)
 
 EXACT = 1e-12
 SINGLE = 1e-6
@@ -72,13 +81,15 @@ def double(x: Tensor) -> Tensor:
     return x.detach().double().requires_grad_()
 
 
+@pytest.fixture
+def _no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqnlp.nn.engines.plan.Plan.library", lambda plan, dtype: None)
+
+
+@pytest.mark.usefixtures("_no_compiler")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("name", GATED)
-def test_without_a_compiler_the_numbers_are_the_same(
-    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("seqnlp.nn.engines.plan.build.load", lambda source: None)
-    # A size that no other test has, since a plan holds what it has loaded.
+def test_without_a_compiler_the_numbers_are_the_same(name: str, dtype: torch.dtype) -> None:
     cell = make_registered(name, 3, 9, dtype)
     x, state = make_inputs(cell, 5, 6, dtype)
     lengths = lengths_of(5, 6)
@@ -86,6 +97,39 @@ def test_without_a_compiler_the_numbers_are_the_same(
         found = results(cell, x, lengths, state, reverse=reverse)
         expected = results(cell, x, lengths, state, reverse=reverse, engine="reference")
         assert_equal(found, expected, EXACT if dtype is torch.float64 else 1e-5)
+
+
+@pytest.mark.usefixtures("_no_compiler")
+def test_without_a_compiler_leaves_may_be_exchanged() -> None:
+    """Their gradients are, in the place where they are read."""
+
+    def update(x: Any, h: Any, s: Any) -> Any:
+        new = torch.tanh(x[0] + h[0] + s[1])
+        return new, s[2], s[1], new
+
+    cell = make_cell(update, states=4, sizes=(3, 8))
+    x, state = make_inputs(cell, 4, 5)
+    expected = results(cell, x, [5, 2, 0, 3], state, engine="reference")
+    assert_equal(results(cell, x, [5, 2, 0, 3], state), expected, EXACT)
+
+
+@pytest.mark.usefixtures("_no_compiler")
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_without_a_compiler_dropout_inside_has_its_gradients(name: str) -> None:
+    """Of a unit that the recurrent product does not see, and of one that it sees enlarged."""
+    cell = make_registered(name, 3, 8)
+    x, state = make_inputs(cell, 4, 5)
+    padding = Padding.of(torch.tensor([5, 2, 0, 3]), x)
+    noise = Noise(hidden=torch.tensor([0.0, 2.5], dtype=torch.float64).repeat(4, 4))
+    found = []
+    for engine in ("fused", "reference"):
+        outputs, final = engines.find(engine).run(
+            cell, x, padding, state, reverse=False, want_state=True, noise=noise
+        )
+        assert final is not None
+        wanted = [x, *state, *cell.parameters()]
+        found.append([outputs, *final, *torch.autograd.grad(weigh([outputs, *final]), wanted)])
+    assert_equal(found[0], found[1], EXACT)
 
 
 @settings(max_examples=20, deadline=None)

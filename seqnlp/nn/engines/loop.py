@@ -118,7 +118,7 @@ def _sum_products(a: Tensor, b: Tensor) -> Tensor:
     if a.is_cuda:
         return a.t() @ b
     total = a.new_zeros(a.shape[1], b.shape[1])
-    for some, others in zip(a.split(_BLOCK), b.split(_BLOCK), strict=True):
+    for some, others in zip(torch.split(a, _BLOCK), torch.split(b, _BLOCK), strict=True):
         total += some.t() @ others
     return total
 
