@@ -12,6 +12,7 @@ import torch
 
 from seqnlp.training.run import train
 from tests.toy import small_settings, write_corpus
+from tests.toy_translation import small_translation, write_pairs
 
 torch.set_num_threads(1)
 # A job in the background is started deaf to Ctrl-C, which some tests send.
@@ -48,4 +49,18 @@ def toy_run(toy_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a model trained on it; read only."""
     folder = tmp_path_factory.mktemp("runs") / "toy"
     train(small_settings(toy_corpus), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pairs_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a parallel corpus, German and English, that is learned in seconds."""
+    return write_pairs(tmp_path_factory.mktemp("pairs"))
+
+
+@pytest.fixture(scope="session")
+def pairs_run(pairs_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a translator trained on it; read only."""
+    folder = tmp_path_factory.mktemp("runs") / "de-en"
+    train(small_translation(pairs_corpus), folder)
     return folder

@@ -17,8 +17,8 @@ MODALS = {"will": "wants to", "kann": "can"}
 
 SMALL_TRANSLATION = [
     "model.embedding_size=32", "model.hidden_size=32", "model.embedding_scale=0.1",
-    "text.tokenizer=regex", "train.epochs=12", "train.lr=0.02", "train.batch_size=16", "threads=1",
-    "hooks.dropout=false",
+    "model.engine=reference", "text.tokenizer=regex", "train.epochs=20", "train.lr=0.02",
+    "train.batch_size=16", "threads=1", "hooks.dropout=false",
 ]  # fmt: skip
 
 

@@ -127,7 +127,8 @@ class _Measured:
         # sacrebleu has no public name for the sentences' statistics.
         rows = metric._extract_corpus_statistics(hypotheses, [references])
         metric.n_bootstrap, metric.seed = RESAMPLES, SEED
-        self.value: float = metric._aggregate_and_compute(rows).score
+        # A perfect corpus has a little more than 100 points by rounding.
+        self.value = min(float(metric._aggregate_and_compute(rows).score), figure.most)
         self.statistics: Floats = np.array(rows, dtype=np.float64)
         self.signature = str(metric.get_signature())
 
@@ -136,6 +137,7 @@ class _Figure(ABC):
     """A figure by sacrebleu, and the same of many sums at once."""
 
     name: ClassVar[str]
+    most: ClassVar[float] = 100.0
 
     def measure(self, hypotheses: Sequence[str], references: Sequence[str]) -> _Measured:
         return _Measured(self, self._metric(), hypotheses, references)
@@ -168,7 +170,7 @@ class _Bleu(_Figure):
             logs = np.log(np.where(totals > 0, _ratio(smoothed, totals), 0.0)).mean(-1)
         brevity = np.minimum(0.0, 1.0 - _ratio(reference, own, empty=np.inf))
         found: Floats = np.where(matches.any(-1), 100 * np.exp(logs + brevity), 0.0)
-        return found
+        return np.minimum(found, self.most)
 
 
 class _Chrf(_Figure):
@@ -195,6 +197,7 @@ class _Ter(_Figure):
     """Columns: edits, and words of the reference."""
 
     name = "TER"
+    most = float("inf")
 
     def _metric(self) -> Metric:
         from sacrebleu.metrics.ter import TER

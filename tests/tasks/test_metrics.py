@@ -96,3 +96,43 @@ def test_the_report_names_every_class() -> None:
         {"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2}
     )
     assert 0 < report["calibration_error"] < 1
+
+
+def test_a_pair_of_classifiers_is_compared_on_the_same_resamples() -> None:
+    generator = np.random.default_rng(1)
+    truth = generator.integers(0, CLASSES, 400)
+    guesses = [np.where(generator.random(400) < share, truth, 0) for share in (0.6, 0.75)]
+    made = metrics.paired_comparison(truth, *guesses, CLASSES)
+    first, second = (oracle.accuracy_score(truth, guess) for guess in guesses)
+    found = made["accuracy"]
+    assert (found["first"], found["second"]) == pytest.approx((first, second))
+    gains = (guesses[1] == truth).astype(float) - (guesses[0] == truth)
+    # The paired difference has the spread of its mean over the examples.
+    half = 1.96 * gains.std() / 400**0.5
+    difference = found["difference"]
+    assert difference["value"] == pytest.approx(gains.mean())
+    assert difference["high"] - difference["low"] == pytest.approx(2 * half, rel=0.1)
+    assert found["wins"] > 0.95
+    assert found["p_value"] < 0.05
+    assert made["macro_f1"]["first"] == pytest.approx(
+        oracle.f1_score(truth, guesses[0], average="macro")
+    )
+
+
+def test_equal_answers_do_not_differ() -> None:
+    truth, guess = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])
+    made = metrics.paired_comparison(truth, guess, guess, 2)["accuracy"]
+    assert made["difference"] == {"value": 0, "low": 0, "high": 0}
+    assert (made["wins"], made["p_value"]) == (0, 1)
+
+
+def test_figures_are_read_in_hundreds() -> None:
+    share = {"value": 0.5, "low": 0.25, "high": 0.75}
+    points = {**share, "unit": "points", "name": "BLEU"}
+    assert metrics.in_hundreds(share) == (50, 25, 75)
+    assert metrics.in_hundreds(points) == (0.5, 0.25, 0.75)
+    assert metrics.heading("macro_f1", share) == "macro-F1"
+    assert metrics.heading("bleu", points) == "BLEU"
+    assert metrics.intervals_of({"a": share, "b": points, "c": {"value": 1}, "d": 2}) == {
+        "a": share, "b": points
+    }  # fmt: skip

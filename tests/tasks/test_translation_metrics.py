@@ -59,7 +59,7 @@ def test_figures_of_any_corpus_are_those_of_sacrebleu(pairs: list[tuple[str, str
         expected = metric.corpus_score(answers, [references]).score
         figure = translation_metrics._FIGURES[name]
         measured = figure.measure(answers, references)
-        assert measured.value == expected
+        assert measured.value == pytest.approx(expected, rel=1e-12)
         # What resamples are computed by, on the corpus itself.
         assert figure.of(measured.statistics.sum(0)) == pytest.approx(expected, abs=1e-9)
 
@@ -101,6 +101,14 @@ def test_buckets_are_corpora_of_their_own() -> None:
             assert bucket[name] == pytest.approx(expected, abs=1e-9)
         bleu = BLEU(force=True).corpus_score(answers, [references])
         assert bucket["length_ratio"] == pytest.approx(bleu.sys_len / bleu.ref_len)
+
+
+def test_a_perfect_corpus_has_a_hundred_points() -> None:
+    # sacrebleu's BLEU is 100.00000000000004.
+    made = report(REFERENCES, REFERENCES)
+    assert made["bleu"]["value"] == made["chrf"]["value"] == 100
+    assert made["bleu"]["low"] <= made["bleu"]["high"] <= 100
+    assert made["ter"]["value"] == 0
 
 
 def test_the_length_ratio_tells_answers_that_are_too_short() -> None:
