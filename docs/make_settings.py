@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
 import types
@@ -16,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import tomli_w
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -88,6 +90,10 @@ MEANINGS = {
     "model.forget_bias": "First bias of the forget gate, in cells that have one.",
     "head.attention_options": "Its options, see below.",
     "head.label_smoothing": "Share of the target that is spread over all labels.",
+    "translation head.label_smoothing": "Share of the target that is spread over all tokens.",
+    "translation head.attention": "How the decoder looks at the source: a name of"
+    " `seqnlp list attentions`.",
+    "head.decoder_cell_options": "Its options, see below.",
     "train.epochs": "Passes over the training split at the most.",
     "train.optimizer_options": "Its other arguments, such as `weight_decay`.",
     "train.lr": "The learning rate; a `schedule` hook scales it.",
@@ -105,8 +111,7 @@ def page() -> str:
     for name, kind in tables.items():
         parts += [f"## `[{name}]`\n", f"{_first_line(kind)}\n", _section(kind, f"{name}.")]
     for task in registry.tasks.names():
-        options = registry.tasks.get(task).Options
-        parts += [f"## `[head]` of the task `{task}`\n", _section(options, "head.")]
+        parts += _task(task)
     on = [f"`{name}`" for name in Settings().hooks]
     parts.append(HOOKS.format(defaults=", ".join(on)))
     for name in registry.hooks.names():
@@ -124,21 +129,48 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _section(section: type[BaseModel], prefix: str, skip: Iterable[str] = ()) -> str:
+def _task(name: str) -> list[str]:
+    """The table `head` of a task, the tables within it, and its own defaults."""
+    task = registry.tasks.get(name)
+    inner = {
+        key: kind
+        for key, field in task.Options.model_fields.items()
+        if inspect.isclass(kind := field.annotation) and issubclass(kind, Section)
+    }
+    parts = [
+        f"## `[head]` of the task `{name}`\n",
+        _section(task.Options, "head.", skip=inner, task=name),
+    ]
+    for key, kind in inner.items():
+        parts += [f"### `[head.{key}]`\n", f"{_first_line(kind)}\n", _section(kind, f"head.{key}.")]
+    if task.defaults:
+        plain = json.loads(json.dumps(task.defaults, default=dict))
+        parts += [
+            f"### Defaults of the task `{name}`\n",
+            f"Where a recipe does not say otherwise:\n\n```toml\n{tomli_w.dumps(plain)}```\n",
+        ]
+    return parts
+
+
+def _section(
+    section: type[BaseModel], prefix: str, skip: Iterable[str] = (), task: str = ""
+) -> str:
+    """A table of keys; what MEANINGS says of "TASK KEY" is of that task alone."""
     said = _attribute_docstrings(section)
     rows = []
     for name, field in section.model_fields.items():
         if name in skip:
             continue
         key = f"{prefix}{name}"
-        if (key in MEANINGS) == (name in said):
+        meant = MEANINGS.get(f"{task} {key}", MEANINGS.get(key))
+        if (meant is None) == (name not in said):
             raise SystemExit(f"{key}: say what it means once, in the code or in MEANINGS")
         default = field.default
         if default is PydanticUndefined:
             default = field.get_default(call_default_factory=True)
-        limits = "".join(f", {_limit(each)}" for each in field.metadata)
+        limits = "".join(f", {words}" for each in field.metadata if (words := _limit(each)))
         kind = f"{_type(field.annotation)}{limits}"
-        rows.append((f"`{key}`", kind, _value(default), said.get(name) or MEANINGS[key]))
+        rows.append((f"`{key}`", kind, _value(default), said.get(name) or meant or ""))
     return _table(("key", "type", "default", "meaning"), rows)
 
 
