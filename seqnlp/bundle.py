@@ -110,7 +110,7 @@ class Model:
             validation_share=chosen.validation_share,
             test_share=chosen.test_share,
             languages=languages,
-            max_ratio=chosen.max_ratio,
+            max_ratio=chosen.max_ratio or None,
         )
 
     def evaluate(

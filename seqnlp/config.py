@@ -56,8 +56,9 @@ class CorpusSettings(Section):
     """The language that is read of a parallel corpus, as its files name it: "de"."""
     target: str | None = None
     """The language that is written."""
-    max_ratio: float | None = Field(default=9.0, gt=1)
-    """Training pairs whose one side has so many times the words of the other are left out."""
+    max_ratio: float = Field(default=9.0, ge=0)
+    """Training pairs whose one side has more than so many times the words of the other are left
+    out; 0 keeps all."""
     validation_share: float = Field(default=0.1, gt=0, lt=1)
     """The share of train that is cut off where the corpus has no validation split."""
     test_share: float = Field(default=0.0, ge=0, lt=1)

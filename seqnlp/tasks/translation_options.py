@@ -36,6 +36,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
                 "layer": 0.3,
                 "context": 0.3,
                 "output": 0.3,
+                "kind": "fast",
             },
             "clip": {"norm": 1.0},
             "schedule": {"kind": "cosine", "warmup": 0.5, "final": 0.02},

@@ -90,7 +90,7 @@ def _run(
         validation_share=chosen.validation_share,
         test_share=chosen.test_share,
         languages=(chosen.source, chosen.target),
-        max_ratio=chosen.max_ratio,
+        max_ratio=chosen.max_ratio or None,
     )
     for note in corpus.notes:
         notify(note)

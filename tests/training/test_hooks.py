@@ -329,7 +329,7 @@ def test_a_kind_does_not_outlast_its_training() -> None:
             {"kinds": {"embedding": "weight"}},
             [],
             "dropout site 'embedding': the kind 'weight' does not act here; "
-            "use 'standard', 'locked' or 'word'",
+            "use 'standard', 'fast', 'locked' or 'word'",
         ),
         (
             {"kinds": {"recurent": "weight"}},
@@ -403,7 +403,7 @@ def test_tensorboard_gets_the_figures(toy_corpus: Path, tmp_path: Path) -> None:
     [
         (DropoutHook, {"embedding": 1.0}, r"rate of 'embedding' must be in \[0, 1\), not 1.0"),
         (DropoutHook, {"embeding": 0.1}, "no key 'embeding'; did you mean 'embedding'"),
-        (DropoutHook, {"kind": "variational"}, "Input should be 'standard' or 'locked'"),
+        (DropoutHook, {"kind": "variational"}, "Input should be 'standard', 'fast' or 'locked'"),
         (PenaltyHook, {"l1": -1.0}, "penalties must not be negative"),
         (ClipHook, {"norm": 0.0}, "the limit 'norm' must be positive, not 0.0"),
         (ClipHook, {"normm": 0.0}, "did you mean 'norm'"),
