@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqnlp.errors import InputError, UnknownNameError
+from seqnlp.nn.affine import Affine
 from seqnlp.nn.cells.base import Cell, State
 
 BRIDGES = ("none", "tanh", "linear", "copy")
@@ -60,7 +61,7 @@ class Bridge(nn.Module):
         self.reached = tuple(reached)
         self.sizes = tuple(start[index].shape[1] for index in reached)
         maps = kind in {"tanh", "linear"} and bool(reached)
-        self.map = nn.Linear(summary_size, sum(self.sizes)) if maps else None
+        self.map = Affine(summary_size, sum(self.sizes)) if maps else None
 
     def forward(self, summary: Tensor, start: State) -> State:
         """The state of B rows.

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqnlp.nn import engines
+from seqnlp.nn.affine import is_affine
 from seqnlp.nn.attention import Attention
 from seqnlp.nn.attention.base import ScoredAttention
 from seqnlp.nn.attention.history import remember
 from seqnlp.nn.cells.base import GatedCell, State
 from seqnlp.nn.decoder_state import DecoderState
 from seqnlp.nn.dropout import DropoutSite
+from seqnlp.nn.engines.affine import affine
 from seqnlp.nn.engines.feeding import Memories, Output, feed_fused, obstacle
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.padding import Padding
@@ -210,7 +211,7 @@ def _run_fused(
     """What `run_feeding` gives, in one compiled call; None where that cannot be."""
     cell, own = layer.forward_cell, noise.layers[0]
     form = attention.form() if isinstance(attention, ScoredAttention) else None
-    plain = layer.norm is None and not layer.residual and type(readout.map) is nn.Linear
+    plain = layer.norm is None and not layer.residual and is_affine(readout.map)
     if form is None or not plain or type(memory) is not Memory or not isinstance(cell, GatedCell):
         return None
     weight, bias = readout.map.weight, readout.map.bias
@@ -289,7 +290,7 @@ class _FirstLayer(_Steps):
         if isinstance(self.cell, GatedCell) and self.cell.splits:
             self.split, size = self.cell, x.shape[1]
             self.weight_feed = self.split.weight_x[:, size:].t()
-            x = F.linear(x, self.split.weight_x[:, :size], self.split.bias)
+            x = affine(x, self.split.weight_x[:, :size], self.split.bias)
         self.inputs = torch.split(x, running)
 
     def take(self, t: int, x: Tensor, state: State) -> tuple[Tensor, State]:

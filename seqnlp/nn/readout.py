@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqnlp.nn.affine import Affine
 from seqnlp.nn.dropout import DropoutSite
 
 
@@ -27,7 +28,7 @@ class Readout(nn.Module):
         self, hidden_size: int, context_size: int, output_size: int, *, deep: bool
     ) -> None:
         super().__init__()
-        self.map = nn.Linear(hidden_size + context_size, output_size)
+        self.map = Affine(hidden_size + context_size, output_size)
         self.deep = deep
         self.dropout = DropoutSite("context")
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from seqnlp.nn.affine import Affine, is_affine
 from seqnlp.nn.engines import affine, build
 
 pytestmark = pytest.mark.skipif(build.toolchain() is None, reason="no kernel can be compiled")
@@ -120,3 +121,20 @@ def test_only_wanted_gradients_are_computed() -> None:
     affine.affine(x, weight).sum().backward()
     assert x.grad is not None
     torch.testing.assert_close(x.grad, weight.sum(0).expand(6, 4))
+
+
+def test_a_layer_of_it_is_torchs() -> None:
+    torch.manual_seed(0)
+    ours, theirs = Affine(6, 5).double(), nn.Linear(6, 5).double()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 3, 6, dtype=torch.float64)
+    assert is_ours(ours(x))
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-13, atol=1e-13)
+    assert is_affine(ours)
+    assert is_affine(theirs)
+
+    class Scaled(nn.Linear):
+        """Another function of the same weight."""
+
+    assert not is_affine(Scaled(6, 5))
+    assert not is_affine(nn.Identity())

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from seqnlp.errors import InputError
+from seqnlp.nn.affine import Affine, is_affine
 from seqnlp.nn.attention.base import ScoredAttention, ScoreForm
+from seqnlp.nn.engines.affine import affine
 from seqnlp.types import Encoded, Memory
 
 # Hidden units that are held at once: so many numbers of float32 are 32 MiB.
@@ -88,8 +89,8 @@ class AdditiveAttention(_HiddenLayerAttention):
     ) -> None:
         super().__init__(query_size, memory_size)
         size = _hidden_units(size, memory_size)
-        self.query_projection = nn.Linear(query_size, size)
-        self.key_projection = nn.Linear(memory_size, size, bias=False)
+        self.query_projection = Affine(query_size, size)
+        self.key_projection = Affine(memory_size, size, bias=False)
         self.vector = _uniform(size)
         self.coverage = _uniform(size) if coverage else None
         self.history = "sum" if coverage else "none"
@@ -112,8 +113,7 @@ class AdditiveAttention(_HiddenLayerAttention):
     def form(self) -> ScoreForm | None:
         """See `ScoredAttention.form`; none with coverage."""
         own = self._scores_as(AdditiveAttention, "project")
-        # Another layer in the place of the linear one need not be a product with its weight.
-        if not own or self.history != "none" or type(self.query_projection) is not nn.Linear:
+        if not own or self.history != "none" or not is_affine(self.query_projection):
             return None
         weight, bias = self.query_projection.weight, self.query_projection.bias
         return ScoreForm(weight=weight, bias=bias, vector=self.vector)
@@ -133,22 +133,22 @@ class ConcatAttention(_HiddenLayerAttention):
     def __init__(self, query_size: int, memory_size: int, *, size: int | None = None) -> None:
         super().__init__(query_size, memory_size)
         size = _hidden_units(size, memory_size)
-        self.projection = nn.Linear(query_size + memory_size, size, bias=False)
+        self.projection = Affine(query_size + memory_size, size, bias=False)
         self.vector = _uniform(size)
 
     def prepare(self, memory: Encoded) -> Memory:
         """Keys [B, S, A] are the product of the columns of W that see m."""
-        keys = F.linear(memory.states, self.projection.weight[:, self.query_size :])
+        keys = affine(memory.states, self.projection.weight[:, self.query_size :])
         return Memory(keys=keys, values=memory.states, mask=memory.mask)
 
     def project(self, queries: Tensor) -> Tensor:
         """The product of the other columns."""
-        return F.linear(queries, self.projection.weight[:, : self.query_size])
+        return affine(queries, self.projection.weight[:, : self.query_size])
 
     def form(self) -> ScoreForm | None:
         """See `ScoredAttention.form`."""
         own = self._scores_as(ConcatAttention, "project")
-        if not own or type(self.projection) is not nn.Linear:
+        if not own or not is_affine(self.projection):
             return None
         return ScoreForm(weight=self.projection.weight[:, : self.query_size], vector=self.vector)
 
@@ -187,10 +187,10 @@ class LocationAttention(_HiddenLayerAttention):
             raise InputError(
                 f"width must be an odd number, so that a filter has a middle, not {width}"
             )
-        self.query_projection = nn.Linear(query_size, size)
-        self.key_projection = nn.Linear(memory_size, size, bias=False)
+        self.query_projection = Affine(query_size, size)
+        self.key_projection = Affine(memory_size, size, bias=False)
         self.filters = nn.Conv1d(1, filters, width, padding=width // 2, bias=False)
-        self.location_projection = nn.Linear(filters, size, bias=False)
+        self.location_projection = Affine(filters, size, bias=False)
         self.vector = _uniform(size)
 
     def prepare(self, memory: Encoded) -> Memory:

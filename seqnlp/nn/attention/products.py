@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqnlp.errors import InputError
+from seqnlp.nn.affine import Affine
 from seqnlp.nn.attention.base import ScoredAttention, ScoreForm, masked_softmax
 from seqnlp.types import Attended, Encoded, Memory
 
@@ -59,7 +60,7 @@ class GeneralAttention(ScoredAttention):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__(query_size, memory_size)
-        self.key_projection = nn.Linear(memory_size, query_size, bias=False)
+        self.key_projection = Affine(memory_size, query_size, bias=False)
 
     def prepare(self, memory: Encoded) -> Memory:
         """Keys [B, S, Q] are W m."""
@@ -111,10 +112,10 @@ class MultiHeadAttention(ScoredAttention):
             raise InputError(f"heads must divide the {whose}, not {heads}")
         self.heads = heads
         self.context_size = memory_size if size is None else size
-        self.query_projection = nn.Linear(query_size, self.context_size)
-        self.key_projection = nn.Linear(memory_size, self.context_size)
-        self.value_projection = nn.Linear(memory_size, self.context_size)
-        self.output_projection = nn.Linear(self.context_size, self.context_size) if output else None
+        self.query_projection = Affine(query_size, self.context_size)
+        self.key_projection = Affine(memory_size, self.context_size)
+        self.value_projection = Affine(memory_size, self.context_size)
+        self.output_projection = Affine(self.context_size, self.context_size) if output else None
 
     def prepare(self, memory: Encoded) -> Memory:
         """Keys and values [B, heads, S, A / heads], so that no product has to copy them."""
