@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqnlp.errors import InputError, SettingsError, UnknownNameError
+from seqnlp.nn.engines.dropout import dropout
 
 
 def drop_elements(x: Tensor, rate: float) -> Tensor:
@@ -18,19 +18,8 @@ def drop_elements(x: Tensor, rate: float) -> Tensor:
 
 
 def drop_fast(x: Tensor, rate: float) -> Tensor:
-    """`drop_elements` with other draws, in a quarter of its time on a CPU: 16 random bits each.
-
-    The rate is rounded to 1/65,536, and the rest rescaled by the rounded one.
-    """
-    if x.device.type != "cpu":
-        return F.dropout(x, rate)
-    dropped = round(rate * 2**16)
-    if not 0 < dropped < 2**16:
-        return x if dropped == 0 else x * 0.0
-    # Four draws a call of the generator, which is most of the time that dropout takes.
-    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    draws = words.view(torch.int16)[: x.numel()].view(x.shape)
-    return x * (draws >= dropped - 2**15).to(x.dtype).mul_(2**16 / (2**16 - dropped))
+    """`drop_elements` by another generator, which takes a tenth of the time on a CPU."""
+    return dropout(x, rate)
 
 
 def drop_locked(x: Tensor, rate: float) -> Tensor:

@@ -8,7 +8,6 @@ from torch import nn
 
 from seqnlp.errors import InputError, SettingsError, UnknownNameError
 from seqnlp.nn import DropoutSite, dropout_sites
-from seqnlp.nn.dropout import drop_fast
 
 B, T, D = 40, 50, 30
 
@@ -125,30 +124,3 @@ def test_sites_are_found_by_name_at_any_depth() -> None:
     module = nn.Sequential(first, nn.Sequential(second, nn.Sequential(third)))
     assert dropout_sites(module) == {"a": [first, third], "b": [second]}
     assert dropout_sites(nn.Linear(1, 1)) == {}
-
-
-@pytest.mark.parametrize("shape", [(1000,), (3, 5, 7), (2, 64, 333)])
-@pytest.mark.parametrize("rate", [0.3, 0.77, 1e-9, 1 - 1e-9])
-def test_fast_dropout_is_dropout(shape: tuple[int, ...], rate: float) -> None:
-    torch.manual_seed(1)
-    x = torch.randn(shape, requires_grad=True)
-    dropped = drop_fast(x, rate)
-    kept = dropped != 0
-    share = round(rate * 65536) / 65536
-    if share < 1:
-        torch.testing.assert_close(dropped[kept], x[kept] / (1 - share))
-    spread = 4 * (share * (1 - share) / x.numel()) ** 0.5
-    assert float(kept.float().mean()) == pytest.approx(1 - share, abs=spread + 1e-9)
-    upstream = torch.randn(shape)
-    (gradient,) = torch.autograd.grad(dropped, x, upstream)
-    expected = torch.where(kept, upstream / (1 - share), torch.zeros(())) if share < 1 else 0 * x
-    torch.testing.assert_close(gradient, expected.detach())
-    torch.manual_seed(1)
-    assert torch.equal(drop_fast(torch.randn(shape), rate), dropped)
-
-
-def test_fast_dropout_draws_each_element_by_itself() -> None:
-    torch.manual_seed(0)
-    kept = (drop_fast(torch.ones(4000, 64), 0.5) != 0).float() - 0.5
-    likeness = kept.T @ kept / (4000 * 0.25)
-    assert float((likeness - torch.eye(64)).abs().max()) < 0.1

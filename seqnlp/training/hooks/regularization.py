@@ -29,8 +29,8 @@ class DropoutHook(Hook):
         memory: rate on the states that a decoder attends to.
         context: rate on what a decoder has found there, beside its own state.
         sites: rates by name, for sites that a plugin adds.
-        kind: "standard" draws every element (Srivastava et al. 2014), "fast" does so with fewer
-            random bits, which matters in large models on a CPU, "locked" draws one mask for all
+        kind: "standard" draws every element (Srivastava et al. 2014), "fast" does so by a
+            quicker generator, which matters on a CPU, "locked" draws one mask for all
             time steps (Gal and Ghahramani 2016, arXiv:1512.05287); of the sites whose own kind is
             "standard", which those of words and of recurrences are not.
         kinds: kinds by name of the site, before `kind`: `recurrent` can be "locked", "weight",
