@@ -87,7 +87,8 @@ def run_gated(
         *leaves,
     )
     outputs = len(found) - cell.states
-    return found[:outputs], found[outputs:]
+    # Not in the function above, whose outputs could not be changed in place if they were views.
+    return tuple(output.transpose(0, 1) for output in found[:outputs]), found[outputs:]
 
 
 def _pack(mask: Tensor, shape: Shape) -> Tensor:
@@ -99,7 +100,10 @@ def _pack(mask: Tensor, shape: Shape) -> Tensor:
 
 
 class _Recurrence(torch.autograd.Function):
-    """The values of a recurrence and, from the traced gradient of a step, its gradients."""
+    """The values of a recurrence and, from the traced gradient of a step, its gradients.
+
+    Outputs are [T, B, H].
+    """
 
     @staticmethod
     def forward(
@@ -130,7 +134,7 @@ class _Recurrence(torch.autograd.Function):
             ctx.save_for_backward(*(arrays[name] for name in ctx.names), *given)
             ctx.set_materialize_grads(False)
         final = [arrays[f"state{k}"].index_select(0, packing.last) for k in range(len(leaves))]
-        return (*(output.transpose(0, 1) for output in outputs), *final)
+        return (*outputs, *final)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -141,9 +145,8 @@ class _Recurrence(torch.autograd.Function):
             return _differentiate(shape, given, ctx.needs_input_grad, gradients)
         arrays = dict(zip(ctx.names, saved, strict=False))
         count = _outputs(shape)
-        outputs = [
-            g if g is None or g.stride(2) == 1 else g.contiguous() for g in gradients[:count]
-        ]
+        turned = [None if g is None else g.transpose(0, 1) for g in gradients[:count]]
+        outputs = [g if g is None or g.stride(2) == 1 else g.contiguous() for g in turned]
         add_gradient_arrays(shape, arrays, gradients[count:])
         call = Call(shape=shape, step=shape.plan.backward, arrays=arrays, outputs=outputs)
         wanted = ctx.needs_input_grad[1:6]
@@ -188,7 +191,8 @@ def _make_outputs(shape: Shape, states: Tensor) -> Tensor:
     """Room for outputs [T, B, H], zero on padding: where it can be, the states themselves."""
     batch, size = shape.packing.batch, states.shape[1]
     if shape.full:
-        return states[batch:].view(shape.steps, batch, size)
+        # Whoever changes them in place learns from backward that it wanted them.
+        return states[batch:].view(shape.steps, batch, size).detach()
     return _room(shape, states, (shape.steps, batch, size))
 
 

@@ -65,8 +65,8 @@ def replay(
     wanted = packed if shape.every_state else packed[:1]
     outputs = []
     for steps in wanted:
-        room = x.new_zeros(x.shape[0], shape.steps, weight_h.shape[1])
-        outputs.append(room.index_put((batch, time), torch.cat(steps)) if steps else room)
+        room = x.new_zeros(shape.steps, x.shape[0], weight_h.shape[1])
+        outputs.append(room.index_put((time, batch), torch.cat(steps)) if steps else room)
     if packing.order is not None:
         back = packing.order.argsort()
         leaves = [leaf[back] for leaf in leaves]
