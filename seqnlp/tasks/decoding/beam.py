@@ -158,7 +158,7 @@ class BeamSearch:
         """Which of the sources are not done, int64."""
         limits = self.rules.limits[live.sources].repeat_interleave(self.groups)
         best = self.ranking.bound(grown.totals.amax(1), limits)
-        done = best == NEVER
+        done = ~(best > NEVER)  # of NaN too, which would never end
         if self.n_best <= self.width:
             done |= best <= pool.scores[self._groups_of(live.sources)].amin(1)
         return (~done.view(-1, self.groups).all(1)).nonzero().squeeze(1)

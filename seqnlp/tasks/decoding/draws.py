@@ -51,7 +51,7 @@ class Draws:
         sums = shares.cumsum(1)
         points = torch.from_numpy(numbers).to(sums.device).unsqueeze(1) * sums[:, -1:]
         # The first sum above the point: its token has a share.
-        picked = torch.searchsorted(sums, points, right=True)
+        picked = torch.searchsorted(sums, points, right=True).clamp(max=sums.shape[1] - 1)
         return (picked if columns is None else columns.gather(1, picked)).squeeze(1)
 
     def _nucleus(self, shares: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,8 @@ class Decoding(Section):
     max_length: int | None = Limit(default=None, ge=1)
     """Tokens that it has at most, whatever its source."""
     max_ratio: float = Limit(default=2.0, ge=0, le=1000)
-    """It has at most max_ratio * tokens of its source + max_extra tokens."""
+    """It has at most max_ratio * tokens of its source + max_extra tokens; a task whose targets are
+    cut finer than its sources counts these as finer, too."""
     max_extra: int = Limit(default=10, ge=0)
     """See `max_ratio`."""
     temperature: float = Limit(default=1.0, gt=0, le=1000)

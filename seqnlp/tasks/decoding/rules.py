@@ -66,8 +66,8 @@ class Rules:
             forced = forced.repeat_interleave(len(scores) // len(moment.sources))
             rows = (forced >= 0).nonzero().squeeze(1)
             columns = forced[rows]
-            values = scores[rows, columns].clamp(min=FLOOR)
-        end = scores[:, self.eos].clamp(min=FLOOR)
+            values = scores[rows, columns].nan_to_num(FLOOR).clamp(min=FLOOR)
+        end = scores[:, self.eos].nan_to_num(FLOOR).clamp(min=FLOOR)
         scores.index_fill_(1, self.forbidden, NEVER)
         short = moment.time < self.min_length
         if short:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqnlp.errors import InputError
+from seqnlp.errors import InputError, SeqnlpError
 from seqnlp.tasks.decoding.beam import BeamSearch
 from seqnlp.tasks.decoding.constraints import Phrases, without_parts
 from seqnlp.tasks.decoding.draws import Draws, streams
@@ -54,6 +54,7 @@ def search(
 
     Raises:
         InputError: arguments that do not fit each other.
+        SeqnlpError: the model gives NaN.
     """
     sources = stepper.sources
     prefixes = prefixes if prefixes is not None else [()] * sources
@@ -122,6 +123,10 @@ def search(
         ends = walk(
             stepper, draw, options.n_best, bos=bos, rules=rules, ranking=ranking, trace=trace
         )
+    answered = torch.zeros(sources, dtype=torch.bool, device=device)
+    answered[ends.sources[ends.log_probabilities.isfinite()]] = True
+    if not answered.all():
+        raise SeqnlpError("the model gives NaN in the place of probabilities")
     alike = options.diverse_groups > 1  # groups may find the same
     ends = ends.best(options.beam if alike else options.n_best)
     found: list[list[Found]] = [[] for _ in range(sources)]

@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
-from seqnlp.errors import InputError
-from seqnlp.nn.engines.greatest import top
+from seqnlp.errors import InputError, SeqnlpError
 from seqnlp.tasks.decoding import (
     Decoding,
     EnsembleStepper,
@@ -24,29 +21,6 @@ from seqnlp.tasks.decoding import (
     search,
 )
 from tests.tasks.decoding.toy import BOS, EOS, Toy, World
-
-
-@settings(max_examples=60)
-@given(
-    size=st.integers(1, 3000),
-    count=st.integers(1, 12),
-    kind=st.sampled_from(["scattered", "equal", "few"]),
-    seed=st.integers(0, 99),
-)
-def test_the_greatest_columns_are_those_of_topk(
-    size: int, count: int, kind: str, seed: int
-) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    values = torch.randn(3, size, generator=generator)
-    if kind == "equal":
-        values = values.round()
-    elif kind == "few":
-        values[values < 2.5] = -math.inf
-    count = min(count, size)
-    found, columns = top(values, count)
-    assert torch.equal(found, values.topk(count, 1).values)
-    assert torch.equal(values.gather(1, columns), found)
-    assert all(len(set(row)) == count for row in columns.tolist())
 
 
 def test_an_ensemble_takes_the_mean_of_probabilities_and_weights() -> None:
@@ -190,3 +164,19 @@ def test_there_is_an_output_whatever_a_model_rules_out(options: dict[str, Any]) 
             constraints=[((4, 5),), ()],
         )
         assert [own[0].ids for own in phrases] == [(4, 5, 2), (2, 2, 2)]
+
+
+class Broken(Toy):
+    """Gives NaN to some tokens after the first."""
+
+    def step(self, ids: Tensor) -> StepScores:
+        scores = super().step(ids)
+        if len(self.rows_read) > 1:
+            scores.logits[:, 3:5] = math.nan
+        return scores
+
+
+@pytest.mark.parametrize("options", [{}, {"beam": 3}, {"sample": True}], ids=str)
+def test_a_model_that_gives_nan_is_named(options: dict[str, Any]) -> None:
+    with pytest.raises(SeqnlpError, match="the model gives NaN in the place of probabilities"):
+        _find(stepper=Broken([1, 2], [2, 2]), options=Decoding(min_length=2, **options))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from seqnlp.tasks.decoding import Decoding, Found
 from seqnlp.tasks.decoding.ranking import Ranking
 from tests.tasks.decoding import naive
-from tests.tasks.decoding.toy import BOS, EOS, World, contains, repeats
+from tests.tasks.decoding.toy import BOS, EOS, Toy, World, contains, repeats
 
 KEYS = st.integers(0, 2**20)
 PREFIXES = ((), (3, 3), (), (4,), ())
@@ -154,7 +154,11 @@ def test_phrases_may_overlap(key: int) -> None:
 def test_the_bound_changes_nothing_but_the_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     options = Decoding(**OPTIONS[name] | {"n_best": 1})
     worlds = [_world(key, end=0.5) for key in range(0, 200, 10)]
+    steps = []
+    step = Toy.step
+    monkeypatch.setattr(Toy, "step", lambda self, ids: (steps.append(len(ids)), step(self, ids))[1])
     bounded = [world.find(options) for world in worlds]
+    few = sum(steps)
     alive = torch.tensor(float("inf"), dtype=torch.float64)
     monkeypatch.setattr(
         Ranking, "bound", lambda self, totals, limits: torch.where(totals.isinf(), totals, alive)
@@ -162,6 +166,7 @@ def test_the_bound_changes_nothing_but_the_time(name: str, monkeypatch: pytest.M
     for world, found in zip(worlds, bounded, strict=True):
         for one, other in zip(found, world.find(options), strict=True):
             _same(one, other)
+    assert few < sum(steps) - few
 
 
 @pytest.mark.parametrize("beam", [1, 4])

@@ -91,7 +91,7 @@ void find(const Call &c, int64_t r, REAL *maxima, Best best) {
   }
   for (int64_t i = 0; i < c.count; i++) {
     c.values[r * c.count + i] = best.values[i] - constant;
-    c.places[r * c.count + i] = best.places[i];
+    c.places[r * c.count + i] = std::max(best.places[i], int64_t(0));  // of NaN there is none
   }
 }
 
