@@ -17,20 +17,23 @@ if TYPE_CHECKING:
     from seqnlp.nn.unrolling import unroll
     from seqnlp.registry import Registry
     from seqnlp.tasks.base import Task
+    from seqnlp.tasks.decoding import Decoding
     from seqnlp.text.pipeline import TokenPipeline
     from seqnlp.training.hooks import Hook
     from seqnlp.training.run import train
     from seqnlp.training.trainer import Trainer
-    from seqnlp.types import Prediction
+    from seqnlp.types import Hypothesis, Prediction
 
 # Imported when first used: `import seqnlp` must not wait for torch.
 _HOME = {
     "Attention": "seqnlp.nn.attention",
     "Cell": "seqnlp.nn.cells",
     "Corpus": "seqnlp.data.corpus",
+    "Decoding": "seqnlp.tasks.decoding",
     "Encoder": "seqnlp.nn.encoder",
     "GatedCell": "seqnlp.nn.cells",
     "Hook": "seqnlp.training.hooks",
+    "Hypothesis": "seqnlp.types",
     "LinearCell": "seqnlp.nn.cells",
     "Model": "seqnlp.bundle",
     "Prediction": "seqnlp.types",
@@ -50,9 +53,10 @@ _HOME = {
 }
 
 __all__ = [
-    "Attention", "Cell", "Corpus", "Encoder", "GatedCell", "Hook", "LinearCell", "Model",
-    "Prediction", "RecurrentEncoder", "Registry", "SeqnlpError", "Settings", "State", "Task",
-    "TokenPipeline", "Trainer", "load", "load_settings", "open_corpus", "train", "unroll",
+    "Attention", "Cell", "Corpus", "Decoding", "Encoder", "GatedCell", "Hook", "Hypothesis",
+    "LinearCell", "Model", "Prediction", "RecurrentEncoder", "Registry", "SeqnlpError", "Settings",
+    "State", "Task", "TokenPipeline", "Trainer", "load", "load_settings", "open_corpus", "train",
+    "unroll",
 ]  # fmt: skip
 
 

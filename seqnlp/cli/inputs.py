@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,10 +18,12 @@ _CHUNK = 1 << 16
 
 def read_texts(inputs: tuple[str, ...]) -> Iterator[str]:
     """Every text of the inputs, in order; see `read_blocks`."""
-    return (text for text in _items(inputs) if text is not None)
+    return (text for text in _items(inputs, SUFFIXES) if text is not None)
 
 
-def read_blocks(inputs: tuple[str, ...], *, size: int) -> Iterator[list[str]]:
+def read_blocks(
+    inputs: tuple[str, ...], *, size: int, suffixes: Iterable[str] = ()
+) -> Iterator[list[str]]:
     """The texts in blocks of `size`, fewer where another text would have to be waited for.
 
     So whoever writes a line and waits for its answer gets it, and a file is read in large blocks.
@@ -29,12 +31,13 @@ def read_blocks(inputs: tuple[str, ...], *, size: int) -> Iterator[list[str]]:
     Args:
         inputs: texts; files, of which every line is a text; "-" for standard input, which is also
             read where there are none.
+        suffixes: more endings like those of `SUFFIXES`.
 
     Raises:
         InputError: a folder, a file that does not exist, or bytes that are not UTF-8.
     """
     block: list[str] = []
-    for text in _items(inputs):
+    for text in _items(inputs, SUFFIXES.union(suffixes)):
         if text is not None:
             block.append(text)
         if block and (text is None or len(block) == size):
@@ -62,7 +65,7 @@ def count_lines(inputs: tuple[str, ...]) -> int | None:
     return total
 
 
-def _items(inputs: tuple[str, ...]) -> Iterator[str | None]:
+def _items(inputs: tuple[str, ...], suffixes: Set[str]) -> Iterator[str | None]:
     """The texts, and None wherever the next one has to be waited for."""
     for item in inputs or ("-",):
         path = _path(item)
@@ -75,7 +78,7 @@ def _items(inputs: tuple[str, ...]) -> Iterator[str | None]:
                 yield from _decoded(file, item)
         elif path is not None and path.is_dir():
             raise InputError(f"{item} is a folder; give texts or files")
-        elif path is not None and path.suffix in SUFFIXES and not path.name.count(" "):
+        elif path is not None and path.suffix in suffixes and not path.name.count(" "):
             raise InputError(
                 f"{item}: no such file; a text that looks like one goes through a pipe"
             )

@@ -161,7 +161,10 @@ def _maps(attention: str | None) -> MapPrinter | None:
 def _answered(
     task: Task, inputs: tuple[str, ...], batch_size: int
 ) -> Iterator[Sequence[tuple[str, Prediction]]]:
-    for block in read_blocks(inputs, size=max(WINDOW, batch_size)):
+    # input.de is a mistyped file, where German is read.
+    languages = task.settings.corpus.source, task.settings.corpus.target
+    suffixes = [f".{language}" for language in languages if language]
+    for block in read_blocks(inputs, size=max(WINDOW, batch_size), suffixes=suffixes):
         answers = task.answer_texts(block, batch_size=batch_size)
         yield list(zip(block, answers, strict=True))
 

@@ -193,6 +193,7 @@ def test_a_terminal_shows_how_far_a_file_is(pairs_run: Path, tmp_path: Path) -> 
     (["--decode", "beam=wide"], "decoding: beam: Input should be a valid integer, "),
     (["--attention", "map.gif"], "--attention map.gif: a picture ends in .png, .svg, .pdf"),
     (["--alignments", "{tmp}/none/a"], "cannot write {tmp}/none/a: No such file or directory"),
+    (["input.de"], "input.de: no such file; a text that looks like one goes through a pipe"),
     (["--stream"], "the task 'translation' cannot stream: "),
     (["--prefix", "Zug"], "decoding.prefix: 'Zug' has 'Zug', which the model cannot write: it is "),
 ])  # fmt: skip
