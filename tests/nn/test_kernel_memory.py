@@ -53,6 +53,21 @@ assert build.built() > 0, build.obstacle()
 print("finished")
 """
 
+SCORES = """
+import torch
+from seqnlp.nn.engines import additive, build
+
+torch.set_num_threads(2)
+additive._NUMBERS, additive._NUMBERS_A_THREAD = 0, 1
+for dtype in (torch.float32, torch.float64):
+    for batch, count, positions, size in ((1, 1, 1, 1), (3, 2, 5, 17), (2, 4, 3, 130)):
+        shapes = [(batch, count, size), (batch, positions, size), (size,)]
+        given = [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes]
+        additive.additive_scores(*given, torch.rand(batch, positions) < 0.5).sum().backward()
+assert build.built() > 0, build.obstacle()
+print("finished")
+"""
+
 WRITE_PAST_A_TENSOR = """
 import ctypes, torch
 from seqnlp.nn.engines import build
@@ -103,8 +118,9 @@ pytestmark = [
         RUN.replace("KINDS", repr(["min_gru", "qrnn", "lru"])),
         RUN.replace("KINDS", repr(["lstm", "gru", "layer_norm_lstm", "slstm"])),
         LOSS,
+        SCORES,
     ],
-    ids=["linear", "gated", "loss"],
+    ids=["linear", "gated", "loss", "scores"],
 )
 def test_kernels_touch_no_memory_but_their_own(code: str, tmp_path: Path) -> None:
     found = run(code, tmp_path)

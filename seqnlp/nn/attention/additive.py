@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from seqnlp.errors import InputError
 from seqnlp.nn.affine import Affine, is_affine
 from seqnlp.nn.attention.base import ScoredAttention, ScoreForm
+from seqnlp.nn.engines.additive import additive_scores
 from seqnlp.nn.engines.affine import affine
 from seqnlp.types import Encoded, Memory
 
@@ -21,8 +22,9 @@ _BLOCK = 1 << 23
 class _HiddenLayerAttention(ScoredAttention):
     """What these attentions share: v . tanh(query part + key part + what the past adds).
 
-    The hidden layer of all queries at once is T times as large as the keys. Where that is much it
-    is computed by blocks of queries, and again in backward, so that memory does not grow with T.
+    The hidden layer of all queries at once is T times as large as the keys. A kernel need not hold
+    it; else, where that is much, it is computed by blocks of queries, and again in backward, so
+    that memory does not grow with T.
     """
 
     vector: nn.Parameter
@@ -40,6 +42,10 @@ class _HiddenLayerAttention(ScoredAttention):
         projected = self.project(queries)
         if self.history == "none" or memory.keys.shape[1] == 0:
             history = None
+        if history is None:
+            scores = additive_scores(projected, memory.keys, self.vector, memory.mask)
+            if scores is not None:
+                return scores
         count = max(1, _BLOCK // max(1, memory.keys.numel()))
         if projected.shape[1] <= count:
             return self._score(projected, memory.keys, history)
