@@ -120,6 +120,7 @@ def main() -> int:
     parser.add_argument("--counts", action="store_true", help="print the card's table as well")
     options = parser.parse_args()
     corpus = make()
+    differing = 0
     for split, pairs in corpus.items():
         for code, side in (("en", "source"), ("de", "target")):
             path = HERE / f"{split}.{code}"
@@ -128,14 +129,14 @@ def main() -> int:
                 if not path.is_file() or path.read_bytes() != data:
                     what = "differs from what the script writes" if path.is_file() else "is missing"
                     print(f"{path}: {what}; run `python {Path(__file__).name}`", file=sys.stderr)
-                    return 1
+                    differing = 1
             else:
                 temporary = path.with_suffix(".tmp")
                 temporary.write_bytes(data)
                 temporary.replace(path)
     if options.counts:
         print(counts(corpus))
-    return 0
+    return differing
 
 
 if __name__ == "__main__":

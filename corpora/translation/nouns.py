@@ -113,14 +113,19 @@ THINGS = [
     *(
         _noun(line, _CLOTHES)
         for line in (
-            "coat coats Mantel m Mäntel",
             "hat hats Hut m Hüte",
-            "dress dresses Kleid n Kleider",
             "shirt shirts Hemd n Hemden",
             "jacket jackets Jacke f Jacken",
+            "blouse blouses Bluse f Blusen",
+        )
+    ),
+    *(
+        _noun(line, f"{_CLOTHES} length")
+        for line in (
+            "coat coats Mantel m Mäntel",
+            "dress dresses Kleid n Kleider",
             "scarf scarves Schal m Schals",
             "skirt skirts Rock m Röcke",
-            "blouse blouses Bluse f Blusen",
         )
     ),
     _noun("apple apples Apfel m Äpfel", "food ware seen eaten given sweet washed laid drawn"),
@@ -132,11 +137,12 @@ THINGS = [
     _noun("sausage sausages Wurst f Würste", "food ware seen eaten given laid"),
     _noun("book books Buch n Bücher",
           "thing ware seen lost read written given lent laid opened closed"),
-    _noun("letter letters Brief m Briefe", "thing seen lost read written given laid opened"),
+    _noun("letter letters Brief m Briefe", "length thing seen lost read written given laid opened"),
     _noun("newspaper newspapers Zeitung f Zeitungen",
           "thing ware seen lost read given lent laid"),
-    _noun("story stories Geschichte f Geschichten", "tale read written"),
-    _noun("song songs Lied n Lieder", "tale written"),
+    _noun("story stories Geschichte f Geschichten",
+          "tale length read written heard forgotten loved"),
+    _noun("song songs Lied n Lieder", "tale length written heard forgotten loved"),
     _noun("picture pictures Bild n Bilder", "thing ware seen lost drawn given laid"),
     _noun("key keys Schlüssel m Schlüssel", "thing seen lost given laid"),
     _noun("ring rings Ring m Ringe", "thing ware seen lost given laid"),
@@ -155,7 +161,7 @@ THINGS = [
           "thing ware seen stood rinsed broken opened closed given"),
     _noun("vase vases Vase f Vasen", "thing ware seen stood rinsed broken given"),
     _noun("lamp lamps Lampe f Lampen", "thing ware seen stood switched repaired broken cleaned"),
-    _noun("radio radios Radio n Radios", "thing ware seen stood switched repaired lent"),
+    _noun("radio radios Radio n Radios", "heard thing ware seen stood switched repaired lent"),
     _noun("computer computers Computer m Computer",
           "thing ware seen stood switched repaired lent"),
     _noun("suitcase suitcases Koffer m Koffer",
@@ -196,8 +202,8 @@ PLACES = [
     _place("hotel hotels Hotel n Hotels", "in in", "to zu", "dat"),
     _place("market markets Markt m Märkte", "at auf", "to zu", "dat", kinds="visited"),
     _place("station stations Bahnhof m Bahnhöfe", "at an", "to zu", "dat"),
-    _place("bridge bridges Brücke f Brücken", "on auf", "to zu", "dat"),
-    _place("river rivers Fluss m Flüsse", "by an", "to zu", "dat"),
+    _place("bridge bridges Brücke f Brücken", "on auf", "to zu", "dat", kinds="length"),
+    _place("river rivers Fluss m Flüsse", "by an", "to zu", "dat", kinds="length"),
 ]
 
 SURFACES = [
@@ -225,12 +231,12 @@ def _adjective(line: str, kinds: str, *, said: bool = True) -> Adjective:
 
 
 ADJECTIVES = [
-    _adjective("old older alt alt älter", "person animal thing place"),
+    _adjective("old older alt alt älter", "person animal thing place tale"),
     _adjective("young younger jung jung jünger", "person animal"),
     _adjective("tall taller groß groß größer", "person"),
     _adjective("big bigger groß groß größer", "animal thing place food flower"),
     _adjective("small smaller klein klein kleiner", "animal thing place food flower person"),
-    _adjective("new newer neu neu neuer", "thing", said=False),
+    _adjective("new newer neu neu neuer", "thing tale", said=False),
     _adjective("red redder rot rot röter", "thing flower", said=False),
     _adjective("blue bluer blau blau blauer", "thing flower", said=False),
     _adjective("green greener grün grün grüner", "thing", said=False),
@@ -240,7 +246,7 @@ ADJECTIVES = [
     _adjective("brown browner braun braun brauner", "thing animal", said=False),
     _adjective("expensive more_expensive teuer teur teurer", "thing food flower"),
     _adjective("cheap cheaper billig billig billiger", "thing food flower"),
-    _adjective("beautiful more_beautiful schön schön schöner", "thing place flower animal"),
+    _adjective("beautiful more_beautiful schön schön schöner", "thing place flower animal tale"),
     _adjective("heavy heavier schwer schwer schwerer", "thing"),
     _adjective("dirty dirtier schmutzig schmutzig schmutziger", "thing place animal"),
     _adjective("clean cleaner sauber sauber sauberer", "thing place"),
@@ -256,8 +262,8 @@ ADJECTIVES = [
     _adjective("sad sadder traurig traurig trauriger", "person tale"),
     _adjective("happy happier glücklich glücklich glücklicher", "person"),
     _adjective("sick sicker krank krank kränker", "person animal"),
-    _adjective("long longer lang lang länger", "tale"),
-    _adjective("short shorter kurz kurz kürzer", "tale"),
+    _adjective("long longer lang lang länger", "length"),
+    _adjective("short shorter kurz kurz kürzer", "length"),
 ]
 
 MOODS = frozenset({"tired", "hungry", "sad", "happy", "sick"})

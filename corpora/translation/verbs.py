@@ -97,11 +97,13 @@ VERBS = [
     _verb("sell sells sold selling", "verkaufe verkaufst verkauft verkaufen verkauft",
           objects="ware"),
     _verb("see sees saw seeing", "sehe siehst sieht sehen gesehen", objects="seen person"),
+    _verb("hear hears heard hearing", "höre hörst hört hören gehört",
+          objects="heard person animal"),
     _verb("find finds found finding", "finde findest findet finden gefunden", objects="lost"),
     _verb("lose loses lost losing", "verliere verlierst verliert verlieren verloren",
           objects="lost"),
     _verb("forget forgets forgot forgetting", "vergesse vergisst vergisst vergessen vergessen",
-          objects="lost"),
+          objects="lost forgotten"),
     _verb("look looks looked looking for", "suche suchst sucht suchen gesucht",
           objects="lost person animal"),
     _verb("hide hides hid hiding", "verstecke versteckst versteckt verstecken versteckt",
@@ -150,7 +152,7 @@ VERBS = [
     # states, of the present alone
     _verb("know knows knew knowing", "kenne kennst kennt kennen gekannt", objects="person"),
     _verb("love loves loved loving", "liebe liebst liebt lieben geliebt",
-          objects="person animal"),
+          objects="person animal loved"),
     _verb("need needs needed needing", "brauche brauchst braucht brauchen gebraucht",
           objects="lent stood"),
     # with an object in the dative
@@ -258,9 +260,10 @@ LOSSES = frozenset({"sell", "wash", "repair", "throw away", "pack", "eat", "hide
 """What is done with something, and what is done with it afterwards."""
 
 MOMENTS = frozenset({
-    "see", "find", "lose", "break", "open", "close", "turn on", "turn off", "pick up", "put on",
-    "take off", "call", "thank", "answer", "follow", "give", "show", "bring", "put", "arrive",
-    "wake up", "fall asleep", "come", "go", "run", "hide", "try on", "invite", "throw away",
+    "see", "hear", "find", "lose", "break", "open", "close", "turn on", "turn off", "pick up",
+    "put on", "take off", "call", "thank", "answer", "follow", "give", "show", "bring", "put",
+    "arrive", "wake up", "fall asleep", "come", "go", "run", "hide", "try on", "invite",
+    "throw away",
 })  # fmt: skip
 """What happens at one moment, at which something else happens."""
 
