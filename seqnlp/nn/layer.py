@@ -11,6 +11,7 @@ from seqnlp.errors import InputError
 from seqnlp.nn import engines
 from seqnlp.nn.cells.base import Cell, GatedCell, State
 from seqnlp.nn.engines.padding import Padding
+from seqnlp.nn.modes import in_mode
 from seqnlp.nn.recurrent_dropout import RecurrentDropout
 
 
@@ -99,21 +100,21 @@ class RecurrentLayer(nn.Module):
         Raises:
             InputError: as `engines.select`.
         """
-        cell, before = self.forward_cell, self.training
+        cell = self.forward_cell
         like = next(cell.parameters(), torch.zeros(()))
         x = like.new_zeros(len(lengths), max(lengths), cell.input_size)
         padding = Padding.of(torch.tensor(lengths, device=x.device), x)
         devices = [] if x.device.type == "cpu" else [x.device]
-        self.train(training)
-        try:
-            with torch.random.fork_rng(devices), torch.set_grad_enabled(training):
-                noise = self.dropout.draw(cell, *x.shape[:2])
-                both = self.backward_cell is not None
-                engine, why = engines.explain(
-                    self.engine, cell, x, noise, padding, both_directions=both
-                )
-        finally:
-            self.train(before)
+        with (
+            in_mode(self, training=training),
+            torch.random.fork_rng(devices),
+            torch.set_grad_enabled(training),
+        ):
+            noise = self.dropout.draw(cell, *x.shape[:2])
+            both = self.backward_cell is not None
+            engine, why = engines.explain(
+                self.engine, cell, x, noise, padding, both_directions=both
+            )
         return engine.name, why
 
     def _run(

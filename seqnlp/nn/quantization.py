@@ -15,6 +15,7 @@ from seqnlp.nn.cells.quantized import QuantizedCell
 from seqnlp.nn.engines import AUTO, find
 from seqnlp.nn.engines.plans import find_obstacle
 from seqnlp.nn.layer import RecurrentLayer
+from seqnlp.nn.modes import in_mode
 
 KINDS = ("int8",)
 
@@ -85,12 +86,8 @@ def _find_obstacle(cell: Cell) -> str | None:
         return f"{name} is {str(cell.weight_x.dtype).removeprefix('torch.')}, not float32"
     if max(cell.input_size, cell.hidden_size) > _WIDEST:
         return f"{name} adds up more than {_WIDEST} products"
-    was = cell.training
-    try:
-        # What is run later is the cell in evaluation.
-        return find_obstacle(cell.eval(), cell.weight_x.new_empty(1, 1, cell.input_size), None)
-    finally:
-        cell.train(was)
+    with in_mode(cell, training=False):  # as it is run later
+        return find_obstacle(cell, cell.weight_x.new_empty(1, 1, cell.input_size), None)
 
 
 def weight_bytes(module: nn.Module) -> int:

@@ -16,6 +16,7 @@ from torch import device as Device
 from seqnlp.config import Section, Settings
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.errors import InputError
+from seqnlp.nn.modes import in_mode
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
 
@@ -38,6 +39,8 @@ class Rows(ABC):
     """
 
     lengths: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+    """What a person should know of them, such as how many examples are left out."""
 
     @abstractmethod
     def batch(self, indices: NDArray[np.int64]) -> Batch:
@@ -234,11 +237,8 @@ class Task(nn.Module, ABC):
         if not self.training:
             yield
             return
-        self.eval()
-        try:
+        with in_mode(self, training=False):
             yield
-        finally:
-            self.train()
 
     @property
     def pipelines(self) -> Mapping[str, TokenPipeline]:

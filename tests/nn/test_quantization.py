@@ -288,6 +288,13 @@ def test_what_cannot_be_quantized_is_one_clear_line(
         quantize(make(), kind)
 
 
+def test_quantizing_leaves_every_part_in_its_mode() -> None:
+    cell = LSTMCell(D, H)
+    cell.add_module("frozen", nn.Dropout().eval())
+    quantize(cell)
+    assert [part.training for part in cell.modules()] == [True, False]
+
+
 def test_cells_that_stay_float_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
     pair = nn.ModuleList([encoder(cell="min_gru"), encoder()])
     with caplog.at_level(logging.WARNING):

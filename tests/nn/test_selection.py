@@ -152,6 +152,16 @@ def test_a_layer_says_what_it_would_run_on_and_moves_nothing() -> None:
     assert not any(module.training for module in encoder.modules())
 
 
+def test_a_part_that_its_owner_put_into_evaluation_stays_there() -> None:
+    encoder = RecurrentEncoder(3, cell="peephole", hidden_size=4, layers=2)
+    encoder.layers[0].forward_cell.eval()
+    encoder.layers[1].dropout.eval()
+    before = [module.training for module in encoder.modules()]
+    for training in (True, False):
+        explain_engines(encoder, [5, 5], training=training)
+        assert [module.training for module in encoder.modules()] == before
+
+
 def test_another_engine_is_set_on_every_layer() -> None:
     encoder = RecurrentEncoder(3, hidden_size=4, layers=2)
     set_engine(encoder, "reference")

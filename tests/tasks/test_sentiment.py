@@ -84,10 +84,13 @@ def test_prediction_happens_without_dropout_and_leaves_the_mode_as_it_was() -> N
         if hasattr(part, "rate"):
             part.rate = 0.9
     made.train()
+    frozen = next(iter(made.members.children()))
+    frozen.eval()
     first = made.probabilities(everything(made), batch_size=2)
     second = made.probabilities(everything(made), batch_size=2)
     np.testing.assert_array_equal(first, second)
     assert made.training
+    assert not frozen.training
 
 
 def test_chunks_are_combined_by_the_geometric_mean() -> None:
