@@ -166,6 +166,34 @@ def test_there_is_an_output_whatever_a_model_rules_out(options: dict[str, Any]) 
         assert [own[0].ids for own in phrases] == [(4, 5, 2), (2, 2, 2)]
 
 
+class Single(Toy):
+    """Answers in single precision, which has a kernel of its own."""
+
+    def step(self, ids: Tensor) -> StepScores:
+        scores = super().step(ids)
+        return StepScores(logits=scores.logits.float(), weights=scores.weights)
+
+
+@pytest.mark.parametrize("options", [{}, {"beam": 4, "n_best": 3}, {"beam": 40}], ids=str)
+def test_the_search_is_the_same_in_single_precision(options: dict[str, Any]) -> None:
+    keys, lengths = range(1, 13), [5, 1, 4] * 4
+    found = [
+        search(
+            kind(keys, lengths, size=300),
+            Decoding(**options),
+            bos=BOS,
+            eos=EOS,
+            forbidden=[BOS, 7],
+            source_lengths=torch.tensor(lengths),
+        )
+        for kind in (Toy, Single)
+    ]
+    for own, other in zip(*found, strict=True):
+        assert [one.ids for one in own] == [one.ids for one in other]
+        scores = [one.score for one in other]
+        assert [one.score for one in own] == pytest.approx(scores, rel=1e-5)
+
+
 class Broken(Toy):
     """Gives NaN to some tokens after the first."""
 
