@@ -68,6 +68,23 @@ assert build.built() > 0, build.obstacle()
 print("finished")
 """
 
+GREATEST = """
+import torch
+from seqnlp.nn.engines import build, greatest
+
+torch.set_num_threads(2)
+greatest._WORTH_A_THREAD = 1
+with torch.no_grad():
+    for rows, size, count in ((1, 1, 1), (3, 63, 63), (50, 65, 2), (7, 700, 64), (30, 64, 1)):
+        for forbidden in ([], [0], [0, size - 1]):
+            logits = torch.randn(rows, size)
+            greatest.most_probable(logits, count, torch.tensor(forbidden, dtype=torch.long))
+            logits[:] = float("nan")
+            greatest.most_probable(logits, count, torch.tensor(forbidden, dtype=torch.long))
+assert build.built() > 0, build.obstacle()
+print("finished")
+"""
+
 WRITE_PAST_A_TENSOR = """
 import ctypes, torch
 from seqnlp.nn.engines import build
@@ -119,8 +136,9 @@ pytestmark = [
         RUN.replace("KINDS", repr(["lstm", "gru", "layer_norm_lstm", "slstm"])),
         LOSS,
         SCORES,
+        GREATEST,
     ],
-    ids=["linear", "gated", "loss", "scores"],
+    ids=["linear", "gated", "loss", "scores", "greatest"],
 )
 def test_kernels_touch_no_memory_but_their_own(code: str, tmp_path: Path) -> None:
     found = run(code, tmp_path)
