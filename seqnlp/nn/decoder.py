@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -156,7 +156,8 @@ class Decoder(nn.Module):
             make(hidden_size + (0 if index else context_size)) for index in range(layers_after)
         )
         self.bridges = nn.ModuleList(
-            Bridge(bridge, summary_size, layer.forward_cell) for layer in self._all_layers()
+            Bridge(bridge, summary_size, layer.forward_cell)
+            for layer in (*self._before(), *self._after())
         )
         self.readout = Readout(hidden_size, context_size, output_size, deep=deep_output)
         self.layer_dropout = DropoutSite("layer")
@@ -168,20 +169,15 @@ class Decoder(nn.Module):
 
     def initial_state(self, encoded: Encoded) -> DecoderState:
         """The state before the first step, by the bridge; nothing fed and nothing attended yet."""
-        summary = encoded.summary
-        batch_size = len(summary)
-        layers = zip(self._all_layers(), cast("Iterable[Bridge]", self.bridges), strict=True)
+        summary, rows, looks_back = encoded.summary, len(encoded.mask), self.attention.history
+        cells = [layer.forward_cell for layer in (*self._before(), *self._after())]
         return DecoderState(
             layers=tuple(
-                bridge(summary, layer.forward_cell.initial_state(batch_size))
-                for layer, bridge in layers
+                bridge(summary, cell.initial_state(rows))
+                for bridge, cell in zip(self.bridges, cells, strict=True)
             ),
-            feed=summary.new_zeros(batch_size, self.output_size) if self.input_feeding else None,
-            history=(
-                None
-                if self.attention.history == "none"
-                else summary.new_zeros(batch_size, encoded.states.shape[1])
-            ),
+            feed=summary.new_zeros(rows, self.output_size) if self.input_feeding else None,
+            history=None if looks_back == "none" else torch.zeros_like(encoded.states[:, :, 0]),
         )
 
     def forward(
@@ -218,7 +214,7 @@ class Decoder(nn.Module):
             weights: Tensor | None = x.new_zeros(*x.shape[:2], memory.mask.shape[1])
         elif self.input_feeding:
             outputs, weights = decode_feeding(
-                list(self._before()), self.attention, self.readout, self.layer_dropout,
+                self._before(), self.attention, self.readout, self.layer_dropout,
                 x, padding, memory, state, want_weights=want_weights,
             )  # fmt: skip
         else:
@@ -295,12 +291,8 @@ class Decoder(nn.Module):
             h = layer(h, padding, next(before))
         return self.readout(h, attended.context), attended.weights
 
-    def _before(self) -> Iterable[RecurrentLayer]:
-        return cast("Iterable[RecurrentLayer]", self.layers)
+    def _before(self) -> list[RecurrentLayer]:
+        return cast("list[RecurrentLayer]", list(self.layers))
 
-    def _after(self) -> Iterable[RecurrentLayer]:
-        return cast("Iterable[RecurrentLayer]", self.layers_after)
-
-    def _all_layers(self) -> Iterable[RecurrentLayer]:
-        yield from self._before()
-        yield from self._after()
+    def _after(self) -> list[RecurrentLayer]:
+        return cast("list[RecurrentLayer]", list(self.layers_after))

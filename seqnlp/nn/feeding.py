@@ -81,15 +81,11 @@ def decode_feeding(
     """Run a decoder with input feeding over targets whose inputs are known.
 
     Args:
-        layers: see `run_feeding`, and so are those without a line here.
-        attention: asked by the last layer.
-        readout: makes the output.
+        layers: see `run_feeding`, as of `attention`, `readout`, `memory` and `want_weights`.
         between: the dropout site between layers.
         x: float [B, T, E], B and T at least 1, anything on padding.
         padding: where the rows end; None where all are full.
-        memory: of B rows.
         state: before the first step.
-        want_weights: whether the caller reads the weights.
 
     Returns:
         Outputs, float [B, T, O], and weights, float [B, T, S], zero on padding.
