@@ -53,6 +53,7 @@ class PairRows(Rows):
         chosen: int64 [R], the documents that are rows.
         again: makes source and target of an epoch, where they are drawn anew.
         own_share: see `SequenceBatch`; by epoch, from 1.
+        notes: see `Rows`.
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class PairRows(Rows):
         chosen: Ints,
         again: Callable[[int], Sides] | None = None,
         own_share: Callable[[int], float] = lambda epoch: 0.0,
+        notes: tuple[str, ...] = (),
         epoch: int = 1,
     ) -> None:
         self.source, self.target, self.chosen = source, target, chosen
         self._again, self._own_share = again, own_share
-        self.own_share = own_share(epoch)
+        self.own_share, self.notes = own_share(epoch), notes
         # Steps of the decoder cost the most, and so are padded the least.
         self.lengths = np.stack([target.lengths[chosen], source.lengths[chosen]], axis=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -59,12 +60,18 @@ class TranslationTask(Task):
     pipeline_names = ("source", "target")
 
     def __init__(
-        self, settings: Settings, pipelines: Mapping[str, TokenPipeline], *, members: int = 1
+        self,
+        settings: Settings,
+        pipelines: Mapping[str, TokenPipeline],
+        *,
+        members: int = 1,
+        length_ratio: float = 1.0,
     ) -> None:
         super().__init__()
         self.settings, self.options = settings, options_of(settings)
         self.pipeline, self.target = pipelines["source"], pipelines["target"]
         self.decoding: Decoding = self.options.decoding
+        self.length_ratio = length_ratio
         sizes = [len(each.vocabulary or ()) for each in (self.pipeline, self.target)]
         self.members = nn.ModuleList(
             EncoderDecoder(
@@ -97,7 +104,7 @@ class TranslationTask(Task):
                     ("target", TARGET_SPECIALS, "head.target"),
                 )
             }
-        task = cls(settings, pipelines)
+        task = cls(settings, pipelines, length_ratio=_length_ratio(corpus, pipelines))
         if settings.text.vectors is not None:
             for member in task.members:
                 load_vectors(member.source_embedding, task.pipeline, settings.text.vectors)  # type: ignore[arg-type]
@@ -110,7 +117,10 @@ class TranslationTask(Task):
         members = state["members"]
         if not 0 <= members <= MOST_MEMBERS:
             raise ValueError(f"members must be 0 to {MOST_MEMBERS}, not {members}")
-        return cls(settings, pipelines, members=members)
+        ratio = float(state.get("length_ratio", 1.0))
+        if not 0 < ratio < math.inf:
+            raise ValueError(f"length_ratio must be positive, not {ratio}")
+        return cls(settings, pipelines, members=members, length_ratio=ratio)
 
     @classmethod
     def combine(cls, tasks: Sequence[Self]) -> Self:
@@ -118,12 +128,12 @@ class TranslationTask(Task):
         for name, pipeline in first.pipelines.items():
             if any(task.pipelines[name].vocabulary != pipeline.vocabulary for task in tasks):
                 raise ValueError("tasks of different vocabularies cannot be combined")
-        combined = cls(first.settings, first.pipelines, members=0)
+        combined = cls(first.settings, first.pipelines, members=0, length_ratio=first.length_ratio)
         combined.members.extend(member for task in tasks for member in task.members)
         return combined
 
     def state(self) -> dict[str, Any]:
-        return {"members": len(self.members)}
+        return {"members": len(self.members), "length_ratio": self.length_ratio}
 
     def read(self, split: Split, *, training: bool = False) -> Rows:
         texts = [tokenize_split(split, name, each) for name, each in self.pipelines.items()]
@@ -133,14 +143,19 @@ class TranslationTask(Task):
         pairs = PairRows(*self._sides(*texts), chosen=chosen)
         if not training:
             return self._sources(texts[0], split.column("source"), pairs)
+        missing = len(split) - len(chosen)
+        why = f"longer than max_tokens = {most[0]} in source or {most[1]} in target"
         if not len(chosen):
-            raise InputError(
-                f"{split.origin}: all {len(split):,} pairs are longer than max_tokens = {most[0]} "
-                f"in source or {most[1]} in target"
-            )
-        again = self._sampled(split) if self.options.subword_sampling else None
-        own_share = self.options.own_share
-        return PairRows(pairs.source, pairs.target, chosen=chosen, again=again, own_share=own_share)
+            raise InputError(f"{split.origin}: all {missing:,} pairs are {why}")
+        note = f"train: {missing:,} of {len(split):,} pairs are left out: {why}"
+        return PairRows(
+            pairs.source,
+            pairs.target,
+            chosen=chosen,
+            again=self._sampled(split) if self.options.subword_sampling else None,
+            own_share=self.options.own_share,
+            notes=(note,) if missing else (),
+        )
 
     def read_texts(self, texts: Sequence[str]) -> SourceRows:
         text = TokenizedText.from_tokens(self.pipeline.tokens(each) for each in texts)
@@ -207,7 +222,7 @@ class TranslationTask(Task):
         return Writer(
             list(self.members),  # type: ignore[arg-type]
             self.target,
-            decoding,
+            decoding.model_copy(update={"max_ratio": decoding.max_ratio * self.length_ratio}),
             sentence_case=self.options.sentence_case,
             want_weights=want_weights,
         )
@@ -277,3 +292,12 @@ class TranslationTask(Task):
         from seqnlp.tasks.translation_baselines import translation_baselines
 
         return translation_baselines(corpus)
+
+
+def _length_ratio(corpus: Corpus, pipelines: Mapping[str, TokenPipeline]) -> float:
+    """Target tokens for each source token of train: what characters are to words."""
+    train = corpus.split("train")
+    source, target = (
+        len(tokenize_split(train, name, pipeline).tokens) for name, pipeline in pipelines.items()
+    )
+    return max(target / max(source, 1), 1.0)

@@ -100,7 +100,7 @@ def _run(
     failure: TrainingError | None = None
     try:
         for seed in range(settings.seed, settings.seed + settings.ensemble):
-            make = partial(_train_one, task_class, settings, seed, device, folder, hooks)
+            make = partial(_train_one, task_class, settings, seed, device, folder, hooks, notify)
             members.train(corpus, make, notify)
             if members.interrupted:
                 break
@@ -189,6 +189,7 @@ def _train_one(
     device: torch.device,
     folder: Path | None,
     hooks: Sequence[Hook],
+    notify: Callable[[str], None],
     corpus: Corpus,
     last_epoch: int | None = None,
 ) -> tuple[Task, Trainer]:
@@ -197,6 +198,9 @@ def _train_one(
     task = task_class.create(settings, corpus).to(device)
     made = [*make_hooks(settings, folder), *hooks]
     rows = task.read(corpus.split("train"), training=True)
+    if seed == settings.seed and last_epoch is None:
+        for note in rows.notes:
+            notify(note)
     trainer = Trainer(task, settings.train, made, seed=seed, folder=folder)
     if last_epoch is not None:
         trainer.fit(rows, None, last_epoch=last_epoch)
