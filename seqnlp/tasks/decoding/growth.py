@@ -56,6 +56,8 @@ class Grown:
     def padded(self, count: int) -> Grown:
         """`count` of each, with none where there are fewer."""
         missing = (0, count - self.tokens.shape[1])
+        if missing == (0, 0):
+            return self
         return Grown(
             totals=pad(self.totals, missing, value=NEVER),
             tokens=pad(self.tokens, missing),
