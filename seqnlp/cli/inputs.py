@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
@@ -51,13 +52,13 @@ def count_lines(inputs: tuple[str, ...]) -> int | None:
     """How many texts there are; None where some come through a pipe."""
     total = 0
     for item in inputs or ("-",):
-        path = _path(item)
-        if item == "-":
+        mode = _mode(item)
+        if item == "-" or _is_pipe(mode):
             return None
-        if path is None or not path.is_file():
+        if not stat.S_ISREG(mode):
             total += 1
             continue
-        with path.open("rb") as file:
+        with Path(item).open("rb") as file:
             last = b"\n"
             while data := file.read(_CHUNK):
                 total, last = total + data.count(b"\n"), data[-1:]
@@ -68,17 +69,17 @@ def count_lines(inputs: tuple[str, ...]) -> int | None:
 def _items(inputs: tuple[str, ...], suffixes: Set[str]) -> Iterator[str | None]:
     """The texts, and None wherever the next one has to be waited for."""
     for item in inputs or ("-",):
-        path = _path(item)
+        mode = _mode(item)
         if item == "-":
             if sys.stdin is None:
                 raise InputError("standard input is closed; give texts or files")
             yield from _decoded(_waiting_lines(sys.stdin.buffer), "standard input")
-        elif path is not None and path.is_file():
-            with path.open("rb") as file:
-                yield from _decoded(file, item)
-        elif path is not None and path.is_dir():
+        elif stat.S_ISREG(mode) or _is_pipe(mode):
+            with Path(item).open("rb") as file:
+                yield from _decoded(_waiting_lines(file) if _is_pipe(mode) else file, item)
+        elif stat.S_ISDIR(mode):
             raise InputError(f"{item} is a folder; give texts or files")
-        elif path is not None and path.suffix in suffixes and not path.name.count(" "):
+        elif Path(item).suffix in suffixes and not set(" \n") & set(Path(item).name):
             raise InputError(
                 f"{item}: no such file; a text that looks like one goes through a pipe"
             )
@@ -86,9 +87,17 @@ def _items(inputs: tuple[str, ...], suffixes: Set[str]) -> Iterator[str | None]:
             yield item
 
 
-def _path(item: str) -> Path | None:
-    """The path that an input may be; what no file is called is a text."""
-    return Path(item) if item.strip() and "\n" not in item and len(item) < 4096 else None
+def _mode(item: str) -> int:
+    """What kind of file has that name; 0 where none has, and the item is a text."""
+    try:
+        return os.stat(item).st_mode  # noqa: PTH116 - a Path makes a folder of an empty text
+    except (OSError, ValueError):  # no file, or nothing that one could be called
+        return 0
+
+
+def _is_pipe(mode: int) -> bool:
+    """Whether more may come: a pipe by name, such as `<(zcat texts.gz)`, or a terminal."""
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def _decoded(lines: Iterator[bytes | None] | BinaryIO, name: str) -> Iterator[str | None]:

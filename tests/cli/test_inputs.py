@@ -67,6 +67,25 @@ def test_files_and_texts_make_full_blocks(tmp_path: Path) -> None:
     assert count_lines(()) is None
 
 
+def test_a_pipe_that_has_a_name_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    if os.fork() == 0:
+        with path.open("wb", buffering=0) as file:
+            file.write(b"one\n")
+            file.write(b"two\nthree")
+        os._exit(0)
+    assert list(read_texts((str(path), "four"))) == ["one", "two", "three", "four"]
+    os.wait()
+    assert count_lines((str(path),)) is None
+
+
+@pytest.mark.parametrize("text", ["word " * 60, "w" * 5000, "a\nb", "\x00", "\ud800", " ", "é.d e"])
+def test_what_no_file_can_be_called_is_a_text(text: str) -> None:
+    assert list(read_texts((text,))) == [text]
+    assert count_lines((text,)) == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"a", b"a\n", b"a\n\nb"])
 def test_lines_are_counted_as_they_are_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
