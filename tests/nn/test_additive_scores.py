@@ -89,6 +89,21 @@ def test_gradients_of_gradients() -> None:
     assert torch.autograd.gradgradcheck(run, leaves)
 
 
+def test_gradients_of_gradients_of_turned_tensors() -> None:
+    leaves, mask = draw(2, 2, 3, 4)
+
+    def run(queries: Tensor, keys: Tensor, vector: Tensor) -> Tensor:
+        scores = additive.additive_scores(
+            queries.transpose(0, 1), keys.transpose(1, 2), vector[:3], mask[:, :1].expand(2, 4)
+        )
+        assert scores is not None
+        return scores
+
+    queries, keys, vector = (leaf.detach() for leaf in leaves)
+    turned = queries[..., :3].clone(), keys.clone(), vector
+    assert torch.autograd.gradgradcheck(run, [leaf.requires_grad_() for leaf in turned])
+
+
 def test_what_stands_on_hidden_positions_is_not_read() -> None:
     leaves, mask = draw(3, 2, 5, 9)
     clean = additive.additive_scores(*leaves, mask)

@@ -87,6 +87,16 @@ def test_second_derivatives() -> None:
     assert torch.autograd.gradgradcheck(affine.affine, leaves)
 
 
+def test_second_derivatives_of_parts_of_matrices() -> None:
+    torch.manual_seed(4)
+    leaves = [torch.randn(*s).double().requires_grad_() for s in ((3, 7), (5, 6))]
+
+    def run(x: Tensor, weight: Tensor) -> Tensor:
+        return affine.affine(x[:, 2:6], weight[:, :4])
+
+    assert torch.autograd.gradgradcheck(run, leaves)
+
+
 def test_sums_of_many_rows_keep_their_digits() -> None:
     torch.manual_seed(3)
     g = torch.randn(100_000, 4)

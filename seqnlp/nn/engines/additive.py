@@ -42,7 +42,9 @@ def additive_scores(queries: Tensor, keys: Tensor, vector: Tensor, mask: Tensor)
     library = build.load(sources("additive.cpp", vector.dtype))
     if library is None:
         return None
-    scores: Tensor = _AdditiveScores.apply(*tensors, mask, library)  # type: ignore[no-untyped-call]
+    # Copies that the function made itself would have no part in second derivatives.
+    whole = (tensor.contiguous() for tensor in (*tensors, mask))
+    scores: Tensor = _AdditiveScores.apply(*whole, library)  # type: ignore[no-untyped-call]
     return scores
 
 
@@ -56,8 +58,6 @@ class _AdditiveScores(torch.autograd.Function):
         mask: Tensor,
         library: ctypes.CDLL,
     ) -> Tensor:
-        queries, keys, vector = queries.contiguous(), keys.contiguous(), vector.contiguous()
-        mask = mask.contiguous()
         scores = queries.new_empty(*queries.shape[:2], keys.shape[1])
         _run(library.run_forward, queries, keys, vector, mask, scores)
         ctx.library = library

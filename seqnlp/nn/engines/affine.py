@@ -50,7 +50,8 @@ def affine(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         or (library := build.load(sources("affine.cpp", input.dtype))) is None
     ):
         return F.linear(input, weight, bias)
-    rows = input.reshape(-1, input.shape[-1])
+    # Copies that the function made itself would have no part in second derivatives.
+    rows, weight = input.reshape(-1, input.shape[-1]).contiguous(), weight.contiguous()
     y: Tensor = _Affine.apply(rows, weight, bias, library)  # type: ignore[no-untyped-call]
     return y.view(*input.shape[:-1], len(weight))
 
@@ -60,7 +61,6 @@ class _Affine(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, library: ctypes.CDLL
     ) -> Tensor:
-        x, weight = x.contiguous(), weight.contiguous()
         y = x.new_empty(len(x), len(weight))
         bias = None if bias is None else bias.contiguous()
         _run(library.run_forward, x, weight, bias=bias, y=y)
