@@ -67,14 +67,30 @@ def _print(screen: Console, summary: CorpusSummary) -> None:
     for note in summary.notes:
         screen.print(f"note: {note}", markup=False)
     sizes = Table(title="splits", title_justify="left")
-    for heading in ("split", "rows", "field", "words: mean", "median", "95 %", "max"):
+    headings = (
+        "split", "rows", "field", "words: mean", "median", "95 %", "max", "distinct",
+        "not in train",
+    )  # fmt: skip
+    for heading in headings:
         sizes.add_column(heading, justify="left" if heading in ("split", "field") else "right")
     for name, split in summary.splits.items():
         for field, lengths in split.lengths.items():
             w = lengths.words
-            cells = (f"{w.mean:.1f}", f"{w.median:.0f}", f"{w.p95:.0f}", f"{w.max:,}")
+            cells = [f"{w.mean:.1f}", f"{w.median:.0f}", f"{w.p95:.0f}", f"{w.max:,}"]
+            new = "" if lengths.unseen is None else f"{lengths.unseen:.1%}"
+            cells += [f"{lengths.vocabulary:,}", new]
             sizes.add_row(name, f"{split.rows:,}", field, *cells)
     screen.print(sizes)
+    parallel = any(split.ratios is not None for split in summary.splits.values())
+    if parallel:
+        ratios = Table(title="words of the target for one of the source", title_justify="left")
+        for heading in ("split", "mean", "5 %", "95 %", "least", "most"):
+            ratios.add_column(heading, justify="left" if heading == "split" else "right")
+        for name, split in summary.splits.items():
+            if (r := split.ratios) is not None:
+                figures = (r.mean, r.p5, r.p95, r.min, r.max)
+                ratios.add_row(name, *(f"{figure:.2f}" for figure in figures))
+        screen.print(ratios)
     labels = list(dict.fromkeys(label for s in summary.splits.values() for label in s.labels))
     if labels:
         counts = Table(title="labels", title_justify="left")
@@ -92,7 +108,8 @@ def _print(screen: Console, summary: CorpusSummary) -> None:
         where = f"within {each.first}" if each.first == each.second else (
             f"of {each.second} also in {each.first}"
         )  # fmt: skip
-        conflict = f", {each.conflicting} under another label" if each.conflicting else ""
+        other = "with another translation" if parallel else "under another label"
+        conflict = f", {each.conflicting:,} {other}" if each.conflicting else ""
         screen.print(f"duplicates: {each.rows:,} texts {where}{conflict}")
     for name, split in summary.splits.items():
         for row in split.examples:

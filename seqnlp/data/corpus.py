@@ -153,10 +153,12 @@ def assemble(
     """
     said = list(notes)
     made: dict[str, Split] = {}
-    for split_name, split in splits.items():
-        made[split_name], told = _sift(split, request=request)
-        # A split under two names needs no two notes.
-        said += [note for note in told if note not in said]
+    for split_name in sorted(splits, key=_rank):
+        split = splits[split_name]
+        # One split under two names needs no notes twice.
+        known = any(splits[other] is split for other in made)
+        made[split_name], told = _sift(split, split_name, request=request)
+        said += [] if known else told
     for missing, share in (("test", request.test_share), ("validation", request.validation_share)):
         if "train" in made and missing not in made and share > 0:
             whole = made["train"]
@@ -167,10 +169,9 @@ def assemble(
             )
     if not any(split_name.startswith("test") for split_name in made):
         said.append("no test split")
-    order = sorted(made, key=lambda n: {"train": 0, "validation": 1, "test": 2}.get(n, 3))
     return Corpus(
         name=name,
-        splits=MappingProxyType({split_name: made[split_name] for split_name in order}),
+        splits=MappingProxyType({name: made[name] for name in sorted(made, key=_rank)}),
         license=license,
         description=description,
         notes=tuple(said),
@@ -178,10 +179,14 @@ def assemble(
     )
 
 
-def _sift(split: Split, *, request: CorpusRequest) -> tuple[Split, list[str]]:
+def _rank(split: str) -> int:
+    return {"train": 0, "validation": 1, "test": 2}.get(split, 3)
+
+
+def _sift(split: Split, name: str, *, request: CorpusRequest) -> tuple[Split, list[str]]:
     """The split without the rows that nothing is learned from, and what to say of them."""
     said = []
-    train = split.name == "train"
+    train = name == "train"
     stays = np.ones(len(split), dtype=np.bool_)
     found = [("with an empty text", split.blank, train)]
     if request.parallel:
@@ -195,7 +200,7 @@ def _sift(split: Split, *, request: CorpusRequest) -> tuple[Split, list[str]]:
         chosen = np.flatnonzero(rows)
         if len(chosen):
             said.append(
-                f"{split.name}: {_rows(len(chosen))} {what} {'skipped' if leave else 'kept'}, "
+                f"{name}: {_rows(len(chosen))} {what} {'skipped' if leave else 'kept'}, "
                 f"the first at {split.where(int(chosen[0]))}"
             )
         if leave:

@@ -1,8 +1,9 @@
-"""What is in a corpus: sizes, labels, lengths, and texts that occur more than once."""
+"""What is in a corpus: sizes, labels, lengths, words, and texts that occur more than once."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqnlp.data.corpus import Corpus, Split
+from seqnlp.data.languages import SIDES, count_words
 from seqnlp.data.split import first_examples
 from seqnlp.types import Example, Field
 
 Ints = NDArray[np.int64]
+
+WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,21 +33,41 @@ class Lengths:
 
 @dataclass(frozen=True, kw_only=True)
 class TextLengths:
-    """The same texts by characters and by words between white space."""
+    """The same texts by characters and by words between white space.
+
+    vocabulary: distinct runs of letters and digits, in lower case. unseen: the share of such runs
+    that train has not; None in train.
+    """
 
     characters: Lengths
     words: Lengths
+    vocabulary: int
+    unseen: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratios:
+    """How many words of the target there are for one of the source, over the rows of a split whose
+    sides are not blank: mean, the bounds of the middle 90 %, least and most.
+    """
+
+    mean: float
+    p5: float
+    p95: float
+    min: float
+    max: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSummary:
     """rows: how many. labels: label to rows, most frequent first; empty where the task has none.
-    lengths: text field to its lengths. examples: the first rows.
+    lengths: text field to its lengths. ratios: of parallel texts. examples: the first rows.
     """
 
     rows: int
     labels: Mapping[str, int]
     lengths: Mapping[str, TextLengths]
+    ratios: Ratios | None
     examples: tuple[Example, ...]
 
 
@@ -53,7 +77,7 @@ class Duplicates:
 
     first, second: the splits; the same name for repeats within one. rows: how many rows of
     `second` have a text of `first`, or of an earlier row where the two are one. conflicting:
-    those among them whose label none of the earlier ones has.
+    those among them whose label, or translation, none of the earlier ones has.
     """
 
     first: str
@@ -77,27 +101,38 @@ class CorpusSummary:
 
 
 def describe(corpus: Corpus, *, fields: Sequence[Field], examples: int = 3) -> CorpusSummary:
-    """Read every split once, in memory of some 50 bytes a row.
+    """Read every split, in memory of some 50 bytes a row and 100 a distinct word.
 
     Args:
         fields: the columns that the task reads.
         examples: how many rows of each split to show.
     """
     texts = [field.name for field in fields if field.name != "label"]
+    # The words of train, by field, that those of the others are compared with.
+    order = sorted(corpus.splits, key=lambda name: name != "train")
+    known: dict[str, set[str]] = {}
+    summaries = {
+        name: _summarize(
+            corpus.splits[name],
+            [text for text in texts if text in corpus.splits[name].fields],
+            examples,
+            known,
+        )
+        for name in order
+    }
     return CorpusSummary(
         name=corpus.name,
         description=corpus.description,
         license=corpus.license,
-        splits={
-            name: _summarize(split, [text for text in texts if text in split.fields], examples)
-            for name, split in corpus.splits.items()
-        },
+        splits={name: summaries[name] for name in corpus.splits},
         duplicates=_duplicates(corpus, texts[0]) if texts else (),
         notes=corpus.notes,
     )
 
 
-def _summarize(split: Split, texts: Sequence[str], examples: int) -> SplitSummary:
+def _summarize(
+    split: Split, texts: Sequence[str], examples: int, known: dict[str, set[str]]
+) -> SplitSummary:
     labels: dict[str, int] = {}
     if "label" in split.fields:
         names, codes = split.codes("label")
@@ -107,17 +142,50 @@ def _summarize(split: Split, texts: Sequence[str], examples: int) -> SplitSummar
     return SplitSummary(
         rows=len(split),
         labels=labels,
-        lengths={field: _lengths(split, field) for field in texts},
+        lengths={field: _lengths(split, field, known) for field in texts},
+        ratios=_ratios(split) if set(SIDES) <= set(split.fields) else None,
         examples=tuple(first_examples(split, examples)),
     )
 
 
-def _lengths(split: Split, field: str) -> TextLengths:
+def _lengths(split: Split, field: str, known: dict[str, set[str]]) -> TextLengths:
+    """Lengths and words; those of train are put into `known`."""
     sizes = np.zeros((len(split), 2), dtype=np.int64)
+    vocabulary: set[str] = set()
+    trained = None if split.name == "train" else known.get(field)
+    new = total = 0
     for row, text in enumerate(split.column(field)):
         whole = " ".join(text) if isinstance(text, list) else text
         sizes[row] = len(whole), len(whole.split())
-    return TextLengths(characters=_figures(sizes[:, 0]), words=_figures(sizes[:, 1]))
+        words = WORD.findall(whole.lower())
+        vocabulary.update(words)
+        if trained is not None:
+            new += sum(word not in trained for word in words)
+            total += len(words)
+    if split.name == "train":
+        known[field] = vocabulary
+    return TextLengths(
+        characters=_figures(sizes[:, 0]),
+        words=_figures(sizes[:, 1]),
+        vocabulary=len(vocabulary),
+        unseen=None if trained is None else new / max(1, total),
+    )
+
+
+def _ratios(split: Split) -> Ratios | None:
+    pairs = zip(*(split.column(side) for side in SIDES), strict=True)
+    counts = ((count_words(source), count_words(target)) for source, target in pairs)
+    found = np.array([there / here for here, there in counts if here and there])
+    if not len(found):
+        return None
+    p5, p95 = np.percentile(found, (5, 95))
+    return Ratios(
+        mean=float(found.mean()),
+        p5=float(p5),
+        p95=float(p95),
+        min=float(found.min()),
+        max=float(found.max()),
+    )
 
 
 def _figures(sizes: Ints) -> Lengths:
@@ -133,11 +201,15 @@ def _figures(sizes: Ints) -> Lengths:
 
 def _duplicates(corpus: Corpus, field: str) -> tuple[Duplicates, ...]:
     numbers: dict[str, int] = {}
-    rows = {
-        name: (_hashes(split, field), _label_numbers(split, numbers))
-        for name, split in corpus.splits.items()
-        if field in split.fields
-    }
+    rows: dict[str, tuple[Ints, Ints]] = {}
+    seen: set[tuple[str, str]] = set()
+    for name, split in corpus.splits.items():
+        # One split may be there under two names.
+        if field in split.fields and (split.name, split.fingerprint) not in seen:
+            parallel = set(SIDES) <= set(split.fields)
+            answers = _hashes(split, SIDES[1]) if parallel else _label_numbers(split, numbers)
+            rows[name] = (_hashes(split, field), answers)
+            seen.add((split.name, split.fingerprint))
     found = [_repeats(name, *rows[name]) for name in rows]
     found += [_shared(one, other, *rows[one], *rows[other]) for one, other in combinations(rows, 2)]
     return tuple(duplicates for duplicates in found if duplicates.rows)

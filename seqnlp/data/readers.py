@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
 from seqnlp.data.corpus import Corpus, CorpusRequest, assemble
 from seqnlp.data.delimited import read_csv, read_tsv
@@ -15,6 +17,8 @@ from seqnlp.data.split import Split, concatenate
 from seqnlp.data.store import Source, stored_split
 from seqnlp.data.tmx import read_tmx
 from seqnlp.errors import InputError
+
+T = TypeVar("T")
 
 READERS: dict[str, Reader] = {
     ".tsv": read_tsv,
@@ -64,14 +68,13 @@ def open_path(
     if texts and (assign_splits(texts) or not _data_files(path)):
         pairs, languages, notes = find_pairs(path, texts, languages)
         notes += note_test(pairs)
-        splits = {split: _read_pair(pair, split, request=request) for split, pair in pairs.items()}
+        splits = _read_each(pairs, lambda pair, split: _read_pair(pair, split, request=request))
     elif path.is_dir():
         files = find_splits(path, parallel=request.parallel)
         notes = note_test(files)
-        for split, shards in files.items():
-            folder = path if len(shards) > 1 else None
-            parts = [read_file(file, split, request=request, folder=folder) for file in shards]
-            splits[split] = concatenate(split, parts, origin=str(path))
+        splits = _read_each(
+            files, lambda shards, split: _read_shards(path, split, shards, request=request)
+        )
     elif request.parallel and not suffix_of(path) and (partner := find_partner(path, languages)):
         pair, languages = partner
         splits = {"train": _read_pair(pair, "train", request=request)}
@@ -116,6 +119,21 @@ def read_file(
 
     key = {**_key(path, request), "shard": folder is not None}
     return stored_split(split, key=key, source=source, origin=origin)
+
+
+def _read_each(files: Mapping[str, T], read: Callable[[T, str], Split]) -> dict[str, Split]:
+    """The splits of files; where two names have the same files, one split under both."""
+    splits: dict[str, Split] = {}
+    for name, several in files.items():
+        known = [splits[other] for other in splits if files[other] == several]
+        splits[name] = known[0] if known else read(several, name)
+    return splits
+
+
+def _read_shards(folder: Path, split: str, shards: list[Path], *, request: CorpusRequest) -> Split:
+    origin = folder if len(shards) > 1 else None
+    parts = [read_file(file, split, request=request, folder=origin) for file in shards]
+    return concatenate(split, parts, origin=str(folder))
 
 
 def _read_pair(pair: tuple[Path, Path], split: str, *, request: CorpusRequest) -> Split:

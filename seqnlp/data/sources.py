@@ -42,7 +42,10 @@ def open_bundled_stories(argument: str | None, *, request: CorpusRequest) -> Cor
         raise InputError(f"the corpus 'stories' takes no argument; found {argument!r}")
     if not request.parallel:
         names = " and ".join(field.name for field in request.fields)
-        raise InputError(f"the corpus 'stories' has pairs of texts; the task reads {names}")
+        raise InputError(
+            "the corpus 'stories' has pairs of texts, for the task translation; "
+            f"this task reads {names}"
+        )
     if request.languages == (None, None):
         request = replace(request, languages=("en", "de"))
     return open_path(

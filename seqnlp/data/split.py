@@ -150,12 +150,12 @@ class Split(Sequence[Example]):
         return np.fromiter((is_blank(row) for row in rows), np.bool_, len(self))
 
     @cached_property
-    def ratios(self) -> NDArray[np.float32]:
-        """Float32 [N], see `ratio_of`, of splits with the fields source and target."""
+    def ratios(self) -> NDArray[np.float64]:
+        """Float64 [N], see `ratio_of`, of splits with the fields source and target."""
         if RATIO in self._columns:
-            return np.fromiter(self._stream(RATIO), np.float32, len(self))
+            return np.fromiter(self._stream(RATIO), np.float64, len(self))
         pairs = zip(*(self._stream(side) for side in SIDES), strict=True)
-        return np.fromiter((ratio_of(*pair) for pair in pairs), np.float32, len(self))
+        return np.fromiter((ratio_of(*pair) for pair in pairs), np.float64, len(self))
 
     def _row(self, index: int) -> int:
         if not -len(self) <= index < len(self):

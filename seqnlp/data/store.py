@@ -130,7 +130,7 @@ def _schema(fields: Sequence[str], block: list[Row]) -> Any:
     kinds = [pa.list_(pa.string()) if isinstance(value, list) else pa.string() for value in values]
     beside = [(WHERE, pa.string()), (EMPTY, pa.bool_())]
     if set(SIDES) <= set(fields):
-        beside.append((RATIO, pa.float32()))
+        beside.append((RATIO, pa.float64()))
     return pa.schema([*zip(fields, kinds, strict=True), *beside])
 
 

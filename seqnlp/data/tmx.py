@@ -156,11 +156,15 @@ def _choose(path: Path, asked: Languages) -> tuple[str, str]:
     if asked[0] is not None and asked[1] is not None:
         return asked[0], asked[1]
     found = {code for _, texts in islice(read_units(path), PEEK) for code, _ in texts}
-    known = set()
-    for code in found:
-        spoken = [each for each in asked if each is not None and speaks(code, each)]
-        known.add(spoken[0] if spoken else fold(code).partition("-")[0])
+    # What is asked for counts as it is written, and other varieties of it do not count.
+    known = {each for each in asked if each and any(speaks(code, each) for code in found)}
+    taken = {_primary(code) for code in known}
+    known |= {_primary(code) for code in found} - taken
     return choose_languages(asked, sorted(known), str(path))
+
+
+def _primary(code: str) -> str:
+    return fold(code).partition("-")[0]
 
 
 def _text_in(code: str, texts: Sequence[tuple[str, str]]) -> str | None:

@@ -61,6 +61,8 @@ def test_a_parallel_corpus_is_shown_in_pairs(
     assert status == 0
     assert re.search(r"train +│ +85 │ source", out)
     assert re.search(r"test +│ +17 │ target", out)
+    assert re.search(r"words of the target for one of the source", out)
+    assert re.search(r"test +│ +\d\.\d\d │", out)
     assert re.search(r"^train: Der Hund .*\. -> The dog .*\.$", out, re.M)
     status, _, err = call(capfd, *words, "--task", "sentiment")
     assert (status, err) == (

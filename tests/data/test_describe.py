@@ -66,6 +66,8 @@ def test_figures_of_a_split() -> None:
         assert lengths.median == np.median(sizes)
         assert lengths.p95 == np.percentile(sizes, 95)
         assert lengths.max == max(sizes)
+    assert (split.lengths["text"].vocabulary, split.lengths["text"].unseen) == (7, None)
+    assert split.ratios is None
     assert split.examples == (
         {"text": "one two", "label": "x"}, {"text": "three", "label": "y"})  # fmt: skip
 
@@ -78,6 +80,40 @@ def test_a_corpus_without_labels_and_an_empty_split() -> None:
     assert summary.splits["test"].lengths["text"].words.max == 0
     (duplicates,) = summary.duplicates
     assert (duplicates.rows, duplicates.conflicting) == (1, 0)
+
+
+PAIR_FIELDS = (Field(name="source"), Field(name="target"))
+
+
+def pairs_of(name: str, rows: list[tuple[str, str]]) -> Split:
+    return Split.from_examples(name, [{"source": one, "target": two} for one, two in rows])
+
+
+def test_a_parallel_corpus() -> None:
+    train = pairs_of(
+        "train", [("Two words.", "Zwei Wörter hier."), ("a", "b"), ("a", "c"), (" ", "d")]
+    )
+    test = pairs_of("test", [("words two NEW", "b"), ("a", "b")])
+    corpus = Corpus(name="c", splits={"test": test, "train": train, "test_2016": test})
+    summary = describe(corpus, fields=PAIR_FIELDS)
+    assert list(summary.splits) == ["test", "train", "test_2016"]
+    one, other = (summary.splits["train"].lengths[side] for side in ("source", "target"))
+    assert (one.vocabulary, other.vocabulary, one.unseen) == (3, 6, None)
+    assert summary.splits["test"].lengths["source"].unseen == 1 / 4
+    assert summary.splits["test"].lengths["target"].unseen == 0
+    ratios = summary.splits["train"].ratios
+    assert ratios is not None
+    assert (ratios.min, ratios.max) == (1, 1.5)
+    assert ratios.mean == pytest.approx(3.5 / 3)
+    assert (ratios.p5, ratios.p95) == (
+        pytest.approx(np.percentile([1, 1, 1.5], 5)),
+        pytest.approx(np.percentile([1, 1, 1.5], 95)),
+    )
+    # The same rows under two names are no duplicates; another translation is named.
+    found = {(d.first, d.second): (d.rows, d.conflicting) for d in summary.duplicates}
+    assert found == {("train", "train"): (1, 1), ("test", "train"): (2, 1)}
+    blank = Corpus(name="c", splits={"test": pairs_of("test", [("", "a")])})
+    assert describe(blank, fields=PAIR_FIELDS).splits["test"].ratios is None
 
 
 @pytest.mark.data
