@@ -117,17 +117,18 @@ class BPETokenizer(SubwordTokenizer):
     smallest = 257
 
     def tokenize(self, text: str) -> list[str]:
-        return self.engine.encode(replace_surrogates(text)).tokens
+        # A space in front makes the first word look like any other; detokenize takes it off.
+        return self.engine.encode(" " + replace_surrogates(text)).tokens if text else []
 
     def detokenize(self, tokens: Sequence[str]) -> str:
-        return _decode(self.engine, tokens)
+        return _decode(self.engine, tokens).removeprefix(" ")
 
     def segmenter(self) -> Segmenter:
         merges = json.loads(self.engine.to_str())["model"]["merges"]
         return MergeSegmenter(
             self.inventory(),
             [(left, right) for left, right in merges],
-            words=lambda text: _words(self.engine, replace_surrogates(text)),
+            words=lambda text: _words(self.engine, " " + replace_surrogates(text)) if text else [],
             plain=lambda word: _pieces(self.engine, word),
         )
 
@@ -145,7 +146,7 @@ class BPETokenizer(SubwordTokenizer):
             show_progress=False,
         )
         with _one_thread():
-            engine.train_from_iterator(texts, trainer)
+            engine.train_from_iterator((" " + text for text in texts), trainer)
         return engine
 
 
