@@ -202,11 +202,18 @@ def corpora_in(root: Path) -> list[str]:
     """Names of the corpora in a folder of the search path."""
     names = []
     for path in sorted(root.iterdir()) if root.is_dir() else []:
-        if path.is_dir() and (_data_files(path) or find_texts(path)):
+        if path.is_dir() and _holds_corpus(path):
             names.append(path.name)
         elif path.is_file() and suffix_of(path):
             names.append(_stem(path))
     return names
+
+
+def _holds_corpus(folder: Path) -> bool:
+    try:
+        return bool(_data_files(folder) or find_texts(folder))
+    except InputError:  # two files for one text: whoever opens it is told
+        return True
 
 
 def _data_files(folder: Path) -> list[Path]:

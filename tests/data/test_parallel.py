@@ -312,7 +312,8 @@ def test_a_line_of_a_million_words(tmp_path: Path) -> None:
 def test_names_on_the_search_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "mine", pairs("train", "test"))
     write(tmp_path / "other", {"readme.txt": "x", "code.py": "x"})
-    assert corpora_in(tmp_path) == ["mine"]
+    write(tmp_path / "unclear", pairs("train") | {"train.de.gz": ""})
+    assert corpora_in(tmp_path) == ["mine", "unclear"]
     monkeypatch.setenv("SEQNLP_DATA", str(tmp_path))
     corpus = open_corpus("mine", fields=FIELDS, languages=("en", "de"))
     assert corpus.name == "mine"
