@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 from seqnlp.errors import InputError
 from seqnlp.tasks.decoding import align
 from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.tokenizers import Tokenizer
 from seqnlp.text.vocabulary import EOS
 from seqnlp.types import Prediction
 
 _REACH = 16
 """Tokens before one on which it can depend whether it begins a word."""
+_MARKS = re.compile(r"^\W+|\W+$")
 
 
 def align_words(
@@ -63,6 +66,28 @@ def word_numbers(
         words += _count(detokenize([*before, tokens[place]])) - _count(detokenize(before))
         numbers[place] = max(0, words - 1)
     return numbers
+
+
+def words_of(tokens: Sequence[str], tokenizer: Tokenizer) -> list[str]:
+    """What each token is a copy of in a text: the whole word that a piece stands in.
+
+    Marks around a word are no part of it; of a tokenizer that makes words, a token is its own.
+    """
+    if not (tokenizer.needs_training or tokenizer.lossless):
+        return list(tokens)
+    numbers = word_numbers(tokens, tokenizer.detokenize).tolist()
+    pieces: dict[int, list[str]] = {}
+    for number, token in zip(numbers, tokens, strict=True):
+        pieces.setdefault(number, []).append(token)
+    words = {number: tokenizer.detokenize(own).strip() for number, own in pieces.items()}
+    bare = {number: _MARKS.sub("", word) or word for number, word in words.items()}
+    found = []
+    for number, token in zip(numbers, tokens, strict=True):
+        alone = tokenizer.detokenize([token]).strip()
+        # A part of a letter's bytes is no letter, but no mark either.
+        mark = bool(alone) and "\ufffd" not in alone and not _MARKS.sub("", alone)
+        found.append(alone if mark else bare[number])
+    return found
 
 
 def _count(text: str) -> int:

@@ -221,6 +221,7 @@ class TranslationTask(Task):
     def _writer(self, decoding: Decoding, *, want_weights: bool) -> Writer:
         return Writer(
             list(self.members),  # type: ignore[arg-type]
+            self.pipeline,
             self.target,
             decoding.model_copy(update={"max_ratio": decoding.max_ratio * self.length_ratio}),
             sentence_case=self.options.sentence_case,

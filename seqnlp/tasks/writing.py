@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqnlp.errors import InputError
-from seqnlp.tasks.decoding import Decoding, EnsembleStepper, Found, search
+from seqnlp.tasks.alignment import words_of
+from seqnlp.tasks.decoding import Decoding, EnsembleStepper, Found, replace_unknown, search
 from seqnlp.tasks.rows import Ints
 from seqnlp.tasks.sequence import EncoderDecoder, NetworkStepper
-from seqnlp.tasks.sequence_rows import SequenceBatch, SourceRows
+from seqnlp.tasks.sequence_rows import SourceRows
 from seqnlp.text.normalize import capitalize
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.vocabulary import BOS, EOS, Vocabulary
-from seqnlp.types import Hypothesis, Prediction
+from seqnlp.types import Hypothesis, Prediction, TokenBatch
 
 Floats: TypeAlias = NDArray[np.float32]
 NOTHING = Prediction(output="")
@@ -37,8 +39,11 @@ class _Draft:
 class Writer:
     """Answers sources with what networks find together, by the mean of their probabilities.
 
+    A prefix, and phrases that must occur, are for the first part of a text that is read in parts.
+
     Args:
         networks: in evaluation mode, of one vocabulary.
+        source: the pipeline of what is read.
         pipeline: of the target.
         decoding: how to search.
         sentence_case: whether the first letter of an answer is written in upper case.
@@ -48,13 +53,15 @@ class Writer:
     def __init__(
         self,
         networks: Sequence[EncoderDecoder],
+        source: TokenPipeline,
         pipeline: TokenPipeline,
         decoding: Decoding,
         *,
         sentence_case: bool,
         want_weights: bool,
     ) -> None:
-        self.networks, self.pipeline, self.decoding = networks, pipeline, decoding
+        self.networks, self.decoding = networks, decoding
+        self.source, self.pipeline = source, pipeline
         self.sentence_case = sentence_case
         self.want_weights = want_weights or decoding.replace_unknown == "attention"
         assert pipeline.vocabulary is not None
@@ -71,7 +78,7 @@ class Writer:
         order = asked[np.argsort(-rows.lengths[asked], kind="stable")]
         for begin in range(0, len(order), batch_size):
             indices = order[begin : begin + batch_size]
-            for index, one in zip(indices, self._search(rows.batch(indices), indices), strict=True):
+            for index, one in zip(indices, self._search(rows, indices), strict=True):
                 found[index] = one
         ends = np.searchsorted(documents, np.arange(len(rows.blank) + 1))
         return [
@@ -79,10 +86,12 @@ class Writer:
             for number in range(len(rows.blank))
         ]
 
-    def _search(self, batch: SequenceBatch, numbers: Ints) -> list[list[Found]]:
-        source = batch.source.to(self.networks[0].output.weight.device)
+    def _search(self, rows: SourceRows, indices: Ints) -> list[list[Found]]:
+        read = rows.batch(indices).source
+        source = read.to(self.networks[0].output.weight.device)
         steppers = [NetworkStepper(each, each.encode(source)) for each in self.networks]
-        vocabulary, size = self._vocabulary, len(numbers)
+        vocabulary, documents = self._vocabulary, rows.source.documents
+        parts = (indices - np.searchsorted(documents, documents[indices])).tolist()
         forbidden = [vocabulary.pad, vocabulary.special(BOS)]
         if self.pipeline.tokenizer.lossless:
             forbidden.append(vocabulary.unk)  # every text can be written without
@@ -93,9 +102,9 @@ class Writer:
             eos=vocabulary.special(EOS),
             source_lengths=source.lengths,
             forbidden=forbidden,
-            prefixes=[self._prefix] * size if self._prefix else None,
-            constraints=[self._constraints] * size if self._constraints else None,
-            numbers=numbers.tolist(),
+            prefixes=[() if part else self._prefix for part in parts],
+            constraints=[() if part else self._constraints for part in parts],
+            numbers=_numbers(read, parts) if self.decoding.sample else None,
             want_weights=self.want_weights,
         )
 
@@ -123,13 +132,12 @@ class Writer:
         if found.weights is not None:
             weights = np.asarray(found.weights[:, : len(source)], dtype=np.float32)
         tokens = [self._vocabulary.token(id) for id in found.ids]
-        if weights is not None and self.decoding.replace_unknown == "attention":
+        unknown = [id == self._vocabulary.unk for id in found.ids]
+        replaces = self.decoding.replace_unknown == "attention" and any(unknown)
+        if weights is not None and replaces:
             # Not the end of the source, which is no word.
-            best = weights[:, : max(len(source) - 1, 1)].argmax(1)
-            tokens = [
-                source[best[step]] if id == self._vocabulary.unk else token
-                for step, (id, token) in enumerate(zip(found.ids, tokens, strict=True))
-            ]
+            words = words_of(source[:-1], self.source.tokenizer)
+            tokens = replace_unknown(tokens, unknown, weights, words)
         return _Draft(
             tokens=tuple(tokens),
             score=found.score,
@@ -164,6 +172,17 @@ class Writer:
                     "not in its vocabulary"
                 )
         return self._vocabulary.ids(tokens)
+
+
+def _numbers(source: TokenBatch, parts: Sequence[int]) -> list[int]:
+    """A number for each row that depends on nothing but what stands in it and which part it is.
+
+    So draws for a text are the same alone, in a file, and through a pipe.
+    """
+    ids = source.ids.numpy().astype("<i8")
+    rows = zip(ids, source.lengths.tolist(), parts, strict=True)
+    digests = (blake2b(row[:size].tobytes() + b"%d" % n, digest_size=7) for row, size, n in rows)
+    return [int.from_bytes(digest.digest(), "little") for digest in digests]
 
 
 def _blocks(weights: Sequence[Floats | None]) -> Floats | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seqnlp.errors import InputError
-from seqnlp.tasks.alignment import align_words, word_numbers
+from seqnlp.tasks.alignment import align_words, word_numbers, words_of
 from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.subwords import BPETokenizer, UnigramTokenizer, WordPieceTokenizer
 from seqnlp.text.tokenizers import CharTokenizer, RegexTokenizer, Tokenizer, WhitespaceTokenizer
 from seqnlp.types import Hypothesis, Prediction
 
@@ -56,3 +59,26 @@ def test_nothing_is_aligned_with_nothing() -> None:
     assert align_words(Prediction(output=""), pipelines) == ()
     with pytest.raises(InputError, match=r"^this model has no attention to align words by$"):
         align_words(*answer(["a"], ["b"], None))
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [
+        BPETokenizer(size=258, min_count=9),
+        UnigramTokenizer(size=20, min_count=1),
+        WordPieceTokenizer(size=60, min_count=2),
+        CharTokenizer(),
+    ],
+    ids=lambda tokenizer: tokenizer.family,
+)
+def test_a_piece_is_a_copy_of_its_word(tokenizer: Tokenizer) -> None:
+    trained = tokenizer.train(['Kä ät te ma al lt . " Ka äm tl'] * 2)
+    tokens = trained.tokenize('"Käte malt."')
+    copied = words_of(tokens, trained)
+    assert [word for word, _ in groupby(copied)][-5:] == ['"', "Käte", "malt", ".", '"']
+    assert copied.count("Käte") > 1
+
+
+def test_a_token_that_is_a_word_is_itself() -> None:
+    tokens = ["is", "n't", "it", "?"]
+    assert words_of(tokens, RegexTokenizer()) == tokens

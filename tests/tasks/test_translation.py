@@ -97,8 +97,7 @@ def test_an_answer_does_not_depend_on_its_neighbors(model: Model, options: dict[
         task.decoding = Decoding()
     for row, answer in enumerate(together):
         same(answer, by_twos[row])
-        if not options.get("sample"):  # whose draws depend on the place of a text
-            same(answer, backward[row])
+        same(answer, backward[row])
 
 
 def test_hypotheses_have_tokens_scores_and_attention(model: Model) -> None:
@@ -276,6 +275,45 @@ def test_prefixes_and_phrases_are_kept(model: Model) -> None:
             model(text)
     finally:
         task.decoding = Decoding()
+
+
+def test_unknown_words_are_replaced_by_whole_words(folder: Path) -> None:
+    task = created(
+        folder,
+        "text.tokenizer=bpe",
+        "text.tokenizer_options.size=260",
+        "head.target.tokenizer=regex",
+    )
+    with torch.no_grad():
+        task.get_parameter("members.0.output.bias")[1] = 100.0
+    task.decoding = Decoding(max_length=2, replace_unknown="attention")
+    [answer] = task.answer_texts(["Hund Hund Hund"], batch_size=1)
+    assert len(answer.source_tokens) > 9
+    assert answer.output == "Hund Hund"
+
+
+def test_a_text_in_parts_has_its_prefix_and_phrases_once(folder: Path) -> None:
+    task = created(folder, "text.max_tokens=8")
+    text = "Der Hund will den Ball sehen. " * 3
+    task.decoding = Decoding(prefix="A woman can", max_length=3)
+    assert task.answer_texts([text], batch_size=2)[0].output.count("A woman can") == 1
+    task.decoding = Decoding(beam=2, constraints=("flower",), max_length=1)
+    assert task.answer_texts([text], batch_size=2)[0].output.count("flower") == 1
+
+
+def test_draws_depend_on_the_text_and_the_seed_alone(model: Model) -> None:
+    text = "Der Hund will den Ball sehen."
+    try:
+        outputs = []
+        for seed in (1, 1, 2):
+            task = model.task
+            task.decoding = Decoding(sample=True, temperature=3.0, seed=seed)
+            outputs.append([answer.output for answer in task.predict(["Der", text])][1])
+        assert outputs[0] == outputs[1] != outputs[2]
+        task.decoding = Decoding(sample=True, temperature=3.0, seed=1)
+        assert model(text).output == outputs[0]
+    finally:
+        model.task.decoding = Decoding()
 
 
 def test_a_stream_is_refused(model: Model) -> None:
