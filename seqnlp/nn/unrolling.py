@@ -101,10 +101,7 @@ def _prepare(
     padding = Padding.of(lengths, x)
     first = cell.initial_state(x.shape[0])
     state = first if state is None else _check_state(cell, state, first)
-    if padding is not None:
-        # Not a product with the mask: it would keep NaN, which is 0 * inf too.
-        x = x.masked_fill(~padding.mask.unsqueeze(2), 0.0)
-    return x, padding, state
+    return x if padding is None else padding.zero(x), padding, state
 
 
 def _check_state(cell: Cell, state: State, first: State) -> State:

@@ -138,6 +138,22 @@ def test_padding_is_invisible(name: str, engine: str, reverse: bool, garbage: fl
     assert not results[0][0][~(torch.arange(T) < lengths[:, None])].any()
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("name", "engine"), PAIRS)
+def test_a_row_of_nothing_but_nan_has_zeros_on_its_padding(
+    name: str, engine: str, reverse: bool
+) -> None:
+    cell = make(name).eval()
+    x = torch.randn(B, T, D, dtype=torch.float64).index_fill(0, torch.tensor([1]), float("nan"))
+    x.requires_grad_()
+    absent = torch.arange(T) >= torch.tensor(RAGGED)[:, None]
+    outputs, _ = unroll(cell, x, torch.tensor(RAGGED), reverse=reverse, engine=engine)
+    assert outputs[1][~absent[1]].isnan().any()
+    assert not outputs[absent].any()
+    (gradient,) = torch.autograd.grad(outputs.sum(), x)
+    assert not gradient[absent].any()
+
+
 @pytest.mark.parametrize("lengths", [None, RAGGED])
 @pytest.mark.parametrize(("name", "engine"), PAIRS)
 def test_both_directions_are_two_runs(name: str, engine: str, lengths: list[int] | None) -> None:

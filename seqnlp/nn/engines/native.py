@@ -79,7 +79,7 @@ class NativeEngine(Engine):
             if padding is not None:
                 # The first leaf is the output, which is not held in every form.
                 final = freeze(padding.lengths > 0, (padding.last(outputs), *final[1:]), state)
-        if padding is not None and cell.native() is not NativeForm.LSTM:
+        if padding is not None:
             outputs = padding.zero(outputs)
         if reverse:
             outputs = outputs.flip(1) if padding is None else padding.reverse(outputs)
@@ -110,7 +110,7 @@ class NativeEngine(Engine):
             return super().run_both(forward_cell, backward_cell, x, padding, noise)
         cells = [forward_cell, backward_cell]
         outputs, _ = _call(cells, x, _initial_leaves(cells, x.shape[0]), padding, noise)
-        if padding is not None and form is not NativeForm.LSTM:
+        if padding is not None:
             outputs = padding.zero(outputs)
         return outputs
 
