@@ -22,8 +22,8 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recurrence.timing import describe_machine
@@ -154,36 +154,32 @@ class Bench:
         self._started.clear()
 
 
-def train_against_peers(bench: Bench) -> list[Ratio]:
+def train_against_peers(bench: Bench) -> Iterator[Ratio]:
     """The same model in seqnlp, plain PyTorch and JoeyNMT, trained; then JoeyNMT's translations."""
     ours, plain = bench.seqnlp("seqnlp"), bench.plain()
     contenders = [ours, plain, *([bench.joeynmt(bench.peer)] if bench.peer else [])]
     speeds = bench.race(contenders)
-    found = [compare("training, over plain PyTorch", speeds[0], speeds[1], least=1.0)]
+    yield compare("training, over plain PyTorch", speeds[0], speeds[1], least=1.0)
     if bench.peer:
         peer = contenders[2]
-        found.append(compare("training, over JoeyNMT", speeds[0], speeds[2], least=2.7))
+        yield compare("training, over JoeyNMT", speeds[0], speeds[2], least=2.7)
         peaks = [each.ask("train", steps=1)["peak_mb"] for each in (ours, peer)]
-        found.append(
-            Ratio(
-                what="peak memory in training, of JoeyNMT's",
-                value=peaks[0] / peaks[1],
-                most=0.8,
-                detail=f"{peaks[0]:.0f} MB, {peaks[1]:.0f} MB",
-            )
+        yield Ratio(
+            what="peak memory in training, of JoeyNMT's",
+            value=peaks[0] / peaks[1],
+            most=0.8,
+            detail=f"{peaks[0]:.0f} MB, {peaks[1]:.0f} MB",
         )
-        found += translate_against(ours, peer, bench)
+        yield from translate_against(ours, peer, bench)
     bench.close()
-    return found
 
 
-def translate_against(ours: Contender, peer: Contender, bench: Bench) -> list[Ratio]:
+def translate_against(ours: Contender, peer: Contender, bench: Bench) -> Iterator[Ratio]:
     """Greedy and beam search of both with one set of weights, which have learned for a while."""
-    ours.ask("train", steps=3 * 453)
+    ours.ask("train", steps=2 * 453)
     weights = str(bench.scratch / "weights.npz")
     ours.ask("save", path=weights)
     peer.ask("load", path=weights)
-    found = []
     for beam, least in ((1, 4.0), (5, 3.0)):
         answers: tuple[list[Answer], list[Answer]] = ([], [])
         for _ in range(3):
@@ -197,24 +193,20 @@ def translate_against(ours: Contender, peer: Contender, bench: Bench) -> list[Ra
         name = "greedy" if beam == 1 else f"beam {beam}"
         ratio = compare(f"translating, {name}, over JoeyNMT", *speeds, least=least)
         share = f"; {same} of {len(answers[0][0]['texts']):,} answers the same"
-        found.append(
-            Ratio(what=ratio.what, value=ratio.value, least=least, detail=ratio.detail + share)
-        )
-    return found
+        yield replace(ratio, detail=ratio.detail + share)
 
 
-def train_recipe(bench: Bench) -> list[Ratio]:
+def train_recipe(bench: Bench) -> Iterator[Ratio]:
     """The shipped recipe against the plain model."""
     recipe = HERE.parent / "recipes" / "multi30k.toml"
     contenders = [bench.seqnlp("recipe", ENDLESS, recipe=recipe), bench.plain()]
     speeds = bench.race(contenders)
     bench.close()
-    return [compare("the recipe of multi30k in training, over plain PyTorch", *speeds, least=1.6)]
+    yield compare("the recipe of multi30k in training, over plain PyTorch", *speeds, least=1.6)
 
 
-def train_own_cell(bench: Bench) -> list[Ratio]:
+def train_own_cell(bench: Bench) -> Iterator[Ratio]:
     """A cell of ten lines in place of the stock LSTM, with and without input feeding."""
-    found = []
     for feeding in ("true", "false"):
         settings = (*SAME, f"head.input_feeding={feeding}")
         cells = ("peephole", "lstm")
@@ -223,20 +215,16 @@ def train_own_cell(bench: Bench) -> list[Ratio]:
         bench.close()
         name = "with" if feeding == "true" else "without"
         # A ratio of times: the stock cell's speed over the other's.
-        found.append(
-            compare(
-                f"ten-line cell, time of the LSTM's, {name} input feeding", stock, own, most=1.1
-            )
-        )
-    return found
+        what = f"ten-line cell, time of the LSTM's, {name} input feeding"
+        yield compare(what, stock, own, most=1.1)
 
 
-def train_on_two_threads(bench: Bench) -> list[Ratio]:
+def train_on_two_threads(bench: Bench) -> Iterator[Ratio]:
     """Two threads over one, by wall time."""
     contenders = [bench.seqnlp("two threads", threads=2), bench.seqnlp("one thread")]
     speeds = bench.race(contenders, wall=True)
     bench.close()
-    return [compare("two threads in training, over one", *speeds, least=1.6)]
+    yield compare("two threads in training, over one", *speeds, least=1.6)
 
 
 def compare(
@@ -286,10 +274,9 @@ def main() -> int:
         bench = Bench(Path(scratch), steps=given.steps, rounds=given.rounds, peer=given.joeynmt)
         try:
             for case in given.cases:
-                ratios = CASES[case](bench)
-                for ratio in ratios:
+                for ratio in CASES[case](bench):
                     print(ratio.row(), flush=True)
-                found += ratios
+                    found.append(ratio)
         finally:
             bench.close()
     head = ["| what | ratio | asked | speeds |", "|---|---|---|---|"]
@@ -300,7 +287,7 @@ def main() -> int:
     return int(given.check and not all(ratio.met for ratio in found))
 
 
-CASES: dict[str, Callable[[Bench], list[Ratio]]] = {
+CASES: dict[str, Callable[[Bench], Iterator[Ratio]]] = {
     "peers": train_against_peers,
     "recipe": train_recipe,
     "cells": train_own_cell,

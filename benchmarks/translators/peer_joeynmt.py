@@ -151,7 +151,8 @@ class JoeyNMT:
             words = {side: file[f"words/{side}"].tolist() for side in ("src", "trg")}
         for side, vocabulary in (("src", self.model.src_vocab), ("trg", self.model.trg_vocab)):
             rows = {word: row for row, word in enumerate(words[side])}
-            order = torch.tensor([rows[word] for word in vocabulary._itos])
+            # It reads an empty word where two spaces stand.
+            order = torch.tensor([rows.get(word, rows["<unk>"]) for word in vocabulary._itos])
             for name in (
                 f"{side}_embed.lut.weight",
                 *(["decoder.output_layer.weight"] * (side == "trg")),
