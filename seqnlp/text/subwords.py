@@ -117,18 +117,27 @@ class BPETokenizer(SubwordTokenizer):
     smallest = 257
 
     def tokenize(self, text: str) -> list[str]:
-        # A space in front makes the first word look like any other; detokenize takes it off.
-        return self.engine.encode(" " + replace_surrogates(text)).tokens if text else []
+        return self.engine.encode(self._front + replace_surrogates(text)).tokens if text else []
 
     def detokenize(self, tokens: Sequence[str]) -> str:
-        return _decode(self.engine, tokens).removeprefix(" ")
+        return _decode(self.engine, tokens).removeprefix(self._front)
+
+    @property
+    def _front(self) -> str:
+        """A space that makes the first word look like any other; detokenize takes it off.
+
+        Models that were trained without it have none.
+        """
+        return " " if self.engine.pre_tokenizer.add_prefix_space else ""
 
     def segmenter(self) -> Segmenter:
         merges = json.loads(self.engine.to_str())["model"]["merges"]
         return MergeSegmenter(
             self.inventory(),
             [(left, right) for left, right in merges],
-            words=lambda text: _words(self.engine, " " + replace_surrogates(text)) if text else [],
+            words=lambda text: (
+                _words(self.engine, self._front + replace_surrogates(text)) if text else []
+            ),
             plain=lambda word: _pieces(self.engine, word),
         )
 
@@ -137,7 +146,8 @@ class BPETokenizer(SubwordTokenizer):
         from tokenizers import decoders, models, pre_tokenizers, trainers
 
         engine = Engine(models.BPE())
-        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        # The space in front is ours, so that texts that begin with one come back; this records it.
+        engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         engine.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=self.size,

@@ -205,3 +205,15 @@ def test_unigram_does_not_depend_on_the_order_of_words(counts: dict[str, int]) -
     assert forth == back
     assert len(forth) <= 8
     assert all(unicodedata.is_normalized("NFC", piece) for piece, _ in forth)
+
+
+def test_a_bpe_model_that_was_trained_without_a_space_in_front_keeps_to_that() -> None:
+    trained = TRAINED[BPETokenizer]
+    state = json.loads(json.dumps(trained.state()))
+    state["model"]["pre_tokenizer"]["add_prefix_space"] = False
+    old = BPETokenizer.from_state(state)
+    assert trained.tokenize("friendship a") == ["Ġfriendship", "Ġa"]
+    assert old.tokenize("a friendship") == ["a", "Ġfriendship"]
+    for text in ("a friendship", " a", "  a ", ""):
+        assert old.detokenize(old.tokenize(text)) == trained.detokenize(trained.tokenize(text))
+        assert old.detokenize(old.tokenize(text)) == text
