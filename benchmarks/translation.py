@@ -45,6 +45,7 @@ SAME = (
     "model.hidden_size=256",
     "head.tie_embeddings=false",
     "head.attention=additive",
+    "head.attention_options={size=256}",
     "head.input_feeding=true",
     "head.label_smoothing=0.0",
     "train.optimizer=Adam",
