@@ -6,7 +6,7 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,6 +64,25 @@ def count_lines(inputs: tuple[str, ...]) -> int | None:
                 total, last = total + data.count(b"\n"), data[-1:]
         total += last != b"\n"
     return total
+
+
+def check_outputs(inputs: tuple[str, ...], outputs: Mapping[str, Path | None]) -> None:
+    """Let no file be written over an input or another output; devices take anything.
+
+    Args:
+        outputs: option to the file that it names, if any.
+
+    Raises:
+        InputError: one is.
+    """
+    files = [Path(item).resolve() for item in inputs if stat.S_ISREG(_mode(item))]
+    taken = dict.fromkeys(files, "an input")
+    for option, path in outputs.items():
+        if path is None or (path.exists() and not path.is_file()):
+            continue
+        if (what := taken.get(path.resolve())) is not None:
+            raise InputError(f"{option} {path}: {what}; give another file, to keep both")
+        taken[path.resolve()] = f"that of {option}, too"
 
 
 def _items(inputs: tuple[str, ...], suffixes: Set[str]) -> Iterator[str | None]:

@@ -13,7 +13,7 @@ import click
 from seqnlp.cli.answers import FORMATS, writer_for
 from seqnlp.cli.decoding import decoding_options, set_decoding
 from seqnlp.cli.following import following
-from seqnlp.cli.inputs import read_blocks, read_texts
+from seqnlp.cli.inputs import check_outputs, read_blocks, read_texts
 from seqnlp.cli.options import device_name, engine_option, model_argument, quantize_option
 from seqnlp.errors import InputError
 from seqnlp.types import Prediction
@@ -108,6 +108,8 @@ def command(
     from seqnlp.tasks.alignment import align_words
     from seqnlp.tasks.decoding import pharaoh
 
+    picture = Path(attention) if attention else None
+    check_outputs(inputs, {"--output": output, "--alignments": alignments, "--attention": picture})
     maps = _maps(attention)
     loaded = load(model, device=device_name(device, quantize), engine=engine)
     if quantize is not None:

@@ -211,6 +211,37 @@ def test_what_cannot_be_done_is_one_line(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("words", "message"), [
+    (["--output", "in"], "--output {tmp}/in: an input; give another file, to keep both"),
+    (["--alignments", "link"], "--alignments {tmp}/link: an input; give another file, to keep "),
+    (["--attention", "in.svg"], "--attention {tmp}/in.svg: an input; give another file, to keep "),
+    (["--output", "x", "--alignments", "x"], "--alignments {tmp}/x: that of --output, too; give "),
+    (["--output", "x.svg", "--attention", "x.svg"], "--attention {tmp}/x.svg: that of --output, "),
+])  # fmt: skip
+def test_no_file_is_lost_to_an_output(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], message: str
+) -> None:
+    inputs = [tmp_path / "in", tmp_path / "in.svg"]
+    for file in inputs:
+        file.write_text("Der Hund\n")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    given = [word if word.startswith("--") else tmp_path / word for word in words]
+    status, out, err = call(capfd, "predict", tmp_path / "run", *inputs, *given)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {message.format(tmp=tmp_path)}")
+    assert err.count("\n") == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"in", "in.svg", "link"}
+    assert all(file.read_text() == "Der Hund\n" for file in inputs)
+
+
+def test_what_is_no_file_may_be_named_twice(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["/dev/null", "--output", "/dev/null", "--alignments", "/dev/null"]
+    status, _, err = call(capfd, "predict", tmp_path / "run", *words)
+    assert (status, err) == (2, f"error: {tmp_path}/run: no such model folder\n")
+
+
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 @pytest.mark.parametrize(("words", "named"), [
     (["--beam", 5, "--decode", "n_best=2"], "beam, n_best"), (["--sample"], "sample"),
