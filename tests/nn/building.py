@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from seqnlp.nn.engines import build
+from seqnlp.nn.engines import build, compiler
 
 SOURCE = 'extern "C" int answer() { return 42; }'
 COMPILER = next(filter(None, map(shutil.which, ("g++", "c++", "clang++"))), None)
@@ -25,16 +25,17 @@ import importlib.util, sys, types
 for name in ("seqnlp.nn", "seqnlp.nn.engines"):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [f"{root}/" + name.replace(".", "/")]
-from seqnlp.nn.engines import build
+from seqnlp.nn.engines import build, compiler
 library = build.load(source)
 print(build.built(), None if library is None else library.answer())
 """
 
 
 def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache, and a `build` that has seen nothing yet."""
+    """An empty cache, and a `build` that has seen nothing yet and waits in silence."""
     monkeypatch.setenv("SEQNLP_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("SEQNLP_COMPILER", raising=False)
+    monkeypatch.setattr(compiler, "PATIENCE", compiler.TIMEOUT)
     build.forget()
     yield tmp_path / "cache" / "kernels"
     monkeypatch.undo()

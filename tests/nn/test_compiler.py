@@ -155,9 +155,21 @@ def test_a_compiler_that_hangs_is_ended_with_its_children(
     assert not runs(int(pid.read_text()))
 
 
+def test_a_slow_compiler_is_spoken_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = script(tmp_path, "echo patient 1.0\nsleep 0.4\necho; exit 1")
+    monkeypatch.setenv("SEQNLP_COMPILER", str(path))
+    monkeypatch.setattr(compiler, "PATIENCE", 0.2)
+    assert build.obstacle() is not None
+    (message, *_) = caplog.messages
+    assert message == f"waiting for the compiler {path}, for 120 seconds at the most"
+
+
 @needs_compiler
-def test_ctrl_c_leaves_nothing_behind(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_this_process_ends_the_compiler(
+    number: int, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = tmp_path / "pid"
     slow = f"sleep 60 &\necho $! > {pid}\nwait"
@@ -168,12 +180,13 @@ def test_ctrl_c_leaves_nothing_behind(
     deadline = time.monotonic() + 60
     while not (pid.is_file() and pid.read_text().strip()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert "KeyboardInterrupt" in errors
-    assert not list(cache.glob(".*"))
     assert not libraries(cache)
     assert not runs(int(pid.read_text()))
+    if number == signal.SIGINT:
+        assert "KeyboardInterrupt" in errors
+        assert not list(cache.glob(".*"))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
@@ -19,10 +20,14 @@ from pathlib import Path
 from seqnlp.errors import InputError
 from seqnlp.files import cache_folder, write_text
 
+_log = logging.getLogger(__name__)
+
 FORMAT = 1
 """Part of every key: raised when what is built from the same source changes."""
 TIMEOUT = 120.0
 """Seconds that one run of the compiler may take."""
+PATIENCE = 10.0
+"""Seconds after which the user hears what is waited for."""
 VARIABLE = "SEQNLP_COMPILER"
 """Names the compiler by path or name; "none" switches compiling off."""
 
@@ -89,31 +94,57 @@ def compile_library(compiler: str, flags: Sequence[str], source: str, work: Path
     return library
 
 
+# A compiler has children of its own, which would outlive it and write on. The shell is the first of
+# their process group and ends it when the other end of its input is closed: as we do, and as the
+# system does when this process is gone, by whatever signal.
+_GUARD = """
+exec 3<&0
+"$@" < /dev/null 3<&- &
+work=$!
+{ read -r _; kill -KILL 0; } <&3 &
+wait $work
+status=$?
+kill $!
+exit $status
+"""
+
+
 def _run(command: Sequence[str], work: Path) -> str:
     """What a command wrote to its standard output; its own temporary files go to `work`."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(work), "LC_ALL": "C"},
-        start_new_session=True,
-    )
-    try:
-        output, errors = process.communicate(timeout=TIMEOUT)
-    except BaseException as error:
-        # A compiler has children of its own, which would outlive it and write on.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise CompileError(f"it took more than {TIMEOUT:g} seconds") from None
-        raise
+    end, held = os.pipe()
+    with open(held, "wb"), open(end, "rb") as guard:  # noqa: PTH123
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "sh", *command],
+            stdin=guard,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(work), "LC_ALL": "C"},
+            start_new_session=True,
+        )
+        try:
+            output, errors = _wait(process, command[0])
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise CompileError(f"it took more than {TIMEOUT:g} seconds") from None
+            raise
     if process.returncode:
         lines = [*errors.decode(errors="replace").splitlines(), f"status {process.returncode}"]
         said = next((line for line in lines if "error" in line.lower()), lines[0])
         raise CompileError(said.replace(f"{work}{os.sep}", "").strip())
     return output.decode(errors="replace")
+
+
+def _wait(process: subprocess.Popen[bytes], name: str) -> tuple[bytes, bytes]:
+    """What it wrote to its two outputs; who waits long for it hears of it."""
+    patience = min(PATIENCE, TIMEOUT)
+    try:
+        return process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        _log.warning("waiting for the compiler %s, for %g seconds at the most", name, TIMEOUT)
+        return process.communicate(timeout=TIMEOUT - patience)
 
 
 @functools.cache
