@@ -46,8 +46,8 @@ class FusedEngine(Engine):
                 return f"{type(cell).__name__} has a step of its own"
             return None
         if isinstance(cell, QuantizedCell):
-            if x.device.type != "cpu" or x.dtype != torch.float32:
-                return "int8 weights take float32 on the CPU"
+            if x.dtype != torch.float32:
+                return "int8 weights take float32"
             return None if noise is None else "int8 weights take no dropout inside"
         return find_obstacle(cell, x, noise)
 
