@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,14 @@ class MapPrinter:
     Args:
         path: of the first picture; further ones get a number. None for the terminal.
 
+    labels: how a token of the source and one of the target are shown; as they are, unless set.
+
     Raises:
         InputError: a format that there is not.
         MissingPackageError: matplotlib is not installed.
     """
+
+    labels: tuple[Callable[[str], str], Callable[[str], str]] = (str, str)
 
     def __init__(self, path: Path | None) -> None:
         self.path, self.number = path, 0
@@ -67,15 +71,17 @@ class MapPrinter:
         if best.attention is None:
             raise InputError("this model has no attention to show")
         self.number += 1
+        source = [self.labels[0](token) for token in answer.source_tokens]
+        target = [self.labels[1](token) for token in best.tokens]
         if self.path is None:
             width = self.screen.width
-            for line in draw(answer.source_tokens, best.tokens, best.attention, width=width):
+            for line in draw(source, target, best.attention, width=width):
                 self.screen.print(line, no_wrap=True, overflow="crop")
         elif self.number <= MOST_PICTURES:
             path = self.path
             if self.number > 1:
                 path = path.with_stem(f"{path.stem}-{self.number}")
-            save_picture(path, answer.source_tokens, best.tokens, best.attention)
+            save_picture(path, source, target, best.attention)
         elif self.number == MOST_PICTURES + 1:
             self.screen.print(f"note: no more than {MOST_PICTURES} pictures are drawn")
 

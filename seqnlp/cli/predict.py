@@ -116,6 +116,9 @@ def command(
         loaded = loaded.quantize(quantize)
     task = loaded.task
     set_decoding(task, decoding)
+    if maps is not None:
+        sides = list(task.pipelines.values())
+        maps.labels = (sides[0].tokenizer.label, sides[-1].tokenizer.label)
     for option, given in (("--attention", maps), ("--alignments", alignments)):
         if given is not None and task.decoding is None:
             raise InputError(

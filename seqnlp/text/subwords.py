@@ -122,6 +122,11 @@ class BPETokenizer(SubwordTokenizer):
     def detokenize(self, tokens: Sequence[str]) -> str:
         return _decode(self.engine, tokens).removeprefix(self._front)
 
+    def label(self, token: str) -> str:
+        """Its text, a space as U+2581; as written, where its bytes are no whole characters."""
+        text = _decode(self.engine, [token])
+        return token if "\ufffd" in text else text.replace(" ", _SPACE)
+
     @property
     def _front(self) -> str:
         """A space that makes the first word look like any other; detokenize takes it off.

@@ -58,6 +58,10 @@ class Tokenizer(ABC):
         """Put tokens together as a text."""
         return " ".join(tokens)
 
+    def label(self, token: str) -> str:
+        """A token as a person reads it."""
+        return token
+
     def train(self, texts: Iterable[str]) -> Self:
         """Return a tokenizer trained on the texts; itself, where there is nothing to train."""
         return self

@@ -217,3 +217,14 @@ def test_a_bpe_model_that_was_trained_without_a_space_in_front_keeps_to_that() -
     for text in ("a friendship", " a", "  a ", ""):
         assert old.detokenize(old.tokenize(text)) == trained.detokenize(trained.tokenize(text))
         assert old.detokenize(old.tokenize(text)) == text
+
+
+def test_labels_are_the_text_of_whole_characters() -> None:
+    trained = TRAINED[BPETokenizer]
+    assert [trained.label(token) for token in trained.tokenize("a friendship")] == [
+        "\u2581a",
+        "\u2581friendship",
+    ]
+    assert "".join(map(trained.label, trained.tokenize("fr"))) == "\u2581fr"
+    (*_, last) = trained.tokenize("\u0436")
+    assert trained.label(last) == last  # a byte of two
