@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 
 import pytest
@@ -21,7 +22,7 @@ from seqnlp.nn import (
     SRUCell,
     State,
 )
-from seqnlp.nn.engines import build, gated_linear, linear, scan
+from seqnlp.nn.engines import abi, build, gated_linear, linear, scan
 
 CELLS: dict[str, Callable[[int, int], LinearCell]] = {
     "min_gru": MinGRUCell,
@@ -124,6 +125,42 @@ def test_wide_states_on_two_threads(kind: str, monkeypatch: pytest.MonkeyPatch) 
         x = torch.randn(batch, 5, 2).double()
         results = run_both_ways(cell, x, lengths, random_state(cell, batch), reverse=False)
         assert_close(results, 1e-12)
+
+
+def scan_on(threads: int, a: Tensor, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """States, last states and gradients of scaled ones, over rows of all lengths."""
+    monkeypatch.setattr(scan, "_threads", lambda x: threads)
+    torch.manual_seed(3)
+    b, first = torch.randn(40, 30, 8).requires_grad_(), torch.randn(40, 8).requires_grad_()
+    padding = Padding(lengths=torch.arange(40) % 31, time=30)
+    found = scan.scan(a, b, first, padding, reverse=False)
+    gradients = torch.autograd.grad(found, [a, b, first], [torch.randn_like(f) for f in found])
+    return [*found, *gradients]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_threads_are_those_of_torch_and_change_nothing(
+    shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = torch.rand((8,) if shared else (40, 30, 8)).requires_grad_()
+    one = scan_on(1, a, monkeypatch)
+    two = scan_on(2, a, monkeypatch)
+    for index, (x, y) in enumerate(zip(one, two, strict=True)):
+        # A gradient that is a sum over rows is one of each thread's sums.
+        torch.testing.assert_close(x, y, rtol=1e-5 if shared and index == 2 else 0, atol=0)
+    for _ in range(20):
+        assert all(map(torch.equal, two, scan_on(2, a, monkeypatch)))
+    asked: list[int] = []
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    def team(function: int, data: int, threads: int, flags: int) -> None:
+        """One thread, however many are asked for."""
+        asked.append(threads)
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function)(data)
+
+    monkeypatch.setattr(abi, "team", lambda: ctypes.cast(team, ctypes.c_void_p).value)
+    assert all(map(torch.equal, two, scan_on(2, a, monkeypatch)))
+    assert asked == ([2, 2] if scan._kernels(a) is not None else [])
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -42,20 +42,16 @@ class Function:
 
 
 @cache
-def header(name: str, dtype: torch.dtype) -> str:
-    """A source of this package, for one type of number."""
-    text = files(__package__).joinpath("kernels", name).read_text(encoding="utf-8")
-    return f"#define REAL {'float' if dtype == torch.float32 else 'double'}\n{text}"
-
-
-@cache
-def sources(name: str, dtype: torch.dtype) -> str:
-    """A source with the others of this package that it includes."""
-    text = header(name, dtype)
+def sources(name: str, dtype: torch.dtype | None = None) -> str:
+    """A source of this package with the others that it includes; for one type of number, REAL."""
+    kernels = files(__package__).joinpath("kernels")
+    text = kernels.joinpath(name).read_text(encoding="utf-8")
     while found := re.search(r'^#include "(.+)"\n', text, re.MULTILINE):
-        included = files(__package__).joinpath("kernels", found[1]).read_text(encoding="utf-8")
+        included = kernels.joinpath(found[1]).read_text(encoding="utf-8")
         text = text[: found.start()] + included + text[found.end() :]
-    return text
+    if dtype is None:
+        return text
+    return f"#define REAL {'float' if dtype == torch.float32 else 'double'}\n{text}"
 
 
 def driver(dtype: torch.dtype) -> str:
@@ -66,7 +62,7 @@ def driver(dtype: torch.dtype) -> str:
 def emit(graph: Graph, functions: Sequence[Function], dtype: torch.dtype) -> str:
     """The source of these functions."""
     bodies = [_Emission(graph, function).source() for function in functions]
-    return "\n".join([header("pointwise.h", dtype), *bodies])
+    return "\n".join([sources("pointwise.h", dtype), *bodies])
 
 
 def scratch_rows(graph: Graph, function: Function) -> int:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from seqnlp.nn.engines import build
+from seqnlp.nn.engines import abi, build
+from seqnlp.nn.engines.emit import sources
 from seqnlp.nn.engines.padding import Padding
 
 _DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
@@ -208,6 +208,7 @@ class _Call(ctypes.Structure):
         ("columns", ctypes.c_int64),
         ("reverse", ctypes.c_int64),
         ("threads", ctypes.c_int64),
+        ("team", ctypes.c_void_p),
         ("lengths", ctypes.c_void_p),
         *((name, _Array) for name in _ARRAYS),
     )
@@ -224,8 +225,13 @@ def _call(
     """Call the kernel on arrays of which `like` [B, T, N] tells the sizes."""
     lengths = None if padding is None else padding.lengths.contiguous()
     width = 2 if like.is_complex() else 1
+    threads = _threads(like)
     call = _Call(
-        *like.shape, reverse, _threads(like), None if lengths is None else lengths.data_ptr()
+        *like.shape,
+        reverse,
+        threads,
+        abi.team() if threads > 1 else None,
+        None if lengths is None else lengths.data_ptr(),
     )
     for name, array in arrays.items():
         if array is not None:
@@ -252,10 +258,4 @@ def _kernels(x: Tensor) -> ctypes.CDLL | None:
     """The compiled kernels, where they can run on numbers like x and can be had."""
     if x.device.type != "cpu" or x.dtype not in _DTYPES:
         return None
-    return build.load(_source())
-
-
-@functools.cache
-def _source() -> str:
-    path = Path(__file__).parent / "kernels" / "linear.cpp"
-    return path.read_text(encoding="utf-8")
+    return build.load(sources("linear.cpp"))

@@ -6,12 +6,9 @@
 // its end is filled with zeros. A row needs nothing but the row before it, which is still in the
 // first-level cache: so a pass reads and writes each array once, at the speed of the memory.
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <system_error>
-#include <thread>
-#include <vector>
+#include "team.h"
 
 // [B, T, N], [B, N] or [N]; strides count real numbers, and the last axis has none.
 struct Array {
@@ -21,6 +18,7 @@ struct Array {
 
 struct Call {
   int64_t batch, time, columns, reverse, threads;
+  Team team;
   const int64_t *lengths;  // [B], or null where every row is full
   Array a;                 // [N] where it has no strides
   Array b, h, first, last;
@@ -88,6 +86,9 @@ void clear(const Array &array, int64_t i, int64_t from, int64_t to, int64_t colu
   for (int64_t t = from; t < to; t++) std::memset(row<R>(array, i, t, column), 0, sizeof(R) * n);
 }
 
+// Whether a is the same at every step.
+bool constant(const Call &call) { return !call.a.batch && !call.a.time; }
+
 // Columns column to column + n of row i of the batch.
 template <class R, int W>
 void forward(const Call &call, int64_t i, int64_t column, int64_t n, int64_t) {
@@ -106,8 +107,7 @@ void forward(const Call &call, int64_t i, int64_t column, int64_t n, int64_t) {
 template <class R, int W>
 void backward(const Call &call, int64_t i, int64_t column, int64_t n, int64_t thread) {
   const int64_t length = call.lengths ? call.lengths[i] : call.time;
-  const bool constant = !call.a.batch && !call.a.time;
-  R *sum = constant ? row<R>(call.da, thread, 0, column) : nullptr;
+  R *sum = constant(call) ? row<R>(call.da, thread, 0, column) : nullptr;
   R *d_first = row<R>(call.d_first, i, 0, column);
   copy(row<R>(call.g_last, i, 0, column), d_first, n);
   for (int64_t k = length - 1; k >= 0; k--) {
@@ -117,45 +117,45 @@ void backward(const Call &call, int64_t i, int64_t column, int64_t n, int64_t th
     copy(d_first, db, n);
     add(row<R>(call.g, i, t, column), db, n);
     const R *h = k ? row<R>(call.h, i, before, column) : row<R>(call.first, i, 0, column);
-    if (constant) multiply<R, W, true>(db, h, sum, n / W);
+    if (sum) multiply<R, W, true>(db, h, sum, n / W);
     else multiply<R, W, false>(db, h, row<R>(call.da, i, t, column), n / W);
     multiply<R, W, false>(db, row<R>(call.a, i, t, column), d_first, n / W);
   }
-  if (!constant) clear<R>(call.da, i, length, call.time, column, n);
+  if (!sum) clear<R>(call.da, i, length, call.time, column, n);
   clear<R>(call.db, i, length, call.time, column, n);
 }
 
+// sums: whether threads have sums of their own.
 template <class R, int W, class Task>
-void run(const Call &call, Task task) {
+void run(const Call &call, bool sums, Task task) {
   const int64_t width = call.columns * W;
   int64_t block = BLOCK_BYTES / sizeof(R);
   if (call.batch < call.threads) block = std::min(block, (width / call.threads + 31) / 32 * 32);
   block = std::max<int64_t>(block, 32);
   const int64_t blocks = (width + block - 1) / block, tasks = call.batch * blocks;
+  const int64_t threads = std::min(call.threads, tasks);
   std::atomic<int64_t> next{0};
-  const auto work = [&](int64_t thread) {
-    for (int64_t k; (k = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
+  in_parallel(call.team, threads, [&](int64_t thread) {
+    const auto perform = [&](int64_t k) {
       const int64_t column = k % blocks * block;
       task(call, k / blocks, column, std::min(block, width - column), thread);
+    };
+    if (sums) {
+      // The same rows each time, so that a run repeats to the bit.
+      for (int64_t k = tasks * thread / threads; k < tasks * (thread + 1) / threads; k++) perform(k);
+    } else {
+      for (int64_t k; (k = next++) < tasks;) perform(k);
     }
-  };
-  std::vector<std::thread> others;
-  for (int64_t thread = 1; thread < std::min(call.threads, tasks); thread++) {
-    try {
-      others.emplace_back(work, thread);
-    } catch (const std::system_error &) {
-      break;  // This thread does what is left.
-    }
-  }
-  work(0);
-  for (auto &other : others) other.join();
+  });
 }
 
 }  // namespace
 
-#define EXPORT(NAME, R, W)                                                                  \
-  extern "C" void forward_##NAME(const Call *call) { run<R, W>(*call, forward<R, W>); }     \
-  extern "C" void backward_##NAME(const Call *call) { run<R, W>(*call, backward<R, W>); }
+#define EXPORT(NAME, R, W)                                                                     \
+  extern "C" void forward_##NAME(const Call *call) { run<R, W>(*call, false, forward<R, W>); } \
+  extern "C" void backward_##NAME(const Call *call) {                                          \
+    run<R, W>(*call, constant(*call), backward<R, W>);                                         \
+  }
 
 EXPORT(float32, float, 1)
 EXPORT(float64, double, 1)
