@@ -85,6 +85,40 @@ assert build.built() > 0, build.obstacle()
 print("finished")
 """
 
+FEEDING = """
+import torch
+from seqnlp.nn import Decoder, dropout_sites, feeding
+from seqnlp.nn.engines import build, call, dropout
+from seqnlp.types import Encoded
+
+torch.set_num_threads(2)
+call._PRODUCTS_A_THREAD = call._ROWS_A_THREAD = dropout._ELEMENTS_A_THREAD = 1
+run = feeding._run_fused
+feeding._run_fused = lambda *given: run(*given) or exit("not fused")
+for kind in ("additive", "dot"):
+    for size, memory, hidden, output in ((3, 5, 5, 2), (17, 33, 33, 70), (1, 1, 1, 1)):
+        decoder = Decoder(
+            size, memory, 4, output_size=output, cell="gru", hidden_size=hidden,
+            attention=kind, input_feeding=True,
+        )
+        for name in ("context", "output"):
+            (site,) = dropout_sites(decoder)[name]
+            site.rate, site.kind = 0.3, "fast"
+        for lengths, sources in (([5, 7, 0, 4], [9, 1, 3, 0]), ([7] * 4, [9] * 4)):
+            mask = torch.arange(9) < torch.tensor(sources)[:, None]
+            x, states = torch.randn(4, 7, size), torch.randn(4, 9, memory)
+            summary = torch.randn(4, 4)
+            x, states, summary = (t.requires_grad_() for t in (x, states, summary))
+            encoded = Encoded(states=states, mask=mask, summary=summary)
+            decoded = decoder(
+                x, torch.tensor(lengths), decoder.prepare(encoded),
+                decoder.initial_state(encoded), want_weights=True,
+            )
+            (decoded.outputs.sum() + decoded.weights.sum()).backward()
+assert build.built() > 0, build.obstacle()
+print("finished")
+"""
+
 WRITE_PAST_A_TENSOR = """
 import ctypes, torch
 from seqnlp.nn.engines import build
@@ -135,10 +169,11 @@ pytestmark = [
         RUN.replace("KINDS", repr(["min_gru", "qrnn", "lru"])),
         RUN.replace("KINDS", repr(["lstm", "gru", "layer_norm_lstm", "slstm"])),
         LOSS,
+        FEEDING,
         SCORES,
         GREATEST,
     ],
-    ids=["linear", "gated", "loss", "scores", "greatest"],
+    ids=["linear", "gated", "loss", "feeding", "scores", "greatest"],
 )
 def test_kernels_touch_no_memory_but_their_own(code: str, tmp_path: Path) -> None:
     found = run(code, tmp_path)
