@@ -1,0 +1,1 @@
+"""What one writes by hand in PyTorch: the other side of comparisons."""
