@@ -1,4 +1,4 @@
-"""A trained model as a folder, and back: readable files, no pickle.
+"""A trained model as a folder, and back: files that one can read.
 
 config.toml            the settings; `seqnlp train config.toml` repeats the run
 pipeline.json, ...     the token pipeline; a second one in a folder of its name
