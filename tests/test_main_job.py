@@ -29,15 +29,18 @@ def test_a_bag_of_words_does_not(figures: dict[str, float]) -> None:
 
 
 def test_every_shipped_recipe_is_valid() -> None:
+    from seqnlp import registry
+    from seqnlp.config import read_toml
     from seqnlp.files import shipped
     from seqnlp.training.preparation import complete, make_hooks
 
     recipes = sorted(shipped("recipes").glob("*.toml"))
     assert {path.stem for path in recipes} == {
-        "movie_reviews", "mr", "reviews", "sst2", "sst5", "trec",
+        "movie_reviews", "mr", "multi30k", "reviews", "sst2", "sst5", "trec",
     }  # fmt: skip
     for path in recipes:
-        settings = complete(seqnlp.load_settings(path))
+        task = registry.tasks.get(read_toml(path)["task"])
+        settings = complete(seqnlp.load_settings(path, base=task.defaults))
         assert make_hooks(settings, Path())
 
 
