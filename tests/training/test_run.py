@@ -258,6 +258,7 @@ def test_settings_without_default_hooks_are_saved_so(toy_corpus: Path, tmp_path:
 
 def test_a_language_is_for_tasks_that_read_one(toy_corpus: Path) -> None:
     with pytest.raises(
-        SettingsError, match="corpus.source: the task 'sentiment' reads no source, so no language 'de'; it reads text and label"
+        SettingsError,
+        match="corpus.source: the task 'sentiment' reads no source, so no language 'de'; it reads text and label",
     ):
         seqnlp.train(small_settings(toy_corpus, "corpus.source=de"))
