@@ -77,6 +77,23 @@ class TokenBatch(_Movable):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Copies(_Movable):
+    """What a writer can copy from B sources.
+
+    Extended ids: 0..V-1 are the classes of the output layer, tokens that can be generated; V + k
+    is slot k of a row, the k-th distinct token of its source that is no class, in the order of
+    first occurrence.
+
+    ids: int64 [B, S], the extended id of every source position; 0, which is padding and never a
+    target, where nothing can be copied. slots: int64 [B, X], the id by which a decoder reads each
+    slot; padding where a row has fewer than X, which may be 0.
+    """
+
+    ids: Tensor
+    slots: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
 class Encoded(_Movable):
     """What an encoder makes of a batch.
 

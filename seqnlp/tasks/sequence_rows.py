@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch import device as Device
 
 from seqnlp.data.tokens import TokenizedText
@@ -16,7 +17,7 @@ from seqnlp.tasks.rows import Ints, TokenRows
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.sampling import SegmentSampler
 from seqnlp.text.vocabulary import BOS, EOS, PAD, UNK
-from seqnlp.types import TokenBatch
+from seqnlp.types import Copies, TokenBatch
 
 SOURCE_SPECIALS = (PAD, UNK, EOS)
 TARGET_SPECIALS = (PAD, UNK, BOS, EOS)
@@ -29,11 +30,16 @@ Sides: TypeAlias = tuple[TokenRows, TokenRows]
 class SequenceBatch(Batch):
     """source: B rows that end in <eos>. target: B rows from <bos> to <eos>; None at prediction.
     own_share: of the target tokens that the decoder reads, those that it has predicted itself.
+    copies: what of the sources can be copied; None for a writer that copies nothing. goals: int64
+    [B, T], the extended id (see `Copies`) of every token after <bos>, 0 on padding; UNK where one
+    can be neither generated nor copied, which counts nowhere. None where `target` itself says it.
     """
 
     source: TokenBatch
     target: TokenBatch | None = None
     own_share: float = 0.0
+    copies: Copies | None = None
+    goals: Tensor | None = None
 
     def to(self, device: Device | str) -> SequenceBatch:
         if self.source.ids.device == torch.device(device):
@@ -42,6 +48,8 @@ class SequenceBatch(Batch):
             source=self.source.to(device),
             target=None if self.target is None else self.target.to(device),
             own_share=self.own_share,
+            copies=None if self.copies is None else self.copies.to(device),
+            goals=None if self.goals is None else self.goals.to(device),
         )
 
 
