@@ -15,16 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqnlp.tasks.metrics import Floats, p_value
+from seqnlp.tasks.resampling import RESAMPLES, SEED, bounds, resampled
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
-RESAMPLES, SEED = 1000, 12345
-"""sacrebleu's."""
 LENGTHS = (5, 10, 15, 20, 30, 40, 60)
 """The last length of each bucket, in tokens of the reference as BLEU counts them."""
-_BLOCK = 2_000_000
-"""Indices that are drawn at once: what bounds memory on large test sets."""
 
 
 def score(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:
@@ -47,7 +44,7 @@ def report(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, An
     """
     measured = {name: kind.measure(hypotheses, references) for name, kind in _FIGURES.items()}
     wide = np.concatenate([each.statistics for each in measured.values()], axis=1)
-    sums = _resampled(wide)
+    sums = resampled(wide)
     made: dict[str, Any] = {"examples": len(references)}
     column = 0
     for name, each in measured.items():
@@ -56,7 +53,7 @@ def report(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, An
         column += width
         made[name] = {
             "value": each.value,
-            **_bounds(values),
+            **bounds(values),
             "unit": "points",
             "name": each.figure.name,
             "signature": each.signature,
@@ -95,7 +92,7 @@ def compare(
     for name in ("bleu", "chrf"):
         kind = _FIGURES[name]
         a, b = (kind.measure(answers, references) for answers in (first, second))
-        sums = _resampled(np.concatenate([a.statistics, b.statistics], axis=1))
+        sums = resampled(np.concatenate([a.statistics, b.statistics], axis=1))
         width = a.statistics.shape[1]
         changes = kind.of(sums[:, width:]) - kind.of(sums[:, :width])
         change = b.value - a.value
@@ -104,7 +101,7 @@ def compare(
             "unit": "points",
             "first": a.value,
             "second": b.value,
-            "difference": {"value": change, **_bounds(changes)},
+            "difference": {"value": change, **bounds(changes)},
             "wins": float((changes > 0).mean()),
             "p_value": p_value(np.abs(changes), abs(change)),
             "signature": b.signature,
@@ -211,28 +208,6 @@ class _Ter(_Figure):
 
 
 _FIGURES: Mapping[str, _Figure] = {"bleu": _Bleu(), "chrf": _Chrf(), "ter": _Ter()}
-
-
-def _resampled(statistics: Floats) -> Floats:
-    """Sums float [RESAMPLES, F] over N sentences drawn with replacement from float [N, F]."""
-    size = len(statistics)
-    generator = np.random.default_rng(SEED)
-    sums = np.empty((RESAMPLES, statistics.shape[1]))
-    step = max(1, _BLOCK // size)
-    for begin in range(0, RESAMPLES, step):
-        block = sums[begin : begin + step]
-        drawn = generator.integers(0, size, (len(block), size))
-        drawn += size * np.arange(len(block))[:, None]
-        times = np.bincount(drawn.reshape(-1), minlength=drawn.size).reshape(drawn.shape)
-        np.matmul(times.astype(np.float64), statistics, out=block)
-    return sums
-
-
-def _bounds(values: Floats) -> dict[str, float]:
-    """The 95 % interval of resampled values, as sacrebleu takes it from the sorted ones."""
-    ordered = np.sort(values)
-    outside = len(ordered) // 40
-    return {"low": float(ordered[outside]), "high": float(ordered[-1 - outside])}
 
 
 def _buckets(lengths: Floats) -> Iterator[tuple[int, int | None, NDArray[np.bool_]]]:

@@ -17,7 +17,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest
 
-from seqnlp.tasks import translation_metrics
+from seqnlp.tasks import resampling, translation_metrics
 from seqnlp.tasks.translation_metrics import compare, report, score
 
 WORDS = ["The", "a", "small", "dog,", "cat.", "(old)", "runs", "1,000", "Straße", "it's", "—", "I"]
@@ -149,9 +149,9 @@ def test_a_clear_difference_is_told_from_none() -> None:
 
 def test_resampling_in_blocks_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     statistics = np.arange(60.0).reshape(20, 3)
-    whole = translation_metrics._resampled(statistics)
-    monkeypatch.setattr(translation_metrics, "_BLOCK", 70)
-    np.testing.assert_array_equal(translation_metrics._resampled(statistics), whole)
+    whole = resampling.resampled(statistics)
+    monkeypatch.setattr(resampling, "_BLOCK", 70)
+    np.testing.assert_array_equal(resampling.resampled(statistics), whole)
 
 
 @pytest.mark.parametrize(("answers", "references", "told"), [
