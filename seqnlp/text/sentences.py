@@ -41,8 +41,8 @@ _BEFORE_NAMES = _words(
 # These stand inside a sentence or at its end: what is behind decides.
 _ANYWHERE = _words(
     "st ste mt ft ave blvd rd hwy sq bldg apt etc inc co corp ltd llc bros jr sr dept univ assn "
-    "est min max hrs hr mins ph.d b.a m.a a.m p.m am pm jan feb mar "
-    "apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun usw str abs mio mrd"
+    "est min max hrs hr mins ph.d b.a m.a a.m p.m am pm usw str abs mio mrd jan feb mar apr jun "
+    "jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun"
 )
 # What begins a sentence and is part of no name.
 _STARTERS = _words(
