@@ -38,6 +38,19 @@ Names = Annotated[
 ]
 """Several names, or one without brackets."""
 
+PPMI = "ppmi"
+"""The value of `text.vectors` that is no file; a file of that name is `./ppmi`."""
+
+
+def _path_as_written(value: object) -> object:
+    """A path as text, which never is `PPMI`."""
+    if not isinstance(value, Path):
+        return value
+    return f"./{value}" if str(value) == PPMI else str(value)
+
+
+FileName = Annotated[str, BeforeValidator(_path_as_written)]
+
 
 class Section(BaseModel):
     """A table of a recipe: frozen, and strict about its keys."""
@@ -81,8 +94,11 @@ class TextSettings(Section):
     max_tokens: int = Field(default=400, ge=1)
     """Longer documents are cut, or read in chunks of this many tokens."""
     long_documents: Literal["chunk", "truncate"] = "chunk"
-    vectors: Path | None = None
-    """Pretrained word vectors, word2vec or GloVe text format, gzip or plain."""
+    vectors: FileName | None = None
+    """Word vectors to begin with: `ppmi` for vectors from co-occurrences in train, or a file in
+    word2vec or GloVe text format, gzip or plain."""
+    vectors_options: dict[str, Any] = {}
+    """Options of `ppmi`: window, decay, smoothing, exponent."""
 
 
 class ModelSettings(Section):

@@ -62,6 +62,16 @@ def test_the_toml_of_settings_gives_the_same_settings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "kept"),
+    [("ppmi", "ppmi"), ("./ppmi", "./ppmi"), (Path("ppmi"), "./ppmi"), (Path("a.txt"), "a.txt")],
+)
+def test_a_file_of_vectors_is_not_taken_for_ppmi(given: str | Path, kept: str) -> None:
+    settings = settings_from({"text": {"vectors": given}}, "settings")
+    assert settings.text.vectors == kept
+    assert settings_from(tomllib.loads(settings.to_toml()), "again") == settings
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("model.cel=gru", "no key 'model.cel'; did you mean 'cell'"),

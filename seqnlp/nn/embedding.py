@@ -49,6 +49,7 @@ class TokenEmbedding(nn.Module):
             )
         self.size = size
         self.padding_id = padding_id
+        self.scale = scale
         self.ngram_pooling = ngram_pooling
         self.words = nn.Parameter(torch.empty(vocabulary_size, size).normal_(std=scale))
         self.ngrams = (

@@ -119,7 +119,7 @@ def build_encoder(model: ModelSettings, input_size: int) -> Encoder:
     return encoder
 
 
-def load_vectors(embedding: TokenEmbedding, pipeline: TokenPipeline, path: Path) -> float:
+def load_vectors(embedding: TokenEmbedding, pipeline: TokenPipeline, path: str) -> float:
     """Fill in pretrained vectors; returns the share of the vocabulary that has one.
 
     Raises:
@@ -128,6 +128,6 @@ def load_vectors(embedding: TokenEmbedding, pipeline: TokenPipeline, path: Path)
     from seqnlp.text.vectors import read_vectors
 
     assert pipeline.vocabulary is not None
-    words, matrix = read_vectors(path, set(pipeline.vocabulary.tokens), size=embedding.size)
+    words, matrix = read_vectors(Path(path), set(pipeline.vocabulary.tokens), size=embedding.size)
     embedding.load_vectors(torch.from_numpy(matrix), pipeline.vocabulary.ids(words))
     return len(words) / len(pipeline.vocabulary)

@@ -19,7 +19,7 @@ from seqnlp.data.tokens import TokenizedText, tokenize_corpus, tokenize_split
 from seqnlp.errors import InputError, SettingsError
 from seqnlp.tasks import metrics
 from seqnlp.tasks.base import Batch, Rows, Task
-from seqnlp.tasks.classifier import Classifier, load_vectors, mean_log_probabilities
+from seqnlp.tasks.classifier import Classifier, mean_log_probabilities
 from seqnlp.tasks.evidence import FIRST_WEIGHT, FITS, LinearEvidence
 from seqnlp.tasks.labeled import (
     LabeledBatch,
@@ -32,6 +32,7 @@ from seqnlp.tasks.options import SentimentOptions, options_of
 from seqnlp.tasks.pipelines import fit_pipeline
 from seqnlp.tasks.rows import Ints, TokenRows, single_row
 from seqnlp.tasks.streaming import LabelStream
+from seqnlp.tasks.vectors import start_vectors
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
 
@@ -103,9 +104,8 @@ class SentimentTask(Task):
         for name in {"validation", "test"} & corpus.splits.keys():
             # Hours later would be too late to find a label that cannot be scored.
             label_numbers(corpus.splits[name], labels)
-        if settings.text.vectors is not None:
-            for member in task.members:
-                load_vectors(member.embedding, pipeline, settings.text.vectors)  # type: ignore[arg-type]
+        embeddings = (member.embedding for member in task.members)
+        start_vectors(embeddings, settings.text, corpus, task.pipelines)  # type: ignore[arg-type]
         return task
 
     @classmethod

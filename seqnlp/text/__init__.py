@@ -1,9 +1,10 @@
-"""From text to ids: normalizers, tokenizers, the vocabulary, hashed n-grams, pretrained vectors.
+"""From text to ids: normalizers, tokenizers, the vocabulary, hashed n-grams, word vectors.
 
 Importing this imports none of spaCy, NLTK, `tokenizers` and torch; a tokenizer imports its library
 when it is made.
 """
 
+from seqnlp.text.cooccurrence import ppmi_vectors
 from seqnlp.text.linguistic import NltkTokenizer, SpacyTokenizer
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.normalize import normalize
@@ -41,6 +42,7 @@ __all__ = [
     "WordPieceTokenizer",
     "normalize",
     "parse_tokenizer",
+    "ppmi_vectors",
     "read_vectors",
     "tokenize_all",
 ]
