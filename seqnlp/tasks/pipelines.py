@@ -14,7 +14,7 @@ from seqnlp.errors import SettingsError
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.tokenizers import parse_tokenizer
-from seqnlp.text.vocabulary import PAD, UNK
+from seqnlp.text.vocabulary import PAD, UNK, Vocabulary
 
 
 def fit_pipeline(
@@ -46,11 +46,22 @@ def fit_joint_pipelines(
     corpus: Corpus,
     *,
     specials: tuple[str, ...],
+    first: str | None = None,
     where: str = "text",
-) -> dict[str, TokenPipeline]:
+) -> tuple[dict[str, TokenPipeline], int]:
     """Pipelines by field that share a tokenizer and a vocabulary, fitted on all fields of train.
 
     Each normalizes its texts in its own way; all else is as the first field's settings say.
+
+    Args:
+        chosen: settings by field.
+        corpus: of which train is read.
+        specials: see `TokenPipeline.fit_counts`.
+        first: a field whose tokens, if frequent enough in it, come first in the vocabulary.
+        where: the settings' key.
+
+    Returns:
+        The pipelines; how many ids come first, special ones included: all of them without `first`.
 
     Raises:
         SettingsError: see `fit_pipeline`.
@@ -65,12 +76,23 @@ def fit_joint_pipelines(
             )
         )
     made = {field: replace(each, tokenizer=tokenizer) for field, each in made.items()}
+    counted = {field: _count(corpus, field, each) for field, each in made.items()}
     counts: Counter[str] = Counter()
-    for field, each in made.items():
-        counts.update(_count(corpus, field, each))
-    first = next(iter(made.values()))
-    vocabulary = _with_vocabulary(first, counts, settings, specials, True, where).vocabulary
-    return {field: replace(each, vocabulary=vocabulary) for field, each in made.items()}
+    for each in counted.values():
+        counts.update(each)
+    pipeline = next(iter(made.values()))
+    vocabulary = _with_vocabulary(pipeline, counts, settings, specials, True, where).vocabulary
+    assert vocabulary is not None
+    size = len(vocabulary)
+    if first is not None:
+        own, least = counted[first], settings.min_count
+        ranked = sorted(
+            (token for token in vocabulary.tokens if own.get(token, 0) >= least),
+            key=lambda token: -own[token],
+        )
+        size = len(specials) + len(ranked)
+        vocabulary = Vocabulary(tuple(dict.fromkeys((*ranked, *vocabulary.tokens))), specials)
+    return {field: replace(each, vocabulary=vocabulary) for field, each in made.items()}, size
 
 
 def _unfitted(chosen: TextSettings) -> TokenPipeline:

@@ -82,8 +82,8 @@ class TokenRows:
         # The n-grams of type u are ngrams[first[u]:first[u + 1]]; the added types have none.
         self._first = np.concatenate([offsets, (len(ngrams),) * 5])
 
-    def tokens(self, indices: Ints) -> TokenBatch:
-        """The rows of these indices, int64 [B], padded to the longest among them."""
+    def types(self, indices: Ints) -> Ints:
+        """The type numbers int64 [B, T] of rows; special tokens and padding have numbers after."""
         lengths, sizes = self.lengths[indices], self._length[indices]
         before, after = self._around
         steps = np.arange(-before, lengths.max(initial=1) - before)
@@ -97,9 +97,14 @@ class TokenRows:
             types[np.arange(len(types)), before + sizes] = self._ends
         if not before + after:
             types[sizes == 0, 0] = self._unknown
+        return types
+
+    def tokens(self, indices: Ints) -> TokenBatch:
+        """The rows of these indices, int64 [B], padded to the longest among them."""
+        types = self.types(indices)
         return TokenBatch(
             ids=torch.from_numpy(self._ids[types]),
-            lengths=torch.from_numpy(lengths),
+            lengths=torch.from_numpy(self.lengths[indices]),
             pieces=self._pieces(types) if self._ngrams is not None else None,
         )
 

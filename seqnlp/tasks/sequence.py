@@ -16,7 +16,7 @@ from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.output import OutputLayer
 from seqnlp.tasks.classifier import build_encoder
 from seqnlp.tasks.decoding import Stepper, StepScores
-from seqnlp.types import Encoded, Loss, Memory, TokenBatch
+from seqnlp.types import Copies, Encoded, Loss, Memory, TokenBatch
 
 BLOCK = 512
 """Rows whose next tokens are drawn at once: what bounds the memory of scheduled sampling."""
@@ -50,7 +50,9 @@ class EncoderDecoder(nn.Module):
     Args:
         model: sizes and the encoder.
         options: the decoder.
-        source_size, target_size: V of both vocabularies; padding has the id 0.
+        source_size, target_size: of both vocabularies; padding has the id 0.
+        outputs: V, how many tokens of the target's vocabulary can be generated, the first; None
+            for all.
         buckets: n-gram vectors of the source.
     """
 
@@ -61,6 +63,7 @@ class EncoderDecoder(nn.Module):
         *,
         source_size: int,
         target_size: int,
+        outputs: int | None = None,
         buckets: int = 0,
     ) -> None:
         super().__init__()
@@ -137,6 +140,8 @@ class EncoderDecoder(nn.Module):
         source: TokenBatch,
         target: TokenBatch,
         *,
+        copies: Copies | None = None,
+        goals: Tensor | None = None,
         smoothing: float = 0.0,
         own_share: float = 0.0,
     ) -> Loss:
@@ -235,7 +240,9 @@ class NetworkStepper(Stepper):
         encoded: the sources, B rows.
     """
 
-    def __init__(self, network: EncoderDecoder, encoded: Encoded) -> None:
+    def __init__(
+        self, network: EncoderDecoder, encoded: Encoded, copies: Copies | None = None
+    ) -> None:
         self.network = network
         self.vocabulary_size = network.output.vocabulary_size
         self.sources = len(encoded.mask)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import device as Device
 
 from seqnlp.data.tokens import TokenizedText
 from seqnlp.tasks.base import Batch, Rows
+from seqnlp.tasks.copy_rows import CopyTable, Slots
 from seqnlp.tasks.rows import Ints, TokenRows
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.sampling import SegmentSampler
@@ -21,9 +21,7 @@ from seqnlp.types import Copies, TokenBatch
 
 SOURCE_SPECIALS = (PAD, UNK, EOS)
 TARGET_SPECIALS = (PAD, UNK, BOS, EOS)
-
-Sides: TypeAlias = tuple[TokenRows, TokenRows]
-"""A row for each document, of sources and of targets."""
+UNKNOWN = TARGET_SPECIALS.index(UNK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +51,14 @@ class SequenceBatch(Batch):
         )
 
 
-class PairRows(Rows):
-    """Sources with their targets, to learn from.
+class Sides:
+    """Sources with their targets, a row for each document.
 
     Args:
-        source, target: a row for each document.
-        chosen: int64 [R], the documents that are rows.
-        again: makes source and target of an epoch, where they are drawn anew.
-        own_share: see `SequenceBatch`; by epoch, from 1.
-        notes: see `Rows`.
+        source, target: the rows.
+        outputs: V, how many tokens of the target's vocabulary can be generated.
+        copies: what can be copied; None where nothing is.
+        target_types: the token types of targets.
     """
 
     def __init__(
@@ -69,30 +66,72 @@ class PairRows(Rows):
         source: TokenRows,
         target: TokenRows,
         *,
+        outputs: int,
+        copies: CopyTable | None,
+        target_types: Sequence[str],
+    ) -> None:
+        self.source, self.target = source, target
+        self._outputs, self._copies = outputs, copies
+        # Special tokens stand in no source.
+        self._numbers = (
+            None if copies is None else np.append(copies.number(target_types), (-1,) * 4)
+        )
+
+    def batch(self, documents: Ints, *, own_share: float) -> SequenceBatch:
+        """The rows of these documents."""
+        target = self.target.tokens(documents)
+        ids = target.ids[:, 1:].numpy()
+        copies, goals = None, np.where(ids < self._outputs, ids, UNKNOWN)
+        if self._copies is not None and self._numbers is not None:
+            slots = self._copies.slots(self.source.types(documents))
+            numbers = self._numbers[self.target.types(documents)[:, 1:]]
+            goals = self._copies.goals(slots, ids, numbers)
+            copies = self._copies.copies(slots)
+        return SequenceBatch(
+            source=self.source.tokens(documents),
+            target=target,
+            copies=copies,
+            goals=torch.from_numpy(goals),
+            own_share=own_share,
+        )
+
+
+class PairRows(Rows):
+    """Sources with their targets, to learn from.
+
+    Args:
+        sides: a row for each document.
+        chosen: int64 [R], the documents that are rows.
+        again: makes the sides of an epoch, where they are drawn anew.
+        own_share: see `SequenceBatch`; by epoch, from 1.
+        notes: see `Rows`.
+    """
+
+    def __init__(
+        self,
+        sides: Sides,
+        *,
         chosen: Ints,
         again: Callable[[int], Sides] | None = None,
         own_share: Callable[[int], float] = lambda epoch: 0.0,
         notes: tuple[str, ...] = (),
         epoch: int = 1,
     ) -> None:
-        self.source, self.target, self.chosen = source, target, chosen
+        self.sides, self.chosen = sides, chosen
         self._again, self._own_share = again, own_share
         self.own_share, self.notes = own_share(epoch), notes
         # Steps of the decoder cost the most, and so are padded the least.
-        self.lengths = np.stack([target.lengths[chosen], source.lengths[chosen]], axis=1)
-
-    def batch(self, indices: Ints) -> SequenceBatch:
-        documents = self.chosen[indices]
-        return SequenceBatch(
-            source=self.source.tokens(documents),
-            target=self.target.tokens(documents),
-            own_share=self.own_share,
+        self.lengths = np.stack(
+            [sides.target.lengths[chosen], sides.source.lengths[chosen]], axis=1
         )
 
+    def batch(self, indices: Ints) -> SequenceBatch:
+        return self.sides.batch(self.chosen[indices], own_share=self.own_share)
+
     def for_epoch(self, epoch: int) -> PairRows:
-        sides = (self.source, self.target) if self._again is None else self._again(epoch)
+        sides = self.sides if self._again is None else self._again(epoch)
         return PairRows(
-            *sides, chosen=self.chosen, again=self._again, own_share=self._own_share, epoch=epoch
+            sides, chosen=self.chosen, again=self._again, own_share=self._own_share, epoch=epoch
         )
 
 
@@ -103,14 +142,35 @@ class SourceRows(Rows):
         source: the rows, of N documents.
         blank: bool [N], documents that are not to be answered: nothing stands in them.
         pairs: those of them that have a target, and in one row each; None where none is known.
+        copies: what can be copied; None where nothing is.
     """
 
-    def __init__(self, source: TokenRows, *, blank: Ints, pairs: PairRows | None = None) -> None:
-        self.source, self.blank, self.pairs = source, blank, pairs
+    def __init__(
+        self,
+        source: TokenRows,
+        *,
+        blank: Ints,
+        pairs: PairRows | None = None,
+        copies: CopyTable | None = None,
+    ) -> None:
+        self.source, self.blank, self.pairs, self.copies = source, blank, pairs, copies
         self.lengths = source.lengths
 
     def batch(self, indices: Ints) -> SequenceBatch:
-        return SequenceBatch(source=self.source.tokens(indices))
+        source, slots = self.source.tokens(indices), self._slots(indices)
+        if self.copies is None or slots is None:
+            return SequenceBatch(source=source)
+        return SequenceBatch(source=source, copies=self.copies.copies(slots))
+
+    def slot_names(self, indices: Ints) -> list[tuple[str, ...]]:
+        """The tokens that rows can copy and not generate, in the order of their extended ids."""
+        slots = self._slots(indices)
+        if self.copies is None or slots is None:
+            return [()] * len(indices)
+        return self.copies.names(slots)
+
+    def _slots(self, indices: Ints) -> Slots | None:
+        return None if self.copies is None else self.copies.slots(self.source.types(indices))
 
 
 class SampledText:

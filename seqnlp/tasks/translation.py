@@ -2,254 +2,59 @@
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
-import numpy as np
-import torch
-from torch import nn
-
-from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus, Split
-from seqnlp.data.tokens import TokenizedText, tokenize_split
-from seqnlp.errors import InputError
 from seqnlp.tasks import translation_metrics
-from seqnlp.tasks.base import Batch, Rows, Stream, Task
-from seqnlp.tasks.classifier import load_vectors
-from seqnlp.tasks.decoding import Decoding
-from seqnlp.tasks.pipelines import fit_joint_pipelines, fit_pipeline
-from seqnlp.tasks.rows import TokenRows
-from seqnlp.tasks.sequence import EncoderDecoder
-from seqnlp.tasks.sequence_rows import (
-    SOURCE_SPECIALS,
-    TARGET_SPECIALS,
-    PairRows,
-    SampledText,
-    SequenceBatch,
-    Sides,
-    SourceRows,
+from seqnlp.tasks.writing_task import WritingTask
+from seqnlp.types import Field, Prediction
+
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "corpus": {"name": "stories"},
+        "text": {"normalizers": ["nfc"], "tokenizer": "bpe", "ngram_buckets": 0},
+        "model": {
+            "embedding_size": 256,
+            "embedding_scale": 0.0625,
+            "cell": "gru",
+            "hidden_size": 256,
+        },
+        "train": {
+            "batch_size": 64,
+            "optimizer_options": {"betas": [0.9, 0.98], "weight_decay": 0.0},
+            "monitor": "bleu",
+        },
+        "hooks": {
+            "dropout": {
+                "word": 0.0,
+                "embedding": 0.3,
+                "memory": 0.3,
+                "layer": 0.3,
+                "context": 0.3,
+                "output": 0.3,
+                "kind": "fast",
+            },
+            "clip": {"norm": 1.0},
+            "schedule": {"kind": "cosine", "warmup": 0.5, "final": 0.02},
+            "early_stopping": False,
+        },
+    }
 )
-from seqnlp.tasks.translation_options import (
-    DEFAULTS,
-    TranslationOptions,
-    decoder_options,
-    options_of,
-    target_text,
-)
-from seqnlp.tasks.writing import Writer
-from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.text.sampling import SegmentSampler
-from seqnlp.text.vocabulary import BOS, EOS
-from seqnlp.types import Field, Loss, Prediction
-
-MOST_MEMBERS = 1000
+"""Settings that suit translation where a recipe does not say otherwise."""
 
 
-class TranslationTask(Task):
+class TranslationTask(WritingTask):
     """Translation and other tasks that write a text, by a decoder with attention to the source."""
 
     fields: ClassVar[tuple[Field, ...]] = (
         Field(name="source", aliases=("source", "src", "input")),
         Field(name="target", aliases=("target", "tgt", "trg", "reference", "output")),
     )
-    Options = TranslationOptions
     figures = ("bleu", "chrf", "loss")
     defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
     pipeline_names = ("source", "target")
-
-    def __init__(
-        self,
-        settings: Settings,
-        pipelines: Mapping[str, TokenPipeline],
-        *,
-        members: int = 1,
-        length_ratio: float = 1.0,
-    ) -> None:
-        super().__init__()
-        self.settings, self.options = settings, options_of(settings)
-        self.pipeline, self.target = pipelines["source"], pipelines["target"]
-        self.decoding: Decoding = self.options.decoding
-        self.length_ratio = length_ratio
-        sizes = [len(each.vocabulary or ()) for each in (self.pipeline, self.target)]
-        self.members = nn.ModuleList(
-            EncoderDecoder(
-                settings.model,
-                decoder_options(settings, self.options),
-                source_size=sizes[0],
-                target_size=sizes[1],
-                buckets=settings.text.ngram_buckets,
-            )
-            for _ in range(members)
-        )
-
-    @property
-    def pipelines(self) -> Mapping[str, TokenPipeline]:
-        return {"source": self.pipeline, "target": self.target}
-
-    @classmethod
-    def create(cls, settings: Settings, corpus: Corpus) -> TranslationTask:
-        options = options_of(settings)
-        texts = {"source": settings.text, "target": target_text(settings, options)}
-        if options.joint:
-            pipelines = fit_joint_pipelines(texts, corpus, specials=TARGET_SPECIALS)
-        else:
-            pipelines = {
-                field: fit_pipeline(
-                    texts[field], corpus, field, specials=specials, complete=True, where=where
-                )
-                for field, specials, where in (
-                    ("source", SOURCE_SPECIALS, "text"),
-                    ("target", TARGET_SPECIALS, "head.target"),
-                )
-            }
-        task = cls(settings, pipelines, length_ratio=_length_ratio(corpus, pipelines))
-        if settings.text.vectors is not None:
-            for member in task.members:
-                load_vectors(member.source_embedding, task.pipeline, settings.text.vectors)  # type: ignore[arg-type]
-        return task
-
-    @classmethod
-    def restore(
-        cls, settings: Settings, pipelines: Mapping[str, TokenPipeline], state: Mapping[str, Any]
-    ) -> TranslationTask:
-        members = state["members"]
-        if not 0 <= members <= MOST_MEMBERS:
-            raise ValueError(f"members must be 0 to {MOST_MEMBERS}, not {members}")
-        ratio = float(state.get("length_ratio", 1.0))
-        if not 0 < ratio < math.inf:
-            raise ValueError(f"length_ratio must be positive, not {ratio}")
-        return cls(settings, pipelines, members=members, length_ratio=ratio)
-
-    @classmethod
-    def combine(cls, tasks: Sequence[Self]) -> Self:
-        first = tasks[0]
-        for name, pipeline in first.pipelines.items():
-            if any(task.pipelines[name].vocabulary != pipeline.vocabulary for task in tasks):
-                raise ValueError("tasks of different vocabularies cannot be combined")
-        combined = cls(first.settings, first.pipelines, members=0, length_ratio=first.length_ratio)
-        combined.members.extend(member for task in tasks for member in task.members)
-        return combined
-
-    def state(self) -> dict[str, Any]:
-        return {"members": len(self.members), "length_ratio": self.length_ratio}
-
-    def read(self, split: Split, *, training: bool = False) -> Rows:
-        texts = [tokenize_split(split, name, each) for name, each in self.pipelines.items()]
-        most = self.settings.text.max_tokens, target_text(self.settings, self.options).max_tokens
-        fit = [text.lengths <= limit for text, limit in zip(texts, most, strict=True)]
-        chosen = np.flatnonzero(fit[0] & fit[1])
-        pairs = PairRows(*self._sides(*texts), chosen=chosen)
-        if not training:
-            return self._sources(texts[0], split.column("source"), pairs)
-        missing = len(split) - len(chosen)
-        why = f"longer than max_tokens = {most[0]} in source or {most[1]} in target"
-        if not len(chosen):
-            raise InputError(f"{split.origin}: all {missing:,} pairs are {why}")
-        note = f"train: {missing:,} of {len(split):,} pairs are left out: {why}"
-        return PairRows(
-            pairs.source,
-            pairs.target,
-            chosen=chosen,
-            again=self._sampled(split) if self.options.subword_sampling else None,
-            own_share=self.options.own_share,
-            notes=(note,) if missing else (),
-        )
-
-    def read_texts(self, texts: Sequence[str]) -> SourceRows:
-        text = TokenizedText.from_tokens(self.pipeline.tokens(each) for each in texts)
-        return self._sources(text, texts, None)
-
-    def _sources(
-        self, text: TokenizedText, texts: Iterable[str], pairs: PairRows | None
-    ) -> SourceRows:
-        limits = self.settings.text
-        rows = TokenRows(
-            text,
-            self.pipeline,
-            max_tokens=limits.max_tokens,
-            long_documents=limits.long_documents,
-            end=EOS,
-        )
-        blank = np.fromiter((not each.strip() for each in texts), np.bool_, len(text))
-        return SourceRows(rows, blank=blank | (text.lengths == 0), pairs=pairs)
-
-    def _sides(self, source: TokenizedText, target: TokenizedText) -> Sides:
-        """A row for each document, whole."""
-        whole: dict[str, Any] = {"max_tokens": sys.maxsize, "long_documents": "truncate"}
-        return (
-            TokenRows(source, self.pipeline, end=EOS, **whole),
-            TokenRows(target, self.target, begin=BOS, end=EOS, **whole),
-        )
-
-    def _sampled(self, split: Split) -> Any:
-        rate, seed = self.options.subword_sampling, self.settings.seed
-        sampled = [
-            SampledText(each, SegmentSampler(each, split.column(name), rate=rate, seed=seed))
-            for name, each in self.pipelines.items()
-        ]
-
-        def again(epoch: int) -> Sides:
-            return self._sides(*(side.text(epoch) for side in sampled))
-
-        return again
-
-    def loss(self, batch: Batch) -> Loss:
-        """Smoothed cross-entropy summed over target tokens (and members), in nats."""
-        assert isinstance(batch, SequenceBatch)
-        smoothing = self.options.label_smoothing if self.training else 0.0
-        return self._loss(batch, smoothing)
-
-    def _loss(self, batch: SequenceBatch, smoothing: float) -> Loss:
-        assert batch.target is not None
-        losses: list[Loss] = [
-            member.loss(  # type: ignore[operator]
-                batch.source, batch.target, smoothing=smoothing, own_share=batch.own_share
-            )
-            for member in self.members
-        ]
-        total = torch.stack([loss.total for loss in losses]).sum()
-        return Loss(total=total, units=sum(loss.units for loss in losses))
-
-    def answer(self, rows: Rows, *, batch_size: int) -> list[Prediction]:
-        assert isinstance(rows, SourceRows)
-        with self.evaluating(), torch.inference_mode():
-            writer = self._writer(self.decoding, want_weights=True)
-            return writer.write(rows, batch_size=batch_size)
-
-    def _writer(self, decoding: Decoding, *, want_weights: bool) -> Writer:
-        return Writer(
-            list(self.members),  # type: ignore[arg-type]
-            self.pipeline,
-            self.target,
-            decoding.model_copy(update={"max_ratio": decoding.max_ratio * self.length_ratio}),
-            sentence_case=self.options.sentence_case,
-            want_weights=want_weights,
-        )
-
-    def validate(
-        self, rows: Rows, references: Sequence[str], *, batch_size: int
-    ) -> dict[str, float]:
-        """Figures `bleu` and `chrf` of greedy answers; `loss` in nats a token, not smoothed."""
-        assert isinstance(rows, SourceRows)
-        assert rows.pairs is not None
-        with self.evaluating(), torch.inference_mode():
-            writer = self._writer(Decoding(), want_weights=False)
-            figures = self.score(writer.write(rows, batch_size=batch_size), references)
-            order = np.lexsort(rows.pairs.lengths.T[::-1])
-            losses = [
-                self._loss(rows.pairs.batch(order[begin : begin + batch_size]).to(self.device), 0.0)
-                for begin in range(0, len(order), batch_size)
-            ]
-        units = sum(loss.units for loss in losses)
-        return {**figures, "loss": sum(loss.total.item() for loss in losses) / max(units, 1)}
-
-    def stream(self) -> Stream:
-        raise InputError(
-            f"the task {self.settings.task!r} cannot stream: it reads whole texts; "
-            "`seqnlp predict MODEL -` answers line by line"
-        )
 
     def references(self, split: Split) -> list[str]:
         return list(split.column("target"))
@@ -276,29 +81,7 @@ class TranslationTask(Task):
             [each.output for each in first], [each.output for each in second], references
         )
 
-    @classmethod
-    def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:
-        options = options_of(settings)
-        target = target_text(settings, options)
-        found = [
-            *super().named_parts(settings),
-            ("cells", decoder_options(settings, options).cell),
-            ("attentions", options.attention),
-            ("tokenizers", target.tokenizer.partition(":")[0]),
-            *(("normalizers", name) for name in target.normalizers),
-        ]
-        return list(dict.fromkeys(found))
-
     def baselines(self, corpus: Corpus) -> dict[str, dict[str, Any]]:
         from seqnlp.tasks.translation_baselines import translation_baselines
 
         return translation_baselines(corpus)
-
-
-def _length_ratio(corpus: Corpus, pipelines: Mapping[str, TokenPipeline]) -> float:
-    """Target tokens for each source token of train: what characters are to words."""
-    train = corpus.split("train")
-    source, target = (
-        len(tokenize_split(train, name, pipeline).tokens) for name, pipeline in pipelines.items()
-    )
-    return max(target / max(source, 1), 1.0)

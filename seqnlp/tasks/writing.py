@@ -22,6 +22,7 @@ from seqnlp.text.vocabulary import BOS, EOS, Vocabulary
 from seqnlp.types import Hypothesis, Prediction, TokenBatch
 
 Floats: TypeAlias = NDArray[np.float32]
+_Named: TypeAlias = tuple[Found, tuple[str, ...]]
 NOTHING = Prediction(output="")
 """The answer to an empty text."""
 
@@ -72,7 +73,7 @@ class Writer:
     def write(self, rows: SourceRows, *, batch_size: int) -> list[Prediction]:
         """Predictions for the documents behind the rows, in their order."""
         documents = rows.source.documents
-        found: list[list[Found]] = [[] for _ in documents]
+        found: list[list[_Named]] = [[] for _ in documents]
         asked = np.flatnonzero(~rows.blank[documents])
         # The longest first: a batch too large for the memory fails at once.
         order = asked[np.argsort(-rows.lengths[asked], kind="stable")]
@@ -86,16 +87,18 @@ class Writer:
             for number in range(len(rows.blank))
         ]
 
-    def _search(self, rows: SourceRows, indices: Ints) -> list[list[Found]]:
-        read = rows.batch(indices).source
-        source = read.to(self.networks[0].output.weight.device)
-        steppers = [NetworkStepper(each, each.encode(source)) for each in self.networks]
+    def _search(self, rows: SourceRows, indices: Ints) -> list[list[_Named]]:
+        """What is found for rows, each output with its tokens."""
+        read = rows.batch(indices)
+        batch = read.to(self.networks[0].output.weight.device)
+        source, copies = batch.source, batch.copies
+        steppers = [NetworkStepper(each, each.encode(source), copies) for each in self.networks]
         vocabulary, documents = self._vocabulary, rows.source.documents
         parts = (indices - np.searchsorted(documents, documents[indices])).tolist()
         forbidden = [vocabulary.pad, vocabulary.special(BOS)]
-        if self.pipeline.tokenizer.lossless:
+        if self.pipeline.tokenizer.lossless or copies is not None:
             forbidden.append(vocabulary.unk)  # every text can be written without
-        return search(
+        found = search(
             steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers),
             self.decoding,
             bos=vocabulary.special(BOS),
@@ -104,12 +107,21 @@ class Writer:
             forbidden=forbidden,
             prefixes=[() if part else self._prefix for part in parts],
             constraints=[() if part else self._constraints for part in parts],
-            numbers=_numbers(read, parts) if self.decoding.sample else None,
+            numbers=_numbers(read.source, parts) if self.decoding.sample else None,
             want_weights=self.want_weights,
         )
+        size = len(vocabulary) if rows.copies is None else rows.copies.outputs
+
+        def tokens(ids: Sequence[int], slots: Sequence[str]) -> tuple[str, ...]:
+            return tuple(vocabulary.token(id) if id < size else slots[id - size] for id in ids)
+
+        return [
+            [(one, tokens(one.ids, slots)) for one in own]
+            for own, slots in zip(found, rows.slot_names(indices), strict=True)
+        ]
 
     def _compose(
-        self, rows: SourceRows, found: Sequence[Sequence[Found]], parts: range
+        self, rows: SourceRows, found: Sequence[Sequence[_Named]], parts: range
     ) -> Prediction:
         """The prediction for a document of one row or more."""
         names = [rows.source.names(part) for part in parts]
@@ -127,19 +139,19 @@ class Writer:
             source_tokens=tuple(name for each in names for name in each),
         )
 
-    def _draft(self, found: Found, source: Sequence[str]) -> _Draft:
+    def _draft(self, named: _Named, source: Sequence[str]) -> _Draft:
+        found, tokens = named
         weights = None
         if found.weights is not None:
             weights = np.asarray(found.weights[:, : len(source)], dtype=np.float32)
-        tokens = [self._vocabulary.token(id) for id in found.ids]
         unknown = [id == self._vocabulary.unk for id in found.ids]
         replaces = self.decoding.replace_unknown == "attention" and any(unknown)
         if weights is not None and replaces:
             # Not the end of the source, which is no word.
             words = words_of(source[:-1], self.source.tokenizer)
-            tokens = replace_unknown(tokens, unknown, weights, words)
+            tokens = tuple(replace_unknown(tokens, unknown, weights, words))
         return _Draft(
-            tokens=tuple(tokens),
+            tokens=tokens,
             score=found.score,
             log_probability=found.log_probability,
             weights=weights,

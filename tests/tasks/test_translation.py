@@ -137,7 +137,11 @@ def test_a_log_probability_is_the_loss_of_the_answer(model: Model, tmp_path: Pat
 
 def test_an_ensemble_answers_by_the_mean_of_probabilities(folder: Path) -> None:
     made = seqnlp.train(small_translation(folder, "ensemble=2", "train.epochs=3"))
-    assert made.task.state() == {"members": 2, "length_ratio": pytest.approx(1.2, abs=0.1)}
+    assert made.task.state() == {
+        "members": 2,
+        "length_ratio": pytest.approx(1.2, abs=0.1),
+        "outputs": len(made.task.pipelines["target"].vocabulary),
+    }
     singles = [
         seqnlp.train(small_translation(folder, f"seed={seed}", "train.epochs=3")).task
         for seed in (0, 1)

@@ -1,9 +1,7 @@
-"""The table `head` of a recipe for translation."""
+"""The table `head` of a recipe for a task that writes texts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field as Limit
@@ -13,47 +11,17 @@ from seqnlp.errors import SettingsError
 from seqnlp.tasks.decoding import Decoding
 from seqnlp.tasks.sequence import DecoderOptions
 
-DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {
-        "corpus": {"name": "stories"},
-        "text": {"normalizers": ["nfc"], "tokenizer": "bpe", "ngram_buckets": 0},
-        "model": {
-            "embedding_size": 256,
-            "embedding_scale": 0.0625,
-            "cell": "gru",
-            "hidden_size": 256,
-        },
-        "train": {
-            "batch_size": 64,
-            "optimizer_options": {"betas": [0.9, 0.98], "weight_decay": 0.0},
-            "monitor": "bleu",
-        },
-        "hooks": {
-            "dropout": {
-                "word": 0.0,
-                "embedding": 0.3,
-                "memory": 0.3,
-                "layer": 0.3,
-                "context": 0.3,
-                "output": 0.3,
-                "kind": "fast",
-            },
-            "clip": {"norm": 1.0},
-            "schedule": {"kind": "cosine", "warmup": 0.5, "final": 0.02},
-            "early_stopping": False,
-        },
-    }
-)
-"""Settings that suit translation where a recipe does not say otherwise."""
 
-
-class TranslationOptions(Section):
+class WritingOptions(Section):
     """The table `head` of a recipe."""
 
     target: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
     """Keys of `text` that are others for what is written than for what is read."""
     joint: bool = False
     """One tokenizer and one vocabulary, learned from both sides."""
+    outputs: Literal["all", "targets"] = "all"
+    """What of a joint vocabulary can be generated: all, or what targets of train have, min_count
+    times; the rest is read, and may be copied."""
     sentence_case: bool = False
     """Learn targets with their first letter in lower case, and write it in upper case."""
     subword_sampling: float = Limit(default=0.0, ge=0, lt=1)
@@ -70,6 +38,16 @@ class TranslationOptions(Section):
     """How the decoder's first state comes from the encoder's summary."""
     deep_output: bool = True
     """A tanh between decoder and output layer."""
+    copying: bool = False
+    """A token may be copied from the source, known or not (See, Liu and Manning 2017)."""
+    coverage_loss: float = Limit(default=0.0, ge=0, le=100)
+    """Factor of what attention costs where there was attention before (the same)."""
+    intra_attention: bool = False
+    """The decoder looks at its own states before, too (Paulus, Xiong and Socher 2018)."""
+    selection_gate: bool = False
+    """The encoder's states pass a gate that knows the summary (Zhou et al. 2017)."""
+    sentence_tokens: int = Limit(default=0, ge=0)
+    """A source of more tokens is read as sentences, and these as a document; 0 is never."""
     decoder_cell: str | None = None
     """The encoder's, unless named."""
     decoder_cell_options: dict[str, Any] = {}  # noqa: RUF012
@@ -93,16 +71,20 @@ class TranslationOptions(Section):
         return self.scheduled_sampling * (min(1.0, (epoch - 1) / rise) if rise else 1.0)
 
 
-def options_of(settings: Settings) -> TranslationOptions:
+def options_of(settings: Settings) -> WritingOptions:
     """The validated table `head`.
 
     Raises:
         SettingsError: an unknown key, a value of the wrong type, keys that exclude each other.
     """
-    options = validate_section(TranslationOptions, settings.head, "head")
+    options = validate_section(WritingOptions, settings.head, "head")
     if options.tie_all and not options.joint:
         raise SettingsError(
             "head.tie_all: source and target have a vocabulary each; set head.joint = true"
+        )
+    if options.outputs == "targets" and not options.joint:
+        raise SettingsError(
+            'head.outputs: "targets" chooses from a vocabulary of both sides; set head.joint = true'
         )
     shared = ("tokenizer", "tokenizer_options", "min_count", "max_size")
     if options.joint and (own := next((key for key in shared if key in options.target), None)):
@@ -118,7 +100,7 @@ def options_of(settings: Settings) -> TranslationOptions:
     return options
 
 
-def target_text(settings: Settings, options: TranslationOptions) -> TextSettings:
+def target_text(settings: Settings, options: WritingOptions) -> TextSettings:
     """The settings of `text` as they hold for targets.
 
     Raises:
@@ -133,7 +115,7 @@ def target_text(settings: Settings, options: TranslationOptions) -> TextSettings
     return text.model_copy(update={"normalizers": (*text.normalizers, "uncapitalize")})
 
 
-def decoder_options(settings: Settings, options: TranslationOptions) -> DecoderOptions:
+def decoder_options(settings: Settings, options: WritingOptions) -> DecoderOptions:
     """What the decoder is made of."""
     model = settings.model
     after = options.decoder_layers_after

@@ -1,0 +1,322 @@
+"""What translation and summarization share: an answer is a text, written token by token."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from seqnlp.config import Settings
+from seqnlp.data.corpus import Corpus, Split
+from seqnlp.data.tokens import TokenizedText, tokenize_split
+from seqnlp.errors import InputError
+from seqnlp.tasks.base import Batch, Rows, Stream, Task
+from seqnlp.tasks.classifier import load_vectors
+from seqnlp.tasks.copy_rows import CopyTable
+from seqnlp.tasks.decoding import Decoding
+from seqnlp.tasks.pipelines import fit_joint_pipelines, fit_pipeline
+from seqnlp.tasks.rows import TokenRows
+from seqnlp.tasks.sequence import EncoderDecoder
+from seqnlp.tasks.sequence_rows import (
+    SOURCE_SPECIALS,
+    TARGET_SPECIALS,
+    PairRows,
+    SampledText,
+    SequenceBatch,
+    Sides,
+    SourceRows,
+)
+from seqnlp.tasks.writing import Writer
+from seqnlp.tasks.writing_options import (
+    WritingOptions,
+    decoder_options,
+    options_of,
+    target_text,
+)
+from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.sampling import SegmentSampler
+from seqnlp.text.vocabulary import BOS, EOS
+from seqnlp.types import Loss, Prediction
+
+MOST_MEMBERS = 1000
+RULES = ("min_length", "max_length", "max_ratio", "max_extra", "no_repeat_ngram")
+"""What holds of answers while the model learns, too."""
+
+
+class WritingTask(Task):
+    """A task that answers a text with another one, by a decoder with attention to it.
+
+    Its first two fields are what is read and what is written; its pipelines have their names.
+    """
+
+    Options = WritingOptions
+    cuts_sources: ClassVar[bool] = False
+    """Whether a source that is cut at `text.max_tokens` still goes with its target."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipelines: Mapping[str, TokenPipeline],
+        *,
+        members: int = 1,
+        length_ratio: float = 1.0,
+        outputs: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings, self.options = settings, options_of(settings)
+        self.pipeline, self.target = (pipelines[name] for name in self.pipeline_names)
+        self.decoding: Decoding = self.options.decoding
+        self.length_ratio = length_ratio
+        sizes = [len(each.vocabulary or ()) for each in (self.pipeline, self.target)]
+        self.outputs = sizes[1] if outputs is None else outputs
+        self.members = nn.ModuleList(
+            EncoderDecoder(
+                settings.model,
+                decoder_options(settings, self.options),
+                source_size=sizes[0],
+                target_size=sizes[1],
+                outputs=self.outputs,
+                buckets=settings.text.ngram_buckets,
+            )
+            for _ in range(members)
+        )
+
+    @property
+    def pipelines(self) -> Mapping[str, TokenPipeline]:
+        return dict(zip(self.pipeline_names, (self.pipeline, self.target), strict=True))
+
+    @classmethod
+    def create(cls, settings: Settings, corpus: Corpus) -> Self:
+        options = options_of(settings)
+        source, target = cls.pipeline_names
+        texts = {source: settings.text, target: target_text(settings, options)}
+        outputs = None
+        if options.joint:
+            first = target if options.outputs == "targets" else None
+            pipelines, outputs = fit_joint_pipelines(
+                texts, corpus, specials=TARGET_SPECIALS, first=first
+            )
+        else:
+            pipelines = {
+                field: fit_pipeline(
+                    texts[field], corpus, field, specials=specials, complete=True, where=where
+                )
+                for field, specials, where in (
+                    (source, SOURCE_SPECIALS, "text"),
+                    (target, TARGET_SPECIALS, "head.target"),
+                )
+            }
+        ratio = _length_ratio(corpus, pipelines)
+        task = cls(settings, pipelines, length_ratio=ratio, outputs=outputs)
+        if settings.text.vectors is not None:
+            for member in task.members:
+                load_vectors(member.source_embedding, task.pipeline, settings.text.vectors)  # type: ignore[arg-type]
+        return task
+
+    @classmethod
+    def restore(
+        cls, settings: Settings, pipelines: Mapping[str, TokenPipeline], state: Mapping[str, Any]
+    ) -> Self:
+        members = state["members"]
+        if not 0 <= members <= MOST_MEMBERS:
+            raise ValueError(f"members must be 0 to {MOST_MEMBERS}, not {members}")
+        ratio = float(state.get("length_ratio", 1.0))
+        if not 0 < ratio < math.inf:
+            raise ValueError(f"length_ratio must be positive, not {ratio}")
+        outputs, size = state.get("outputs"), len(pipelines[cls.pipeline_names[1]].vocabulary or ())
+        if outputs is not None and not 0 < outputs <= size:
+            raise ValueError(f"outputs must be 1 to {size}, not {outputs}")
+        return cls(settings, pipelines, members=members, length_ratio=ratio, outputs=outputs)
+
+    @classmethod
+    def combine(cls, tasks: Sequence[Self]) -> Self:
+        first = tasks[0]
+        for name, pipeline in first.pipelines.items():
+            if any(task.pipelines[name].vocabulary != pipeline.vocabulary for task in tasks):
+                raise ValueError("tasks of different vocabularies cannot be combined")
+        combined = cls(
+            first.settings,
+            first.pipelines,
+            members=0,
+            length_ratio=first.length_ratio,
+            outputs=first.outputs,
+        )
+        combined.members.extend(member for task in tasks for member in task.members)
+        return combined
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "members": len(self.members),
+            "length_ratio": self.length_ratio,
+            "outputs": self.outputs,
+        }
+
+    def read(self, split: Split, *, training: bool = False) -> Rows:
+        texts = [tokenize_split(split, name, each) for name, each in self.pipelines.items()]
+        most = self.settings.text.max_tokens, target_text(self.settings, self.options).max_tokens
+        limits = sys.maxsize if self.cuts_sources else most[0], most[1]
+        fit = [
+            (text.lengths > 0) & (text.lengths <= limit)
+            for text, limit in zip(texts, limits, strict=True)
+        ]
+        chosen = np.flatnonzero(fit[0] & fit[1])
+        pairs = PairRows(self._sides(*texts), chosen=chosen)
+        if not training:
+            return self._sources(texts[0], split.column(self.pipeline_names[0]), pairs)
+        missing = len(split) - len(chosen)
+        target = self.pipeline_names[1]
+        long = [
+            f"{limit} in {name}"
+            for limit, name in zip(most, self.pipeline_names, strict=True)
+            if name == target or not self.cuts_sources
+        ]
+        why = f"empty, or longer than max_tokens = {' or '.join(long)}"
+        if not len(chosen):
+            raise InputError(f"{split.origin}: all {missing:,} pairs are {why}")
+        note = f"train: {missing:,} of {len(split):,} pairs are left out: {why}"
+        return PairRows(
+            pairs.sides,
+            chosen=chosen,
+            again=self._sampled(split) if self.options.subword_sampling else None,
+            own_share=self.options.own_share,
+            notes=(note,) if missing else (),
+        )
+
+    def read_texts(self, texts: Sequence[str]) -> SourceRows:
+        text = TokenizedText.from_tokens(self.pipeline.tokens(each) for each in texts)
+        return self._sources(text, texts, None)
+
+    def _sources(
+        self, text: TokenizedText, texts: Iterable[str], pairs: PairRows | None
+    ) -> SourceRows:
+        limits = self.settings.text
+        rows = TokenRows(
+            text,
+            self.pipeline,
+            max_tokens=limits.max_tokens,
+            long_documents=limits.long_documents,
+            end=EOS,
+        )
+        blank = np.fromiter((not each.strip() for each in texts), np.bool_, len(text))
+        return SourceRows(
+            rows, blank=blank | (text.lengths == 0), pairs=pairs, copies=self._copies(text)
+        )
+
+    def _copies(self, source: TokenizedText) -> CopyTable | None:
+        if not self.options.copying:
+            return None
+        assert self.target.vocabulary is not None
+        return CopyTable(source, self.target.vocabulary, self.outputs)
+
+    def _sides(self, source: TokenizedText, target: TokenizedText) -> Sides:
+        """A row for each document; whole, but for sources that may be cut."""
+        whole: dict[str, Any] = {"max_tokens": sys.maxsize, "long_documents": "truncate"}
+        cut = {"max_tokens": self.settings.text.max_tokens} if self.cuts_sources else {}
+        return Sides(
+            source=TokenRows(source, self.pipeline, end=EOS, **{**whole, **cut}),
+            target=TokenRows(target, self.target, begin=BOS, end=EOS, **whole),
+            outputs=self.outputs,
+            copies=self._copies(source),
+            target_types=target.types,
+        )
+
+    def _sampled(self, split: Split) -> Any:
+        rate, seed = self.options.subword_sampling, self.settings.seed
+        sampled = [
+            SampledText(each, SegmentSampler(each, split.column(name), rate=rate, seed=seed))
+            for name, each in self.pipelines.items()
+        ]
+
+        def again(epoch: int) -> Sides:
+            return self._sides(*(side.text(epoch) for side in sampled))
+
+        return again
+
+    def loss(self, batch: Batch) -> Loss:
+        """Smoothed cross-entropy summed over target tokens (and members), in nats."""
+        assert isinstance(batch, SequenceBatch)
+        smoothing = self.options.label_smoothing if self.training else 0.0
+        return self._loss(batch, smoothing)
+
+    def _loss(self, batch: SequenceBatch, smoothing: float) -> Loss:
+        assert batch.target is not None
+        losses: list[Loss] = [
+            member.loss(  # type: ignore[operator]
+                batch.source,
+                batch.target,
+                copies=batch.copies,
+                goals=batch.goals,
+                smoothing=smoothing,
+                own_share=batch.own_share,
+            )
+            for member in self.members
+        ]
+        total = torch.stack([loss.total for loss in losses]).sum()
+        return Loss(total=total, units=sum(loss.units for loss in losses))
+
+    def answer(self, rows: Rows, *, batch_size: int) -> list[Prediction]:
+        assert isinstance(rows, SourceRows)
+        with self.evaluating(), torch.inference_mode():
+            writer = self._writer(self.decoding, want_weights=True)
+            return writer.write(rows, batch_size=batch_size)
+
+    def _writer(self, decoding: Decoding, *, want_weights: bool) -> Writer:
+        return Writer(
+            list(self.members),  # type: ignore[arg-type]
+            self.pipeline,
+            self.target,
+            decoding.model_copy(update={"max_ratio": decoding.max_ratio * self.length_ratio}),
+            sentence_case=self.options.sentence_case,
+            want_weights=want_weights,
+        )
+
+    def validate(
+        self, rows: Rows, references: Sequence[str], *, batch_size: int
+    ) -> dict[str, float]:
+        """The quick figures of greedy answers; `loss` in nats a token, not smoothed."""
+        assert isinstance(rows, SourceRows)
+        assert rows.pairs is not None
+        with self.evaluating(), torch.inference_mode():
+            greedy = {key: getattr(self.decoding, key) for key in RULES}
+            writer = self._writer(Decoding(**greedy), want_weights=False)
+            figures = self.score(writer.write(rows, batch_size=batch_size), references)
+            order = np.lexsort(rows.pairs.lengths.T[::-1])
+            losses = [
+                self._loss(rows.pairs.batch(order[begin : begin + batch_size]).to(self.device), 0.0)
+                for begin in range(0, len(order), batch_size)
+            ]
+        units = sum(loss.units for loss in losses)
+        return {**figures, "loss": sum(loss.total.item() for loss in losses) / max(units, 1)}
+
+    def stream(self) -> Stream:
+        raise InputError(
+            f"the task {self.settings.task!r} cannot stream: it reads whole texts; "
+            "`seqnlp predict MODEL -` answers line by line"
+        )
+
+    @classmethod
+    def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:
+        options = options_of(settings)
+        target = target_text(settings, options)
+        found = [
+            *super().named_parts(settings),
+            ("cells", decoder_options(settings, options).cell),
+            ("attentions", options.attention),
+            ("tokenizers", target.tokenizer.partition(":")[0]),
+            *(("normalizers", name) for name in target.normalizers),
+        ]
+        return list(dict.fromkeys(found))
+
+
+def _length_ratio(corpus: Corpus, pipelines: Mapping[str, TokenPipeline]) -> float:
+    """Target tokens for each source token of train: what characters are to words."""
+    train = corpus.split("train")
+    source, target = (
+        len(tokenize_split(train, name, pipeline).tokens) for name, pipeline in pipelines.items()
+    )
+    return max(target / max(source, 1), 1.0)
