@@ -84,9 +84,8 @@ class CopyTable:
         """
         goals = np.where(ids < self.outputs, ids, self._unknown)
         rows, places = np.nonzero((goals == self._unknown) & (numbers >= 0))
-        match = slots.types[rows] == numbers[rows, places, None]
-        known = match.any(1)
-        goals[rows[known], places[known]] = self.outputs + match[known].argmax(1)
+        known, slot = np.nonzero(slots.types[rows] == numbers[rows, places, None])
+        goals[rows[known], places[known]] = self.outputs + slot
         return goals
 
 
