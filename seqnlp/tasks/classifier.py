@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -117,17 +116,3 @@ def build_encoder(model: ModelSettings, input_size: int) -> Encoder:
         input_size=input_size,
     )
     return encoder
-
-
-def load_vectors(embedding: TokenEmbedding, pipeline: TokenPipeline, path: str) -> float:
-    """Fill in pretrained vectors; returns the share of the vocabulary that has one.
-
-    Raises:
-        InputError: the file is missing, malformed, or of another vector size.
-    """
-    from seqnlp.text.vectors import read_vectors
-
-    assert pipeline.vocabulary is not None
-    words, matrix = read_vectors(Path(path), set(pipeline.vocabulary.tokens), size=embedding.size)
-    embedding.load_vectors(torch.from_numpy(matrix), pipeline.vocabulary.ids(words))
-    return len(words) / len(pipeline.vocabulary)

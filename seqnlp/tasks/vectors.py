@@ -70,6 +70,35 @@ def start_vectors(
             embedding.load_vectors(torch.from_numpy(matrix), vocabulary.ids(words))
 
 
+def start_both_sides(
+    sources: Iterable[TokenEmbedding],
+    targets: Iterable[TokenEmbedding],
+    settings: TextSettings,
+    corpus: Corpus,
+    pipelines: Mapping[str, TokenPipeline],
+    *,
+    joint: bool,
+) -> None:
+    """`start_vectors` for a task that reads one field and writes another.
+
+    Vectors of a file are of sources alone. Co-occurrences are counted on the side that the vectors
+    are for; of a joint vocabulary on both, since either side says what a token means.
+
+    Args:
+        sources, targets: embeddings of the two sides.
+        settings, corpus, pipelines: see `start_vectors`; the source's pipeline first.
+        joint: whether the pipelines share a vocabulary.
+    """
+    sides = [{name: pipeline} for name, pipeline in pipelines.items()]
+    if settings.vectors != PPMI:
+        start_vectors(sources, settings, corpus, sides[0])
+    elif joint:
+        start_vectors([*sources, *targets], settings, corpus, pipelines)
+    else:
+        for embeddings, side in zip((sources, targets), sides, strict=True):
+            start_vectors(embeddings, settings, corpus, side)
+
+
 def _documents(
     corpus: Corpus, pipelines: Mapping[str, TokenPipeline], vocabulary: Vocabulary
 ) -> Iterator[NDArray[np.int64]]:

@@ -89,7 +89,7 @@ def options_of(settings: Settings) -> WritingOptions:
     shared = ("tokenizer", "tokenizer_options", "min_count", "max_size")
     if options.joint and (own := next((key for key in shared if key in options.target), None)):
         raise SettingsError(f"head.target.{own}: one for both with head.joint; set text.{own}")
-    for key in ("ngram_buckets", "ngram_sizes", "vectors", "long_documents"):
+    for key in ("ngram_buckets", "ngram_sizes", "vectors", "vectors_options", "long_documents"):
         if key in options.target:
             raise SettingsError(f"head.target.{key}: of the source alone; set text.{key}")
     if options.input_feeding and options.decoder_layers_after:

@@ -16,7 +16,6 @@ from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.tokens import TokenizedText, tokenize_split
 from seqnlp.errors import InputError
 from seqnlp.tasks.base import Batch, Rows, Stream, Task
-from seqnlp.tasks.classifier import load_vectors
 from seqnlp.tasks.copy_rows import CopyTable
 from seqnlp.tasks.decoding import Decoding
 from seqnlp.tasks.pipelines import fit_joint_pipelines, fit_pipeline
@@ -31,6 +30,7 @@ from seqnlp.tasks.sequence_rows import (
     Sides,
     SourceRows,
 )
+from seqnlp.tasks.vectors import start_both_sides
 from seqnlp.tasks.writing import Writer
 from seqnlp.tasks.writing_options import (
     WritingOptions,
@@ -113,9 +113,14 @@ class WritingTask(Task):
             }
         ratio = _length_ratio(corpus, pipelines)
         task = cls(settings, pipelines, length_ratio=ratio, outputs=outputs)
-        if settings.text.vectors is not None:
-            for member in task.members:
-                load_vectors(member.source_embedding, task.pipeline, settings.text.vectors)  # type: ignore[arg-type]
+        start_both_sides(
+            [member.source_embedding for member in task.members],  # type: ignore[misc]
+            [member.target_embedding for member in task.members],  # type: ignore[misc]
+            settings.text,
+            corpus,
+            task.pipelines,
+            joint=options.joint,
+        )
         return task
 
     @classmethod

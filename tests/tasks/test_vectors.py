@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import torch
 from seqnlp.data import open_corpus
 from seqnlp.errors import InputError, SettingsError
 from seqnlp.tasks.sentiment import SentimentTask
+from seqnlp.tasks.translation import TranslationTask
 from tests.toy import small_settings
+from tests.toy_translation import small_translation, write_pairs
 
 
 def task(corpus: Path, *overrides: str) -> SentimentTask:
@@ -68,6 +71,68 @@ def test_a_file_of_that_name(
     made = task(toy_corpus, "text.vectors=./ppmi")
     row = made.pipeline.vocabulary.id("fine")  # type: ignore[union-attr]
     assert words(made)[row].tolist() == np.arange(12).tolist()
+
+
+def translator(folder: Path, *overrides: str) -> Any:
+    settings = small_translation(folder, *overrides)
+    corpus = open_corpus(str(folder), fields=TranslationTask.fields, languages=("de", "en"))
+    torch.manual_seed(settings.seed)
+    return TranslationTask.create(settings, corpus)
+
+
+def text_vectors(embedding: Any, vocabulary: Any) -> torch.Tensor:
+    found: torch.Tensor = embedding.words.detach()[len(vocabulary.specials) :]
+    return found
+
+
+@pytest.fixture(scope="module")
+def pairs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("pairs"))
+
+
+def test_each_side_has_vectors_of_its_own(pairs_folder: Path) -> None:
+    made = translator(pairs_folder, "text.vectors=ppmi", "seed=1")
+    other = translator(pairs_folder, "text.vectors=ppmi", "seed=2")
+    pipelines = made.pipeline, made.target
+    names = "source_embedding", "target_embedding"
+    for name, pipeline, scale in zip(names, pipelines, (0.1, 32**-0.5), strict=True):
+        found, again = (
+            text_vectors(getattr(task.members[0], name), pipeline.vocabulary)
+            for task in (made, other)
+        )
+        assert torch.equal(found, again)
+        # A tied matrix is the output layer too: its rows keep their length of 1.
+        torch.testing.assert_close(found.norm(dim=1), torch.full((len(found),), scale * 32**0.5))
+    member = made.members[0]
+    assert member.output.weight is member.target_embedding.words
+
+
+@pytest.mark.parametrize("tied", ["true", "false"])
+def test_a_joint_vocabulary_has_vectors_from_both_sides(pairs_folder: Path, tied: str) -> None:
+    joint = ["text.vectors=ppmi", "head.joint=true", f"head.tie_all={tied}"]
+    made = translator(pairs_folder, *joint)
+    vocabulary = made.target.vocabulary
+    member = made.members[0]
+    source, target = (
+        torch.nn.functional.normalize(text_vectors(embedding, vocabulary))
+        for embedding in (member.source_embedding, member.target_embedding)
+    )
+    torch.testing.assert_close(source, target)
+    ids = [vocabulary.id(word) - len(vocabulary.specials) for word in ("the", "Hund")]
+    assert source[ids].any(dim=1).all()
+    assert made.target.vocabulary.tokens == made.pipeline.vocabulary.tokens
+    # A text and its translation are two texts: their words were never near each other.
+    english, german = (source[each] for each in ids)
+    assert abs(float(english @ german)) < 0.3
+
+
+def test_vectors_of_a_file_are_of_sources(pairs_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text("Hund " + " ".join(["7"] * 32) + "\n")
+    made = translator(pairs_folder, f'text.vectors="{path}"', "head.joint=true")
+    row = made.pipeline.vocabulary.id("Hund")
+    assert made.members[0].source_embedding.words[row].tolist() == [7] * 32
+    assert not (made.members[0].target_embedding.words == 7).any()
 
 
 @pytest.mark.parametrize(
