@@ -159,17 +159,17 @@ class Task(nn.Module, ABC):
         )
 
     @abstractmethod
-    def references(self, split: Split) -> Sequence[str]:
-        """What the predictions of a split are scored against."""
+    def references(self, split: Split) -> Sequence[Any]:
+        """What the predictions of a split are scored against, one for each example."""
 
     @abstractmethod
     def score(
-        self, predictions: Sequence[Prediction], references: Sequence[str]
+        self, predictions: Sequence[Prediction], references: Sequence[Any]
     ) -> Mapping[str, float]:
         """Figures of predictions, by name; quick, since it is called after every epoch."""
 
     def validate(
-        self, rows: Rows, references: Sequence[str], *, batch_size: int
+        self, rows: Rows, references: Sequence[Any], *, batch_size: int
     ) -> Mapping[str, float]:
         """Figures of rows with references, by name: what the trainer looks at after an epoch.
 
@@ -179,7 +179,7 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def report(
-        self, predictions: Sequence[Prediction], references: Sequence[str]
+        self, predictions: Sequence[Prediction], references: Sequence[Any]
     ) -> dict[str, Any]:
         """All figures of predictions with their intervals, as JSON values."""
 
@@ -187,7 +187,7 @@ class Task(nn.Module, ABC):
         self,
         first: Sequence[Prediction],
         second: Sequence[Prediction],
-        references: Sequence[str],
+        references: Sequence[Any],
     ) -> dict[str, dict[str, Any]]:
         """Figures of two models that answered the same examples, and whether they differ by chance.
 

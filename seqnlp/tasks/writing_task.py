@@ -281,7 +281,7 @@ class WritingTask(Task):
         )
 
     def validate(
-        self, rows: Rows, references: Sequence[str], *, batch_size: int
+        self, rows: Rows, references: Sequence[Any], *, batch_size: int
     ) -> dict[str, float]:
         """The quick figures of greedy answers; `loss` in nats a token, not smoothed."""
         assert isinstance(rows, SourceRows)

@@ -74,7 +74,7 @@ class Trainer:
         self,
         train: Rows,
         validation: Rows | None,
-        references: Sequence[str] = (),
+        references: Sequence[Any] = (),
         *,
         last_epoch: int | None = None,
     ) -> None:
@@ -146,7 +146,7 @@ class Trainer:
         )
         return buckets.batches(self.epoch)
 
-    def _evaluate(self, validation: Rows, references: Sequence[str]) -> None:
+    def _evaluate(self, validation: Rows, references: Sequence[Any]) -> None:
         self._emit("on_evaluate_start")
         self.figures = self.task.validate(
             validation, references, batch_size=4 * self.settings.batch_size
