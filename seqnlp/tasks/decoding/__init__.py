@@ -6,10 +6,12 @@ C phrases of L tokens.
 """
 
 from seqnlp.tasks.decoding.alignment import align, pharaoh, replace_unknown
+from seqnlp.tasks.decoding.lengths import UsualLength
 from seqnlp.tasks.decoding.options import Decoding
 from seqnlp.tasks.decoding.search import search
 from seqnlp.tasks.decoding.stepper import EnsembleStepper, Stepper, StepScores
 from seqnlp.tasks.decoding.trace import Found
+from seqnlp.tasks.decoding.words import WordMarks
 
 __all__ = [
     "Decoding",
@@ -17,6 +19,8 @@ __all__ = [
     "Found",
     "StepScores",
     "Stepper",
+    "UsualLength",
+    "WordMarks",
     "align",
     "pharaoh",
     "replace_unknown",

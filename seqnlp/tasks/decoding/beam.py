@@ -25,7 +25,8 @@ class Live:
     sources: int64 [B']. tokens: int64 [B', R], the last of each. parents: int64 [B', R], the rows
     of the step before that they continue. totals: float64 [B', R], log-probabilities; -inf where
     there is none. history: int64 [B' * R, T], read by `no_repeat_ngram` alone. coverage: float64
-    [B' * R, S], where it counts. progress: in the phrases, where there are any.
+    [B' * R, S], where it counts. progress: in the phrases, where there are any. words: int64
+    [B', R], how many each has, where they are limited.
     """
 
     sources: Tensor
@@ -35,6 +36,7 @@ class Live:
     history: Tensor
     coverage: Tensor | None = None
     progress: Progress | None = None
+    words: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +70,17 @@ class BeamSearch:
             scores = stepper.step(live.tokens.flatten())
             self.trace.add(live.sources, live.tokens, live.parents, scores.weights)
             coverage = self.ranking.cover(live.coverage, scores.weights)
+            cut = self.rules.cut(scores.logits, live.sources, time)
             grown = self._grow(scores, live, time)
-            self._finish(pool, grown, live, time, coverage)
+            self._finish(pool, grown, live, time, coverage, cut)
             grown = self._going_on(pool, grown, live)
-            left = self._left(pool, grown, live)
+            left = self._left(pool, grown, live, time)
             if not len(left):
                 break
             if len(left) < len(live.sources):
                 stepper.keep(left)
             rows = live.tokens.shape[1]
-            live = self._next(grown, live, left, coverage)
+            live = self._next(grown, live, left, coverage, time)
             stepper.select((_arange(left).unsqueeze(1) * rows + live.parents).flatten())
         return pool.ends(self.groups)
 
@@ -93,14 +96,26 @@ class BeamSearch:
             totals=torch.zeros_like(tokens, dtype=torch.float64),
             history=tokens.new_empty(tokens.numel(), 0),
             progress=self.phrases.begin() if self.phrases else None,
+            words=torch.zeros_like(tokens) if self.rules.words else None,
         )
 
     def _grow(self, scores: StepScores, live: Live, time: int) -> Grown:
         """Twice `width` ways for each group to grow, [B' * G, 2 * width]: half of them may end."""
-        moment = Moment(time=time, sources=live.sources, history=live.history)
+        moment = Moment(
+            time=time,
+            sources=live.sources,
+            history=live.history,
+            full=self.rules.full(live.words, live.tokens, live.sources, time),
+        )
         if self.phrases and live.progress:
             return self.phrases.grow(
-                scores.log_probabilities(), live.totals, live.progress, moment, width=self.width
+                scores.log_probabilities(),
+                live.totals,
+                live.progress,
+                moment,
+                width=self.width,
+                last=live.tokens,
+                words=live.words,
             )
         count = min(2 * self.width, scores.logits.shape[1])
         if self.groups == 1:
@@ -129,7 +144,13 @@ class BeamSearch:
         return Grown.interleaved(parts)
 
     def _finish(
-        self, pool: Pool, grown: Grown, live: Live, time: int, coverage: Tensor | None
+        self,
+        pool: Pool,
+        grown: Grown,
+        live: Live,
+        time: int,
+        coverage: Tensor | None,
+        cut: Tensor | None,
     ) -> None:
         """Put those of the first `width` ways that end into the pool."""
         totals, tokens = grown.totals[:, : self.width], grown.tokens[:, : self.width]
@@ -139,12 +160,15 @@ class BeamSearch:
         rows = live.tokens.shape[1] // self.groups
         group = _arange(totals).unsqueeze(1)
         parents = grown.parents[:, : self.width]
-        penalty = self.ranking.penalty(coverage, live.sources)
+        penalty = self.ranking.penalty(
+            coverage, live.sources, length=time + 1, rows=live.tokens.shape[1]
+        )
         if penalty is not None:
             penalty = penalty[group * rows + parents]
         scores = self.ranking.score(totals, time + 1, penalty).masked_fill(~over, NEVER)
+        cuts = tokens if cut is None else cut[group * rows + parents]
         parents = parents + group % self.groups * rows
-        pool.add(self._groups_of(live.sources), scores, totals, time, parents)
+        pool.add(self._groups_of(live.sources), scores, totals, time, parents, cuts)
 
     def _going_on(self, pool: Pool, grown: Grown, live: Live) -> Grown:
         """The first `width` ways that do not end, [B' * G, width]; none in groups that are done."""
@@ -154,28 +178,34 @@ class BeamSearch:
         # An end stands where fewer than `width` go on.
         return first.without((first.tokens == self.rules.eos) | done.unsqueeze(1))
 
-    def _left(self, pool: Pool, grown: Grown, live: Live) -> Tensor:
+    def _left(self, pool: Pool, grown: Grown, live: Live, time: int) -> Tensor:
         """Which of the sources are not done, int64."""
         limits = self.rules.limits[live.sources].repeat_interleave(self.groups)
-        best = self.ranking.bound(grown.totals.amax(1), limits)
+        sources = live.sources.repeat_interleave(self.groups)
+        best = self.ranking.bound(grown.totals.amax(1), limits, sources, time + 2)
         done = ~(best > NEVER)  # of NaN too, which would never end
         if self.n_best <= self.width:
             done |= best <= pool.scores[self._groups_of(live.sources)].amin(1)
         return (~done.view(-1, self.groups).all(1)).nonzero().squeeze(1)
 
-    def _next(self, grown: Grown, live: Live, left: Tensor, coverage: Tensor | None) -> Live:
+    def _next(
+        self, grown: Grown, live: Live, left: Tensor, coverage: Tensor | None, time: int
+    ) -> Live:
         """The hypotheses that go on, of the sources that are left."""
         sources, rows = live.tokens.shape
         base = _arange(left.new_empty(self.groups)) * (rows // self.groups)
         parents = grown.parents.view(sources, -1)[left] + base.repeat_interleave(self.width)
         tokens = grown.tokens.view(sources, -1)[left]
         old = (left.unsqueeze(1) * rows + parents).flatten()
-        history, progress = live.history, live.progress
+        history, progress, words = live.history, live.progress, live.words
         if self.rules.no_repeat_ngram:
             history = torch.cat([history[old], tokens.view(-1, 1)], 1)
         if self.phrases and progress:
             progress = progress.select(left.unsqueeze(1), parents)
             progress = self.phrases.advance(progress, tokens, live.sources[left])
+        if words is not None:
+            before, last = (each.flatten()[old].view_as(tokens) for each in (words, live.tokens))
+            words = self.rules.count_words(before, last, tokens, live.sources[left], time)
         return Live(
             sources=live.sources[left],
             tokens=tokens,
@@ -184,6 +214,7 @@ class BeamSearch:
             history=history,
             coverage=None if coverage is None else coverage[old],
             progress=progress,
+            words=words,
         )
 
     def _groups_of(self, sources: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from seqnlp.nn.engines.greatest import top
 from seqnlp.tasks.decoding.growth import Grown
 from seqnlp.tasks.decoding.rules import FLOOR, NEVER, Moment, Rules, padded
+from seqnlp.tasks.decoding.words import WordLimit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +40,14 @@ class Phrases:
     """What the outputs of each source contain, each phrase as one run of tokens; they may overlap.
 
     tokens: int64 [B, C, L], -1 after a phrase's end. lengths: int64 [B, C], 0 for none.
-    rules: whose limits leave room for the phrases.
+    rules: whose limits leave room for the phrases. words: int64 [B, C, L + 1], those that the first
+    0, 1, ... L tokens of a phrase have, where words are limited.
     """
 
     tokens: Tensor
     lengths: Tensor
     rules: Rules
+    words: Tensor | None = None
 
     @classmethod
     def of(cls, phrases: Sequence[Sequence[Sequence[int]]], rules: Rules) -> Phrases:
@@ -52,7 +55,8 @@ class Phrases:
         most = max(map(len, phrases))
         flat = [own[i] if i < len(own) else () for own in phrases for i in range(most)]
         tokens = padded(flat, rules.limits.device).view(len(phrases), most, -1)
-        return cls(tokens=tokens, lengths=(tokens >= 0).sum(2), rules=rules)
+        words = None if rules.words is None else _words_of(tokens, rules.words)
+        return cls(tokens=tokens, lengths=(tokens >= 0).sum(2), rules=rules, words=words)
 
     def begin(self) -> Progress:
         """Of one hypothesis for each source that has no token yet."""
@@ -88,6 +92,14 @@ class Phrases:
         whole = (progress.met * lengths).sum(2)
         return whole + self.reached(progress).masked_fill(progress.met, 0).amax(2)
 
+    def words_missing(self, progress: Progress, sources: Tensor) -> Tensor:
+        """Words that hypotheses still need for phrases, int64 [B', M]; see `covered`."""
+        assert self.words is not None
+        words = self.words[sources].unsqueeze(1).expand(*progress.met.shape, -1)
+        begun = words.gather(3, self.reached(progress).unsqueeze(3)).squeeze(3)
+        missing = words[..., -1].masked_fill(progress.met, 0).sum(2)
+        return missing - begun.masked_fill(progress.met, 0).amax(2)
+
     def next_tokens(self, progress: Progress, sources: Tensor) -> Tensor:
         """What goes on with each phrase, int64 [B', M, C]; -1 where it is there already."""
         phrases = self.tokens[sources].unsqueeze(1).expand_as(progress.matched)
@@ -102,6 +114,8 @@ class Phrases:
         moment: Moment,
         *,
         width: int,
+        last: Tensor,
+        words: Tensor | None,
     ) -> Grown:
         """The 2 * width ways to grow that the banks give, those of the beam before the others.
 
@@ -115,6 +129,8 @@ class Phrases:
             progress: of [B', W] hypotheses.
             moment: of which step and rows.
             width: of the beam.
+            last: int64 [B', W], the last token of each hypothesis.
+            words: int64 [B', W], how many each has, where they are limited.
         """
         time, sources = moment.time, moment.sources
         count, size = len(sources), scores.shape[1]
@@ -147,8 +163,25 @@ class Phrases:
         needed = self.lengths[sources].sum(1, keepdim=True)
         room = (self.rules.limits[sources] - time - 1).clamp(min=0).unsqueeze(1)
         marks = marks.masked_fill(needed - banks > room, NEVER)
+        if words is not None and (limit := self.rules.words) is not None:
+            own = sources.unsqueeze(1)
+            words, last = words[:, parents], last[:, parents]
+            words = limit.count(words, last, tokens, own, first=time == 0)
+            words = words + self.words_missing(after, sources)
+            over = (tokens != self.rules.eos) & (words > limit.most[own])
+            marks = marks.masked_fill(over, NEVER)
         grown = Grown(totals=marks, tokens=tokens, parents=parents.expand_as(tokens))
         return grown.take(_allot(marks, banks, needed, width)).padded(2 * width)
+
+
+def _words_of(tokens: Tensor, limit: WordLimit) -> Tensor:
+    """See `Phrases.words`."""
+    real = tokens >= 0
+    ids = tokens.clamp(min=0)
+    sources = torch.arange(len(ids), device=ids.device)[:, None, None]
+    begun = torch.ones_like(real)
+    begun[..., 1:] = limit.begun(ids[..., :-1], ids[..., 1:], sources)
+    return torch.nn.functional.pad((begun & real).cumsum(2), (1, 0))
 
 
 def without_parts(phrases: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:

@@ -27,10 +27,17 @@ class Decoding(Section):
     """Exponent a of Wu et al. (2016, eq. 14): log P is divided by ((5 + length) / 6)^a."""
     coverage_penalty: float = Limit(default=0.0, ge=0, le=100)
     """Factor b of theirs: b * sum of log(min(attention to a source token, 1)) is added."""
+    length_prior: float = Limit(default=0.0, ge=0, le=1000)
+    """Factor of a log-normal prior on the tokens of an output, given those of its source."""
+    length_ratio: float | None = Limit(default=None, gt=0, le=1000)
+    """Tokens of an output for each of its source, ends counted, that the prior takes for usual;
+    unless given, what was measured on train."""
     min_length: int = Limit(default=0, ge=0)
     """Tokens that an output has at least, its end not counted."""
     max_length: int | None = Limit(default=None, ge=1)
     """Tokens that it has at most, whatever its source."""
+    max_words: int | None = Limit(default=None, ge=1)
+    """Whole words, between spaces, that it has at most; goes before `min_length`."""
     max_ratio: float = Limit(default=2.0, ge=0, le=1000)
     """It has at most max_ratio * tokens of its source + max_extra tokens; a task whose targets are
     cut finer than its sources counts these as finer, too."""
@@ -69,6 +76,13 @@ class Decoding(Section):
     def _n_best_in_beam(cls, value: int, info: ValidationInfo) -> int:
         if not info.data.get("sample") and value > info.data.get("beam", value):
             raise _error("at most beam, which is {beam}", info)
+        return value
+
+    @field_validator("length_ratio")
+    @classmethod
+    def _ratio_of_prior(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and not info.data.get("length_prior", 1):
+            raise _error("none without length_prior", info)
         return value
 
     @field_validator("max_length")

@@ -22,9 +22,18 @@ class Pool:
         self.log_probabilities = self.scores.clone()
         self.steps = torch.zeros(groups, size, dtype=torch.long, device=device)
         self.rows = self.steps.clone()
+        self.cuts = self.steps.clone()
         self.counts = self.steps.new_zeros(groups)
 
-    def add(self, groups: Tensor, scores: Tensor, totals: Tensor, time: int, rows: Tensor) -> None:
+    def add(
+        self,
+        groups: Tensor,
+        scores: Tensor,
+        totals: Tensor,
+        time: int,
+        rows: Tensor,
+        cuts: Tensor,
+    ) -> None:
         """Those that ended in step `time`: [P', W] each, for the groups int64 [P'].
 
         Scores are -inf where a row has none.
@@ -36,6 +45,7 @@ class Pool:
             (self.log_probabilities, totals),
             (self.steps, torch.full_like(rows, time)),
             (self.rows, rows),
+            (self.cuts, cuts),
         ):
             own[groups] = torch.cat([own[groups], new], 1).gather(1, kept.indices)
 
@@ -48,4 +58,5 @@ class Pool:
             rows=self.rows[places, slots],
             scores=self.scores[places, slots],
             log_probabilities=self.log_probabilities[places, slots],
+            cuts=self.cuts[places, slots],
         )

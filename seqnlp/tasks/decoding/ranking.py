@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqnlp.errors import InputError
+from seqnlp.tasks.decoding.lengths import LengthPrior
 
 LEAST_COVERAGE = 1e-10  # a token without any attention costs log of this, and not infinity
 
@@ -17,7 +18,7 @@ class Ranking:
     """score = log P / ((5 + L) / 6)^alpha + beta * sum over the source of log(min(coverage, 1)).
 
     L counts the tokens of the output and its end. Coverage of a source token is the attention that
-    it has got from all of them.
+    it has got from all of them. A prior of L, where there is one, is added.
 
     alpha, beta: see the formula. lengths: int64 [B], of the sources.
     """
@@ -25,6 +26,7 @@ class Ranking:
     alpha: float
     beta: float
     lengths: Tensor
+    prior: LengthPrior | None = None
 
     def score(
         self, log_probabilities: Tensor, lengths: int | Tensor, penalty: Tensor | None
@@ -39,14 +41,21 @@ class Ranking:
         scores = log_probabilities / ((5.0 + lengths) / 6.0) ** self.alpha
         return scores if penalty is None else scores + penalty
 
-    def bound(self, log_probabilities: Tensor, limits: Tensor) -> Tensor:
+    def bound(
+        self, log_probabilities: Tensor, limits: Tensor, sources: Tensor, least: int
+    ) -> Tensor:
         """What no continuation scores more than: not a nat lost, at the greatest length.
 
         Args:
             log_probabilities: float64 [P], of hypotheses that go on.
             limits: int64 [P], the greatest length of each, its end not counted.
+            sources: int64 [P], whose they are.
+            least: the L that they have at least when they end.
         """
-        return log_probabilities / ((6.0 + limits) / 6.0) ** self.alpha
+        best = log_probabilities / ((6.0 + limits) / 6.0) ** self.alpha
+        if self.prior is None:
+            return best
+        return best + self.prior.best(self.lengths[sources], least, limits + 1)
 
     @property
     def covers(self) -> bool:
@@ -65,16 +74,24 @@ class Ranking:
             raise InputError("coverage_penalty needs attention, and this model has none")
         return weights.double() if coverage is None else coverage + weights
 
-    def penalty(self, coverage: Tensor | None, sources: Tensor) -> Tensor | None:
-        """The second term, float64 [N].
+    def penalty(
+        self, coverage: Tensor | None, sources: Tensor, *, length: int, rows: int
+    ) -> Tensor | None:
+        """What is added to the first term, float64 [N]; None where that is all.
 
         Args:
-            coverage: float64 [N, S].
-            sources: int64 [B'], the sources of the rows; each has N / B' of them.
+            coverage: float64 [N, S], or None.
+            sources: int64 [B'], the sources of the rows.
+            length: L of the hypotheses.
+            rows: of each source, N / B'.
         """
+        prior = None
+        if self.prior is not None:
+            prior = self.prior.of(self.lengths[sources], length).repeat_interleave(rows)
         if coverage is None:
-            return None
+            return prior
         logs = coverage.clamp(LEAST_COVERAGE, 1.0).log()
         real = torch.arange(logs.shape[1], device=logs.device) < self.lengths[sources].unsqueeze(1)
-        real = real.repeat_interleave(len(logs) // len(sources), 0)
-        return self.beta * torch.where(real, logs, 0.0).sum(1)
+        real = real.repeat_interleave(rows, 0)
+        penalty = self.beta * torch.where(real, logs, 0.0).sum(1)
+        return penalty if prior is None else penalty + prior

@@ -12,12 +12,14 @@ from seqnlp.errors import InputError, SeqnlpError
 from seqnlp.tasks.decoding.beam import BeamSearch
 from seqnlp.tasks.decoding.constraints import Phrases, without_parts
 from seqnlp.tasks.decoding.draws import Draws, streams
+from seqnlp.tasks.decoding.lengths import LengthPrior, UsualLength
 from seqnlp.tasks.decoding.options import Decoding
 from seqnlp.tasks.decoding.ranking import Ranking
 from seqnlp.tasks.decoding.rules import Rules, limits, padded
 from seqnlp.tasks.decoding.stepper import Stepper
 from seqnlp.tasks.decoding.trace import Found, Trace
 from seqnlp.tasks.decoding.walk import walk
+from seqnlp.tasks.decoding.words import WordLimit, WordMarks
 
 
 @torch.no_grad()
@@ -32,6 +34,8 @@ def search(
     prefixes: Sequence[Sequence[int]] | None = None,
     constraints: Sequence[Sequence[Sequence[int]]] | None = None,
     numbers: Sequence[int] | None = None,
+    words: WordMarks | None = None,
+    usual_length: UsualLength | None = None,
     want_weights: bool = False,
 ) -> list[list[Found]]:
     """The best outputs of each source, or drawn ones, best first.
@@ -50,6 +54,8 @@ def search(
         prefixes: tokens that each source's outputs begin with, even beyond the greatest length.
         constraints: phrases that each source's outputs contain.
         numbers: the sources' own numbers, which sampling depends on; from 0 if not given.
+        words: which tokens begin a word; read by `max_words` alone.
+        usual_length: of outputs; read by `length_prior` alone.
         want_weights: whether to collect attention, where the model has one.
 
     Raises:
@@ -92,11 +98,13 @@ def search(
             ],
         ),
         prefixes=padded(prefixes, device),
+        words=_word_limit(options, words, prefixes, constraints),
     )
     ranking = Ranking(
         alpha=options.length_penalty,
         beta=options.coverage_penalty,
         lengths=source_lengths,
+        prior=_prior(options, usual_length),
     )
     trace = Trace(lengths=source_lengths, want_weights=want_weights)
     if options.beam > 1 or any(constraints):
@@ -130,12 +138,38 @@ def search(
     alike = options.diverse_groups > 1  # groups may find the same
     ends = ends.best(options.beam if alike else options.n_best)
     found: list[list[Found]] = [[] for _ in range(sources)]
-    for source, one in zip(ends.sources.tolist(), trace.follow(ends), strict=True):
+    for source, one in zip(ends.sources.tolist(), trace.follow(ends, eos), strict=True):
         if len(found[source]) < options.n_best and not (
             alike and one.ids in {other.ids for other in found[source]}
         ):
             found[source].append(one)
     return found
+
+
+def _word_limit(
+    options: Decoding,
+    marks: WordMarks | None,
+    prefixes: Sequence[Sequence[int]],
+    constraints: Sequence[Sequence[Sequence[int]]],
+) -> WordLimit | None:
+    if options.max_words is None:
+        return None
+    if marks is None:
+        raise InputError("max_words needs to know which tokens begin a word")
+    return WordLimit.of(marks, options.max_words, prefixes, constraints)
+
+
+def _prior(options: Decoding, usual: UsualLength | None) -> LengthPrior | None:
+    if not options.length_prior:
+        return None
+    if options.length_ratio is not None:
+        usual = UsualLength.of_ratio(options.length_ratio, usual)
+    if usual is None:
+        raise InputError(
+            "length_prior needs to know how long outputs usually are, which nothing was measured "
+            "of; set length_ratio"
+        )
+    return LengthPrior(weight=options.length_prior, usual=usual)
 
 
 def _check(

@@ -18,12 +18,14 @@ class Found:
     ids: without the tokens that begin and end it. score: what ranked it. log_probability: of ids
     and their end, in nats, by the model; what a search ruled out is not taken out of it.
     weights: float32 [len(ids) + 1, S], the attention of each token and of the end, if asked for.
+    cut: where the greatest length ended it, what the model would have gone on with.
     """
 
     ids: tuple[int, ...]
     score: float
     log_probability: float
     weights: NDArray[np.float32] | None = None
+    cut: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,8 @@ class Ends:
     """F finished hypotheses.
 
     sources: int64 [F]. steps: int64 [F], at which of them the end came, from 0. rows: int64 [F],
-    after which of their source's rows. scores, log_probabilities: float64 [F].
+    after which of their source's rows. scores, log_probabilities: float64 [F]. cuts: int64 [F],
+    see `Rules.cut`.
     """
 
     sources: Tensor
@@ -39,6 +42,7 @@ class Ends:
     rows: Tensor
     scores: Tensor
     log_probabilities: Tensor
+    cuts: Tensor
 
     @classmethod
     def joined(cls, parts: Sequence[Ends]) -> Ends:
@@ -93,8 +97,8 @@ class Trace:
         kept = weights if self.want_weights else None
         self._steps.append(_Step(sources=sources, tokens=tokens, parents=parents, weights=kept))
 
-    def follow(self, ends: Ends) -> list[Found]:
-        """The hypotheses that ended so, in the same order."""
+    def follow(self, ends: Ends, eos: int) -> list[Found]:
+        """The hypotheses that ended so, by the token `eos`, in the same order."""
         if not len(ends.steps):
             return []
         count, longest = len(ends.steps), int(ends.steps.max())
@@ -121,8 +125,20 @@ class Trace:
             widths = self.lengths[ends.sources].tolist()
             maps = [array[i, : sizes[i] + 1, : widths[i]].copy() for i in range(count)]
         return [
-            Found(ids=tuple(row[:size]), score=score, log_probability=log_probability, weights=own)
-            for row, size, score, log_probability, own in zip(
-                ids.tolist(), sizes, scores, log_probabilities, maps, strict=True
+            Found(
+                ids=tuple(row[:size]),
+                score=score,
+                log_probability=log_probability,
+                weights=own,
+                cut=None if cut == eos else cut,
+            )
+            for row, size, score, log_probability, own, cut in zip(
+                ids.tolist(),
+                sizes,
+                scores,
+                log_probabilities,
+                maps,
+                ends.cuts.tolist(),
+                strict=True,
             )
         ]

@@ -44,12 +44,21 @@ def walk(
     ended = torch.zeros_like(ids, dtype=torch.bool)
     coverage: Tensor | None = None
     history = ids.new_empty(len(sources), paths, 0)
+    words = torch.zeros_like(ids) if rules.words else None
     found = []
     for time in count():
         scores = stepper.step(ids.flatten())
         trace.add(sources, ids, straight.expand_as(ids), scores.weights)
         coverage = ranking.cover(coverage, scores.weights)
-        moment = Moment(time=time, sources=sources, history=history.flatten(0, 1))
+        cut = rules.cut(scores.logits, sources, time)
+        moment = Moment(
+            time=time,
+            sources=sources,
+            history=history.flatten(0, 1),
+            full=rules.full(words, ids, sources, time),
+            alone=True,
+        )
+        last = ids
         if draw is None:
             gained, ids = best_tokens(scores, 1, rules, moment)
         else:
@@ -58,11 +67,12 @@ def walk(
             ids = draw(allowed, time, sources).unsqueeze(1)
             gained = allowed.gather(1, ids).double()
         ids = ids.view_as(ended)
+        words = rules.count_words(words, last, ids, sources, time)
         totals += torch.where(ended, 0.0, gained.view_as(totals))
         now = (ids == rules.eos) & ~ended
         if now.any():
             ended |= now
-            penalty = ranking.penalty(coverage, sources)
+            penalty = ranking.penalty(coverage, sources, length=time + 1, rows=paths)
             marks = ranking.score(
                 totals, time + 1, None if penalty is None else penalty.view_as(totals)
             )
@@ -74,6 +84,7 @@ def walk(
                     rows=rows,
                     scores=marks[now],
                     log_probabilities=totals[now],
+                    cuts=ids[now] if cut is None else cut.view_as(ids)[now],
                 )
             )
             left = (~ended).any(1).nonzero().squeeze(1)
@@ -85,6 +96,7 @@ def walk(
             stepper.keep(left)
             sources, ids, totals, ended = sources[left], ids[left], totals[left], ended[left]
             history = history[left]
+            words = None if words is None else words[left]
             if coverage is not None:
                 coverage = coverage.view(-1, paths, coverage.shape[1])[left].flatten(0, 1)
     raise AssertionError("unreachable")

@@ -162,7 +162,7 @@ def test_the_bound_changes_nothing_but_the_time(name: str, monkeypatch: pytest.M
     few = sum(steps)
     alive = torch.tensor(float("inf"), dtype=torch.float64)
     monkeypatch.setattr(
-        Ranking, "bound", lambda self, totals, limits: torch.where(totals.isinf(), totals, alive)
+        Ranking, "bound", lambda self, totals, *rest: torch.where(totals.isinf(), totals, alive)
     )
     for world, found in zip(worlds, bounded, strict=True):
         for one, other in zip(found, world.find(options), strict=True):
