@@ -47,6 +47,7 @@ from seqnlp.nn.dropout import DropoutSite, Site, dropout_sites
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.encoder import Encoder, EncoderState
 from seqnlp.nn.engines import Engine, NativeEngine, Padding, ReferenceEngine
+from seqnlp.nn.hierarchy import HierarchicalEncoder
 from seqnlp.nn.initialization import INITIALIZERS, initialize
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.noise import Noise
@@ -83,6 +84,7 @@ __all__ = [
     "GatedLinearCell",
     "Gates",
     "GeneralAttention",
+    "HierarchicalEncoder",
     "IRNNCell",
     "LRUCell",
     "LSTMCell",
