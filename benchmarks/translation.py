@@ -17,17 +17,14 @@ without `--joeynmt` its rows are left out. Corpora are found through SEQNLP_DATA
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from recurrence.timing import describe_machine
 from translators.protocol import Answer, Contender
+from translators.race import Bench, Ratio, compare, find_corpus, table_of
 
 HERE = Path(__file__).parent
 CORPUS = "multi30k_tok"
@@ -60,72 +57,17 @@ SAME = (
 ENDLESS = ("train.epochs=1000", "hooks.schedule=false")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """A figure of one contender over that of another, and what it should be."""
-
-    what: str
-    value: float
-    most: float | None = None
-    least: float | None = None
-    detail: str = ""
-
-    @property
-    def met(self) -> bool:
-        """Whether it is as asked."""
-        low = self.least is None or self.value >= self.least
-        return low and (self.most is None or self.value <= self.most)
-
-    def row(self) -> str:
-        """A line of a Markdown table."""
-        asked = f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
-        return f"| {self.what} | {self.value:.2f} | {asked} | {self.detail} |"
-
-
-class Bench:
-    """Starts contenders and lets them take turns.
+class Race(Bench):
+    """With the peers of translation.
 
     Args:
-        scratch: for their files and logs.
-        steps: of training a turn.
-        rounds: turns of each, after one to warm up.
         peer: the Python that has JoeyNMT, if any.
+        scratch, steps, rounds: see `Bench`.
     """
 
-    def __init__(self, scratch: Path, *, steps: int, rounds: int, peer: Path | None) -> None:
-        self.scratch, self.steps, self.rounds, self.peer = scratch, steps, rounds, peer
-        self.corpus = find_corpus(CORPUS)
-        self._started: list[Contender] = []
-
-    def start(self, name: str, command: Sequence[str], threads: int) -> Contender:
-        """A contender on as many cores as threads, where the system can bind it to them."""
-        cores = ["taskset", "-c", ",".join(map(str, range(threads)))] if threads == 1 else []
-        environment = {
-            "OMP_NUM_THREADS": str(threads),
-            "MKL_NUM_THREADS": str(threads),
-            "PYTHONPATH": str(HERE),
-        }
-        log = self.scratch / f"{name.replace(' ', '-')}.log"
-        contender = Contender(name, [*cores, *command], environment, log)
-        self._started.append(contender)
-        return contender
-
-    def seqnlp(
-        self,
-        name: str,
-        overrides: Sequence[str] = SAME,
-        *,
-        recipe: Path | None = None,
-        threads: int = 1,
-    ) -> Contender:
-        """A seqnlp task on settings of its own."""
-        given = {
-            "recipe": None if recipe is None else str(recipe),
-            "overrides": list(overrides),
-            "threads": threads,
-        }
-        script = str(HERE / "translators" / "peer_seqnlp.py")
-        return self.start(name, [sys.executable, script, json.dumps(given)], threads)
+    def __init__(self, scratch: Path, *, peer: Path | None, steps: int, rounds: int) -> None:
+        super().__init__(scratch, steps=steps, rounds=rounds)
+        self.peer, self.corpus = peer, find_corpus(CORPUS)
 
     def plain(self) -> Contender:
         """Plain PyTorch."""
@@ -138,26 +80,10 @@ class Bench:
         command = [str(python), script, str(self.corpus), str(self.scratch), "1"]
         return self.start("joeynmt", command, 1)
 
-    def race(self, contenders: Sequence[Contender], *, wall: bool = False) -> list[list[float]]:
-        """Target tokens a second of each contender in each round, the first left out."""
-        speeds: list[list[float]] = [[] for _ in contenders]
-        for turn in range(self.rounds + 1):
-            for found, contender in zip(speeds, contenders, strict=True):
-                answer = contender.ask("train", steps=self.steps)
-                if turn:
-                    found.append(answer["tokens"] / answer["wall" if wall else "cpu"])
-        return speeds
 
-    def close(self) -> None:
-        """End all contenders."""
-        for contender in self._started:
-            contender.close()
-        self._started.clear()
-
-
-def train_against_peers(bench: Bench) -> Iterator[Ratio]:
+def train_against_peers(bench: Race) -> Iterator[Ratio]:
     """The same model in seqnlp, plain PyTorch and JoeyNMT, trained; then JoeyNMT's translations."""
-    ours, plain = bench.seqnlp("seqnlp"), bench.plain()
+    ours, plain = bench.seqnlp("seqnlp", SAME), bench.plain()
     contenders = [ours, plain, *([bench.joeynmt(bench.peer)] if bench.peer else [])]
     speeds = bench.race(contenders)
     yield compare("training, over plain PyTorch", speeds[0], speeds[1], least=1.0)
@@ -175,7 +101,7 @@ def train_against_peers(bench: Bench) -> Iterator[Ratio]:
     bench.close()
 
 
-def translate_against(ours: Contender, peer: Contender, bench: Bench) -> Iterator[Ratio]:
+def translate_against(ours: Contender, peer: Contender, bench: Race) -> Iterator[Ratio]:
     """Greedy and beam search of both with one set of weights, which have learned for a while."""
     ours.ask("train", steps=2 * 453)
     weights = str(bench.scratch / "weights.npz")
@@ -197,7 +123,7 @@ def translate_against(ours: Contender, peer: Contender, bench: Bench) -> Iterato
         yield replace(ratio, detail=ratio.detail + share)
 
 
-def train_recipe(bench: Bench) -> Iterator[Ratio]:
+def train_recipe(bench: Race) -> Iterator[Ratio]:
     """The shipped recipe against the plain model."""
     recipe = HERE.parent / "recipes" / "multi30k.toml"
     contenders = [bench.seqnlp("recipe", ENDLESS, recipe=recipe), bench.plain()]
@@ -206,7 +132,7 @@ def train_recipe(bench: Bench) -> Iterator[Ratio]:
     yield compare("the recipe of multi30k in training, over plain PyTorch", *speeds, least=1.6)
 
 
-def train_own_cell(bench: Bench) -> Iterator[Ratio]:
+def train_own_cell(bench: Race) -> Iterator[Ratio]:
     """A cell of ten lines in place of the stock LSTM, with and without input feeding."""
     for feeding in ("true", "false"):
         settings = (*SAME, f"head.input_feeding={feeding}")
@@ -220,44 +146,12 @@ def train_own_cell(bench: Bench) -> Iterator[Ratio]:
         yield compare(what, stock, own, most=1.1)
 
 
-def train_on_two_threads(bench: Bench) -> Iterator[Ratio]:
+def train_on_two_threads(bench: Race) -> Iterator[Ratio]:
     """Two threads over one, by wall time."""
-    contenders = [bench.seqnlp("two threads", threads=2), bench.seqnlp("one thread")]
+    contenders = [bench.seqnlp("two threads", SAME, threads=2), bench.seqnlp("one thread", SAME)]
     speeds = bench.race(contenders, wall=True)
     bench.close()
     yield compare("two threads in training, over one", *speeds, least=1.6)
-
-
-def compare(
-    what: str,
-    one: Sequence[float],
-    other: Sequence[float],
-    *,
-    least: float | None = None,
-    most: float | None = None,
-) -> Ratio:
-    """The median of ratios within rounds."""
-    ratios = [first / second for first, second in zip(one, other, strict=True)]
-    medians = statistics.median(one), statistics.median(other)
-    return Ratio(
-        what=what,
-        value=statistics.median(ratios),
-        least=least,
-        most=most,
-        detail=f"{medians[0]:,.0f}, {medians[1]:,.0f} a second",
-    )
-
-
-def find_corpus(name: str) -> Path:
-    """The folder of a corpus on SEQNLP_DATA.
-
-    Raises:
-        SystemExit: it is not there.
-    """
-    for root in os.environ.get("SEQNLP_DATA", "").split(os.pathsep):
-        if root and (Path(root) / name).is_dir():
-            return Path(root) / name
-    raise SystemExit(f"SEQNLP_DATA names no folder with {name}")
 
 
 def main() -> int:
@@ -272,7 +166,7 @@ def main() -> int:
     given = parser.parse_args()
     found: list[Ratio] = []
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(Path(scratch), steps=given.steps, rounds=given.rounds, peer=given.joeynmt)
+        bench = Race(Path(scratch), steps=given.steps, rounds=given.rounds, peer=given.joeynmt)
         try:
             for case in given.cases:
                 for ratio in CASES[case](bench):
@@ -280,15 +174,12 @@ def main() -> int:
                     found.append(ratio)
         finally:
             bench.close()
-    head = ["| what | ratio | asked | speeds |", "|---|---|---|---|"]
-    machine = "; ".join(f"{name} {value}" for name, value in describe_machine().items())
-    table = "\n".join([machine, "", *head, *(ratio.row() for ratio in found)])
     if given.markdown:
-        given.markdown.write_text(table + "\n", encoding="utf-8")
+        given.markdown.write_text(table_of(found), encoding="utf-8")
     return int(given.check and not all(ratio.met for ratio in found))
 
 
-CASES: dict[str, Callable[[Bench], Iterator[Ratio]]] = {
+CASES: dict[str, Callable[[Race], Iterator[Ratio]]] = {
     "peers": train_against_peers,
     "recipe": train_recipe,
     "cells": train_own_cell,

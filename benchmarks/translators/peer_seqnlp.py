@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ from torch import Tensor
 from seqnlp import registry
 from seqnlp.config import load_settings
 from seqnlp.data.corpus import open_corpus
+from seqnlp.data.split import Split
 from seqnlp.tasks.decoding import Decoding
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.preparation import complete, make_hooks
@@ -47,10 +50,14 @@ class Seqnlp:
         recipe: a TOML file, or None for the task's defaults.
         overrides: as of `--set`.
         threads: of torch.
+        unknown: share of the source's words that are replaced, in the texts that are trained on,
+            by words which occur nowhere else; the vocabulary is that of the texts as they were.
     """
 
-    def __init__(self, recipe: Path | None, overrides: list[str], threads: int) -> None:
-        task_class = registry.tasks.get("translation")
+    def __init__(
+        self, recipe: Path | None, overrides: list[str], threads: int, unknown: float | None
+    ) -> None:
+        task_class = registry.tasks.get(load_settings(recipe, overrides).task)
         settings = complete(load_settings(recipe, overrides, base=task_class.defaults))
         torch.set_flush_denormal(True)
         torch.set_num_threads(threads)
@@ -67,7 +74,10 @@ class Seqnlp:
         self._count_tokens()
         hooks = [*make_hooks(settings, None), self.pace]
         self.trainer = Trainer(self.task, settings.train, hooks, seed=settings.seed)
-        rows = self.task.read(self.corpus.split("train"), training=True)
+        train = self.corpus.split("train")
+        if unknown is not None:
+            train = with_unknown_words(train, task_class.pipeline_names, unknown)
+        rows = self.task.read(train, training=True)
         Thread(target=self._fit, args=(rows, threads), daemon=True).start()
 
     def _count_tokens(self) -> None:
@@ -90,7 +100,11 @@ class Seqnlp:
         self.pace.allowed.release(steps)
         for _ in range(steps):
             self.pace.done.acquire()
-        return {"tokens": self.tokens - before, "parameters": self.trainer.parameters}
+        return {
+            "tokens": self.tokens - before,
+            "steps": steps,
+            "parameters": self.trainer.parameters,
+        }
 
     def translate(self, beam: int) -> Answer:
         """Translate the test split, as JoeyNMT is set to."""
@@ -117,6 +131,25 @@ class Seqnlp:
             weights[f"words/{side}"] = np.array(words)
         np.savez(path, allow_pickle=False, **weights)
         return {}
+
+
+def with_unknown_words(
+    train: Split, fields: tuple[str, str], share: float, most: int = 1000
+) -> Split:
+    """The first rows of a split, a share of the words of their sources replaced by new ones."""
+    draw, count = random.Random(0), itertools.count()
+    source, target = fields
+    examples = [
+        {
+            source: " ".join(
+                f"unseen{next(count)}" if draw.random() < share else word
+                for word in row[source].split()
+            ),
+            target: row[target],
+        }
+        for row in itertools.islice(train, most)
+    ]
+    return Split.from_examples("train", examples)
 
 
 @torch.no_grad()
@@ -152,6 +185,6 @@ def joeynmt_weights(network: Any) -> Mapping[str, Tensor]:
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    recipe = given["recipe"]
-    contender = Seqnlp(Path(recipe) if recipe else None, given["overrides"], given["threads"])
+    recipe = Path(given["recipe"]) if given["recipe"] else None
+    contender = Seqnlp(recipe, given["overrides"], given["threads"], given["unknown"])
     serve({"train": contender.train, "translate": contender.translate, "save": contender.save})
