@@ -37,11 +37,13 @@ class Field:
     """A column that a task reads.
 
     name: what the toolkit calls it. aliases: column names it is recognized by, most telling first.
+    several: its value is a list of texts, of one column or of several: references, references2.
     """
 
     name: str
     aliases: tuple[str, ...] = ()
     required: bool = True
+    several: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +65,13 @@ class TokenBatch(_Movable):
     """Token ids of B texts, padded to the longest.
 
     ids: int64 [B, T]. lengths: int64 [B], each at least 1. pieces: n-grams, where the pipeline
-    has them.
+    has them. ends: bool [B, T], True on the last token of each sentence, where it was asked for.
     """
 
     ids: Tensor
     lengths: Tensor
     pieces: Pieces | None = None
+    ends: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:

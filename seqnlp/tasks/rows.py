@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from seqnlp.data.tokens import TokenizedText
 from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.sentences import ends_sentence
 from seqnlp.text.vocabulary import PAD, UNK
 from seqnlp.types import Pieces, TokenBatch
 
@@ -27,6 +28,7 @@ class TokenRows:
         long_documents: a longer document is cut ("truncate") or becomes several rows of nearly
             equal length ("chunk").
         begin, end: special tokens around every row, "" for none.
+        sentences: whether batches say where sentences end.
 
     lengths: int64 [R], at least 1: an empty document without special tokens is one unknown token.
     documents: int64 [R], the document that each row belongs to; ascending.
@@ -41,6 +43,7 @@ class TokenRows:
         long_documents: Literal["chunk", "truncate"],
         begin: str = "",
         end: str = "",
+        sentences: bool = False,
     ) -> None:
         sizes = np.asarray(text.lengths, dtype=np.int64)
         if long_documents == "truncate":
@@ -57,6 +60,11 @@ class TokenRows:
         self._tokens = np.asarray(text.tokens)
         self._names = (*text.types, UNK, PAD, begin, end)
         self._load_features(text, pipeline, begin, end)
+        self._marks: NDArray[np.bool_] | None = None
+        if sentences:
+            # Behind those of the text stand the types of unknown, padding, begin and end.
+            found = [ends_sentence(pipeline.tokenizer.label(token)) for token in text.types]
+            self._marks = np.array([*found, False, False, False, True])
 
     def _chunk(self, max_tokens: int) -> None:
         """Cut every document into as few rows of nearly equal length as it takes."""
@@ -106,7 +114,15 @@ class TokenRows:
             ids=torch.from_numpy(self._ids[types]),
             lengths=torch.from_numpy(self.lengths[indices]),
             pieces=self._pieces(types) if self._ngrams is not None else None,
+            ends=None if self._marks is None else torch.from_numpy(self._find_ends(types)),
         )
+
+    def _find_ends(self, types: Ints) -> NDArray[np.bool_]:
+        """Bool [B, T]: marks that end a sentence; of several in a row the last."""
+        assert self._marks is not None
+        marks: NDArray[np.bool_] = self._marks[types]
+        marks[:, :-1] &= ~marks[:, 1:]
+        return marks
 
     def names(self, index: int) -> tuple[str, ...]:
         """The tokens of a row as they are written, special ones too."""

@@ -19,6 +19,7 @@ def _words(text: str) -> frozenset[str]:
 _CLOSING = "\"'”’»›)\\]}"
 _OPENING = "\"'“‘„‚«‹(\\[{¿¡"
 _END = re.compile(rf"(?<![.!?…])[.!?…]+[{_CLOSING}]*(?=\s+(\S))|[。！？]+[」』）”’]*")
+_MARK = re.compile(rf"[.!?…。！？]+[{_CLOSING}]*\Z")
 _BEFORE = re.compile(r"[^\s(\[{\"“‘«—/]*\Z")
 _BEHIND = re.compile(rf"\s+[{_OPENING}]*([\w'’]*)")
 _BLANK = re.compile(r"\n[^\S\n]*(?:\n\s*)+")
@@ -72,6 +73,21 @@ def split_sentences(text: str) -> list[str]:
         for sentence in _cut(line, cased)
     )
     return list(_with_words(piece for piece in pieces if piece))
+
+
+def ends_sentence(token: str) -> bool:
+    """Whether a token may be the last of a sentence: an end mark by itself or behind a word that is
+    no abbreviation, or the end of a line. What stands before the word is how subwords are written.
+
+    >>> [token for token in ("?!", "▁home.", "etc.", "U.S.", "3.5", ",") if ends_sentence(token)]
+    ['?!', '▁home.']
+    """
+    mark = _MARK.search(token)
+    if mark is None:
+        return "\n" in token
+    word = re.sub(r"^[\W_]+", "", token[: mark.start()]).casefold()
+    known = word in _BEFORE_NAMES or word in _ANYWHERE or _INITIALS.fullmatch(word) is not None
+    return mark[0] != "." or not known
 
 
 def _with_words(pieces: Iterable[str]) -> Iterator[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,9 @@ from seqnlp.data.tokens import TokenizedText
 from seqnlp.tasks.rows import TokenRows, single_row
 from seqnlp.text.ngrams import NgramHasher
 from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.sentences import ends_sentence
 from seqnlp.text.tokenizers import WhitespaceTokenizer
+from seqnlp.text.vocabulary import EOS, PAD, UNK
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon"]
 documents = st.lists(st.lists(st.sampled_from([*WORDS, "unseen"]), max_size=12), min_size=1, max_size=8)  # fmt: skip
@@ -112,3 +117,44 @@ def test_a_single_text_is_the_row_it_would_be_among_others(tokens: list[str], bu
         for step in range(found.ids.shape[1]):
             kind, other = found.pieces.inverse[0, step], wanted.pieces.inverse[0, step]
             assert torch.equal(ours[kind], theirs[other])
+
+
+def test_marks_and_lines_end_sentences() -> None:
+    ending = [".", "!", "?", "…", "...", "▁.", "##?!", '."', "。", "\n", "a\n", "▁mat.", "Go!)"]
+    other = ["", "▁a.", "Mr.", "etc.", "e.g.", "U.S.", "3.5", ".5", ",", ":", "▁", "(", '"', "a.b"]
+    assert [token for token in ending + other if ends_sentence(token)] == ending
+
+
+def _ends(rows: TokenRows) -> list[list[int]]:
+    batch = rows.tokens(np.arange(len(rows.lengths)))
+    assert batch.ends is not None
+    assert not batch.ends[~batch.mask].any()
+    return [row.nonzero().flatten().tolist() for row in batch.ends]
+
+
+def test_of_several_marks_the_last_counts_and_the_end_is_no_sentence() -> None:
+    texts = [["alpha", ".", "beta", "?", "!", "gamma"], ["alpha", "."], [".", "."], []]
+    text = TokenizedText.from_tokens(texts)
+    made = TokenPipeline(tokenizer=WhitespaceTokenizer()).fit(WORDS, specials=(PAD, UNK, EOS))
+    options: dict[str, Any] = {"max_tokens": 9, "long_documents": "chunk", "sentences": True}
+    assert _ends(TokenRows(text, made, **options)) == [[1, 4], [1], [1], []]
+    assert _ends(TokenRows(text, made, end=EOS, **options)) == [[1, 4, 6], [2], [2], [0]]
+    assert _rows(texts, 9, "chunk").tokens(np.arange(4)).ends is None
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "unigram", "wordpiece", "regex", "char"])
+def test_sentences_end_with_any_tokenizer(tokenizer: str) -> None:
+    from seqnlp.text.tokenizers import parse_tokenizer
+
+    sentences = ["the cat sat on the mat.", "did the dog see?", "it ran off!"]
+    texts = [" ".join(sentences)] * 3
+    size = {} if tokenizer in ("regex", "char") else {"size": 300}
+    pipeline = TokenPipeline(tokenizer=parse_tokenizer(tokenizer, size)).fit(texts)
+    text = TokenizedText.from_tokens([pipeline.tokens(texts[0])])
+    rows = TokenRows(text, pipeline, max_tokens=200, long_documents="chunk", sentences=True)
+    names = rows.names(0)
+    found = [0, *(end + 1 for end in _ends(rows)[0])]
+    assert found[-1] == len(names)
+    for (begin, end), sentence in zip(pairwise(found), sentences, strict=True):
+        written = pipeline.tokenizer.detokenize(names[begin:end])
+        assert written.replace(" ", "") == sentence.replace(" ", "")
