@@ -171,7 +171,7 @@ class _Bleu(_Figure):
 
 
 class _Chrf(_Figure):
-    """Columns, for each order 1 to 6: n-grams of the answer, of the reference, of both."""
+    """See `chrf_of`."""
 
     name = "chrF2"
 
@@ -181,13 +181,7 @@ class _Chrf(_Figure):
         return CHRF()
 
     def of(self, sums: Floats) -> Floats:
-        own, reference, both = sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
-        counted = (own > 0) & (reference > 0)
-        orders = counted.sum(-1)
-        precision = _ratio(np.where(counted, _ratio(both, own), 0).sum(-1), orders)
-        recall = _ratio(np.where(counted, _ratio(both, reference), 0).sum(-1), orders)
-        found: Floats = 100 * _ratio(5 * precision * recall, 4 * precision + recall)
-        return found
+        return chrf_of(sums)
 
 
 class _Ter(_Figure):
@@ -208,6 +202,20 @@ class _Ter(_Figure):
 
 
 _FIGURES: Mapping[str, _Figure] = {"bleu": _Bleu(), "chrf": _Chrf(), "ter": _Ter()}
+
+
+def chrf_of(sums: Floats) -> Floats:
+    """chrF2 [...] in points, of statistics [..., 18].
+
+    For each order 1 to 6: n-grams of characters of the answer, of the reference, of both.
+    """
+    own, reference, both = sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
+    counted = (own > 0) & (reference > 0)
+    orders = counted.sum(-1)
+    precision = _ratio(np.where(counted, _ratio(both, own), 0).sum(-1), orders)
+    recall = _ratio(np.where(counted, _ratio(both, reference), 0).sum(-1), orders)
+    found: Floats = 100 * _ratio(5 * precision * recall, 4 * precision + recall)
+    return found
 
 
 def _buckets(lengths: Floats) -> Iterator[tuple[int, int | None, NDArray[np.bool_]]]:
