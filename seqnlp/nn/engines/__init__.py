@@ -17,6 +17,7 @@ from seqnlp.nn.engines.fused import FusedEngine
 from seqnlp.nn.engines.native import NativeEngine
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.reference import ReferenceEngine
+from seqnlp.nn.engines.transforms import OBSTACLE, transforming
 from seqnlp.nn.engines.triton.engine import TritonEngine
 from seqnlp.nn.noise import Noise
 
@@ -47,7 +48,7 @@ _FUSED = FusedEngine()
 _TRITON = TritonEngine()
 _REFERENCE = ReferenceEngine()
 _FOUND: dict[str, Engine] = {each.name: each for each in (_NATIVE, _FUSED, _TRITON, _REFERENCE)}
-_TOLD: set[type[Cell]] = set()
+_TOLD: set[tuple[type[Cell], bool]] = set()
 
 
 def select(
@@ -77,8 +78,9 @@ def select(
     meant = _meaning(name)
     if meant == AUTO:
         engine, why = _choose(cell, x, noise, padding, both_directions)
-        if engine is _REFERENCE and type(cell) not in _TOLD:
-            _TOLD.add(type(cell))
+        case = (type(cell), why == OBSTACLE)
+        if engine is _REFERENCE and case not in _TOLD:
+            _TOLD.add(case)
             _log.warning("%s runs in the slower reference loop: %s", type(cell).__name__, why)
         return engine
     engine = find(meant)
@@ -111,6 +113,9 @@ def explain(
 def _choose(
     cell: Cell, x: Tensor, noise: Noise | None, padding: Padding | None, both_directions: bool
 ) -> tuple[Engine, str | None]:
+    if transforming():
+        # Torch's own recurrences know some transforms alone.
+        return _REFERENCE, OBSTACLE
     if x.device.type != "cpu":
         # On a GPU torch's own is cuDNN.
         if _NATIVE.supports(cell, x, noise):

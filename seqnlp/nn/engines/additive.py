@@ -11,6 +11,7 @@ from torch import Tensor
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.abi import pointer, team
 from seqnlp.nn.engines.emit import sources
+from seqnlp.nn.engines.transforms import must_follow, transforming
 
 # Hidden units that are worth a call, and a thread of its own.
 _NUMBERS = 1 << 13
@@ -37,7 +38,8 @@ def additive_scores(queries: Tensor, keys: Tensor, vector: Tensor, mask: Tensor)
         for each in tensors
     )
     numbers = queries.shape[1] * keys.numel()
-    if not known or numbers < _NUMBERS or torch.is_autocast_enabled("cpu"):
+    small = numbers < _NUMBERS
+    if not known or small or torch.is_autocast_enabled("cpu") or transforming():
         return None
     library = build.load(sources("additive.cpp", vector.dtype))
     if library is None:
@@ -68,7 +70,7 @@ class _AdditiveScores(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         queries, keys, vector, mask = ctx.saved_tensors
         (g,) = gradients
-        if torch.is_grad_enabled():
+        if must_follow(g):
             g = (g * mask.unsqueeze(1)).unsqueeze(3)
             hidden = torch.tanh(queries.unsqueeze(2) + keys.unsqueeze(1))
             back = g * vector * (1 - hidden * hidden)

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.abi import pointer, team
 from seqnlp.nn.engines.emit import sources
+from seqnlp.nn.engines.transforms import must_follow, transforming
 
 # A product must be so large that it is worth a call, and a thread of its own.
 _NUMBERS = 1 << 16
@@ -47,6 +48,7 @@ def affine(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         or input.numel() * len(weight) < _NUMBERS
         or any(t.dtype != input.dtype or t.device != input.device for t in tensors)
         or torch.is_autocast_enabled("cpu")
+        or transforming()
         or (library := build.load(sources("affine.cpp", input.dtype))) is None
     ):
         return F.linear(input, weight, bias)
@@ -73,7 +75,7 @@ class _Affine(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         (g,) = gradients
         wants_x, wants_weight, wants_bias, _ = ctx.needs_input_grad
-        if torch.is_grad_enabled():
+        if must_follow(g):
             d_x = g @ weight if wants_x else None
             d_weight = g.t() @ x if wants_weight else None
             return d_x, d_weight, g.sum(0) if wants_bias else None, None

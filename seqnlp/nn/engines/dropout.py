@@ -15,6 +15,7 @@ from torch import Tensor
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.abi import pointer, team
 from seqnlp.nn.engines.emit import sources
+from seqnlp.nn.engines.transforms import must_follow, transforming
 
 _ELEMENTS_A_THREAD = 1 << 18
 
@@ -24,7 +25,7 @@ def dropout(x: Tensor, rate: float) -> Tensor:
 
     What is drawn depends on the state of torch's generator and on the shape, not on threads.
     """
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or transforming():
         return F.dropout(x, rate)
     if _load(x) is None:
         return x * _draw_words(x, rate)
@@ -48,16 +49,23 @@ class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, rate: float, seed: int) -> Tensor:
         ctx.rate, ctx.seed = rate, seed
-        library = _load(x)
-        assert library is not None
-        y = torch.empty_like(x)
-        _run(library, x, y, rate, seed)
-        return y
+        return _drop(x, rate, seed)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         g = gradients[0].contiguous()
-        return _Dropout.apply(g, ctx.rate, ctx.seed), None, None  # type: ignore[no-untyped-call]
+        if must_follow(g):
+            ones = torch.ones(g.shape, dtype=g.dtype)
+            return g * _drop(ones, ctx.rate, ctx.seed), None, None
+        return _drop(g, ctx.rate, ctx.seed), None, None
+
+
+def _drop(x: Tensor, rate: float, seed: int) -> Tensor:
+    library = _load(x)
+    assert library is not None
+    y = torch.empty_like(x)
+    _run(library, x, y, rate, seed)
+    return y
 
 
 _SIZES = (("count", ctypes.c_int64), ("threads", ctypes.c_int64), ("team", ctypes.c_void_p))

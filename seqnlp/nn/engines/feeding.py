@@ -30,6 +30,7 @@ from seqnlp.nn.engines.call import Call, Shape, check
 from seqnlp.nn.engines.emit import sources
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.plans import find_obstacle, find_plan
+from seqnlp.nn.engines.transforms import OBSTACLE, must_follow, transforming
 from seqnlp.nn.noise import Noise
 
 
@@ -68,6 +69,8 @@ def obstacle(cell: GatedCell, x: Tensor, noise: Noise | None, *others: Tensor | 
         return f"it runs on the CPU, and the input is on {x.device.type}"
     if torch.is_autocast_enabled("cpu"):
         return "it computes in one type, and autocast is on"
+    if transforming():
+        return OBSTACLE
     if (found := find_obstacle(cell, x, noise)) is not None:
         return found
     if any(other is not None and other.dtype != x.dtype for other in others):
@@ -219,10 +222,10 @@ class _Feeding(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
+        if must_follow(*gradients):
             raise RuntimeError(
                 "a decoder with input feeding is differentiated once by the engine 'fused', not "
-                "with create_graph; take the engine 'reference' for more"
+                "with create_graph or is_grads_batched; take the engine 'reference' for more"
             )
         kind: _Kind = ctx.kind
         shape, plan, packing = kind.shape, kind.shape.plan, kind.shape.packing

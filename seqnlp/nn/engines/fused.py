@@ -18,6 +18,7 @@ from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.plans import find_obstacle, find_plan
 from seqnlp.nn.engines.quantized import run_quantized
+from seqnlp.nn.engines.transforms import OBSTACLE, transforming
 from seqnlp.nn.noise import Noise
 
 # A step of fewer rows is over before its products could be made faster.
@@ -39,6 +40,8 @@ class FusedEngine(Engine):
         """The cell must be linear, or gated and traceable; all float32 or float64 on the CPU."""
         if x.device.type != "cpu":
             return f"it runs on the CPU, and the input is on {x.device.type}"
+        if transforming():
+            return OBSTACLE
         if isinstance(cell, LinearCell):
             if noise is not None:
                 return "dropout inside a recurrence needs a GatedCell"

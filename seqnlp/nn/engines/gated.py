@@ -22,6 +22,7 @@ from seqnlp.nn.engines.call import Call, Loop, Shape
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.plan import Plan
 from seqnlp.nn.engines.replay import replay
+from seqnlp.nn.engines.transforms import must_follow
 from seqnlp.nn.noise import Noise
 
 
@@ -141,7 +142,7 @@ class _Recurrence(torch.autograd.Function):
         shape: Shape = ctx.shape
         saved: tuple[Tensor, ...] = ctx.saved_tensors
         given = saved[len(ctx.names) :]
-        if torch.is_grad_enabled():
+        if must_follow(*gradients):
             return _differentiate(shape, given, ctx.needs_input_grad, gradients)
         arrays = dict(zip(ctx.names, saved, strict=False))
         count = _outputs(shape)
@@ -168,7 +169,8 @@ def _differentiate(
     gradients: tuple[Tensor | None, ...],
 ) -> tuple[Tensor | None, ...]:
     """Gradients that can be differentiated again, from a slow run of the same recurrence."""
-    results = replay(shape, *given)
+    with torch.enable_grad():
+        results = replay(shape, *given)
     pairs = [(r, g) for r, g in zip(results, gradients, strict=True) if g is not None]
     inputs = [tensor for tensor, want in zip(given, wanted[1:], strict=True) if want]
     found = iter(

@@ -18,6 +18,7 @@ from seqnlp.nn.engines.graph import Graph, Value
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.plans import attributes_of
 from seqnlp.nn.engines.recorder import Tracer, UntraceableError
+from seqnlp.nn.engines.transforms import must_follow
 
 # A thread must have so many numbers to work on that starting it is worth while.
 _NUMBERS_A_THREAD = 1 << 15
@@ -149,8 +150,11 @@ def run_kernel(
         padding: where the rows end.
         reverse: read each row from its end.
     """
+    # Copies that the function made itself would have no part in second derivatives.
+    x = x if x.stride(2) == 1 else x.contiguous()
+    whole = (tensor.contiguous() for tensor in (first, cell.weight, cell.bias))
     found: tuple[Tensor, Tensor] = _Fused.apply(  # type: ignore[no-untyped-call]
-        x, first, cell.weight, cell.bias, kernel, cell, padding, reverse
+        x, *whole, kernel, cell, padding, reverse
     )
     return found
 
@@ -170,8 +174,6 @@ class _Fused(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.kernel, ctx.cell, ctx.padding, ctx.reverse = kernel, cell, padding, reverse
         size = cell.hidden_size
-        x = x if x.stride(2) == 1 else x.contiguous()
-        first, weight, bias = first.contiguous(), weight.contiguous(), bias.contiguous()
         product = x.new_empty(*x.shape[:2], len(weight))
         # Rows end early where there is padding: what the kernel leaves out must be zero.
         new = x.new_empty if padding is None else x.new_zeros
@@ -186,7 +188,7 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         x, first, weight, bias, product, h = ctx.saved_tensors
         g, g_last = gradients
-        if torch.is_grad_enabled():
+        if must_follow(g, g_last):
             return *_differentiable(ctx, (x, first, weight, bias), g, g_last), *(None,) * 4
         g = g if g is None or g.stride(2) == 1 else g.contiguous()
         g_last = None if g_last is None else g_last.contiguous()
@@ -240,9 +242,10 @@ def _differentiable(
     from seqnlp.nn.engines.scan import scan
 
     x, first, weight, bias = inputs
-    gates = torch.nn.functional.linear(x, weight, bias).chunk(ctx.cell.gates, dim=2)
-    a, b = ctx.cell.mix(gates)
-    results = scan(a, b, first, ctx.padding, reverse=ctx.reverse)
+    with torch.enable_grad():
+        gates = torch.nn.functional.linear(x, weight, bias).chunk(ctx.cell.gates, dim=2)
+        a, b = ctx.cell.mix(gates)
+        results = scan(a, b, first, ctx.padding, reverse=ctx.reverse)
     wanted = [tensor for tensor, need in zip(inputs, ctx.needs_input_grad, strict=False) if need]
     pairs = [(r, d) for r, d in zip(results, (g, g_last), strict=True) if d is not None]
     found = iter(

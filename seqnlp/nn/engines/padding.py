@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqnlp.errors import InputError
 from seqnlp.nn.engines.packing import Packing
+from seqnlp.nn.engines.transforms import is_mapped, transforming
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,8 @@ class Padding:
     def of(cls, lengths: Tensor | None, x: Tensor) -> Self | None:
         """The padding of x [B, T, ...]; None where every row is full.
 
-        On a GPU the lengths stay there unread, since a look at them would wait for the device.
+        On a GPU the lengths stay there unread, since a look at them would wait for the device;
+        and under vmap, where they have no values.
 
         Raises:
             InputError: `lengths` is not int64 [B], or (on a CPU) one is not in 0..T.
@@ -41,7 +43,7 @@ class Padding:
                 f"lengths must be int64 [{batch_size}], one a row of x, "
                 f"not {dtype} {list(lengths.shape)}"
             )
-        if lengths.device.type == "cpu" and batch_size:
+        if lengths.device.type == "cpu" and batch_size and not is_mapped(lengths):
             values: list[int] = lengths.tolist()
             shortest, longest = min(values), max(values)
             if shortest < 0 or longest > time:
@@ -65,7 +67,7 @@ class Padding:
 
     def zero(self, x: Tensor) -> Tensor:
         """A copy of x [B, T, D] with zeros on padding, whatever stood there; so is its gradient."""
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or is_mapped(self.lengths):
             return x.masked_fill(self.absent.transpose(0, 1), 0)
         # There torch fills number by number, several times slower than a copy; not so whole rows.
         # A product would keep NaN.
@@ -77,7 +79,7 @@ class Padding:
 
     def last(self, x: Tensor) -> Tensor:
         """The last real step of each row of x [B, T, D], [B, D]; the first, of an empty row."""
-        index = (self.lengths - 1).clamp_(min=0).view(-1, 1, 1)
+        index = (self.lengths - 1).clamp(min=0).view(-1, 1, 1)
         return x.gather(1, index.expand(-1, 1, x.shape[2])).squeeze(1)
 
     def reverse(self, x: Tensor) -> Tensor:
@@ -87,8 +89,7 @@ class Padding:
         """
         batch_size, time, size = x.shape
         rows = x.transpose(0, 1).reshape(time * batch_size, size)
-        moved: Tensor = _Reversal.apply(rows, self._reversal)  # type: ignore[no-untyped-call]
-        return moved.view(time, batch_size, size).transpose(0, 1)
+        return _reorder(rows, self._reversal).view(time, batch_size, size).transpose(0, 1)
 
     @cached_property
     def packing(self) -> Packing:
@@ -122,7 +123,14 @@ class Padding:
         source = torch.where(self._mask, self.lengths - 1 - self._steps, self._steps)
         batch_size = len(self.lengths)
         rows = torch.arange(batch_size, device=self.lengths.device)
-        return source.mul_(batch_size).add_(rows).flatten()
+        return (source * batch_size + rows).flatten()
+
+
+def _reorder(rows: Tensor, index: Tensor) -> Tensor:
+    if transforming():
+        return rows.index_select(0, index)
+    moved: Tensor = _Reversal.apply(rows, index)  # type: ignore[no-untyped-call]
+    return moved
 
 
 class _Reversal(torch.autograd.Function):
@@ -140,4 +148,4 @@ class _Reversal(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (index,) = ctx.saved_tensors
-        return _Reversal.apply(gradients[0], index), None  # type: ignore[no-untyped-call]
+        return _reorder(gradients[0], index), None

@@ -17,6 +17,7 @@ from torch import Tensor
 from seqnlp.nn.engines import abi, build
 from seqnlp.nn.engines.emit import sources
 from seqnlp.nn.engines.padding import Padding
+from seqnlp.nn.engines.transforms import must_follow, transforming
 
 _DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 # Below this many numbers a second thread costs more than it does.
@@ -71,6 +72,11 @@ def scan(
     a, b, first = a.to(dtype), b.to(dtype), first.to(dtype)
     if a.dim() != 1:
         a = a.expand_as(b)
+    if transforming():
+        return _loop(a, b, first, padding, reverse=reverse)
+    if scanner is None and _kernels(b) is not None:
+        # Copies that the function made itself would have no part in second derivatives.
+        a, b, first = _rows(a), _rows(b), _rows(first)
     arguments = (a, b, first, padding, reverse, scanner)
     scanned: tuple[Tensor, Tensor] = _Scan.apply(*arguments)  # type: ignore[no-untyped-call]
     return scanned
@@ -99,7 +105,6 @@ class _Scan(torch.autograd.Function):
         elif kernels is None:
             h, last = _loop(a, b, first, padding, reverse=reverse)
         else:
-            a, b, first = _rows(a), _rows(b), _rows(first)
             h, last = torch.empty_like(b), torch.empty_like(first)
             arrays = {"a": a, "b": b, "h": h, "first": first, "last": last}
             _call(f"forward_{_name(b)}", kernels, b, padding, reverse, arrays)
@@ -113,9 +118,10 @@ class _Scan(torch.autograd.Function):
         a, first, h = ctx.saved_tensors
         g, g_last = gradients
         kernels, scanner = _kernels(h), ctx.scanner
-        if scanner is not None or kernels is None or torch.is_grad_enabled():
+        followed = must_follow(g, g_last)
+        if scanner is not None or kernels is None or followed:
             # In operations of torch where the gradients are to be differentiated again.
-            kernel = scanner is not None and not torch.is_grad_enabled()
+            kernel = scanner is not None and not followed
             found = (scanner.backward if kernel else _gradients)(
                 a, first, h, g, g_last, ctx.padding, reverse=ctx.reverse
             )
@@ -134,17 +140,19 @@ class _Scan(torch.autograd.Function):
 def _loop(
     a: Tensor, b: Tensor, first: Tensor, padding: Padding | None, *, reverse: bool
 ) -> tuple[Tensor, Tensor]:
-    """`scan` in Python."""
+    """`scan` in operations of torch."""
     a = a.expand_as(b)
     if padding is not None:
         # Either direction passes over padding, before the row or behind it, with the state held.
         real = padding.mask.unsqueeze(2)
         a, b = torch.where(real, a, 1), torch.where(real, b, 0)
-    h = torch.empty_like(b)
-    steps, last = zip(a.unbind(1), b.unbind(1), h.unbind(1), strict=True), first
-    for a_t, b_t, h_t in reversed(list(steps)) if reverse else steps:
-        last = torch.addcmul(b_t, a_t, last, out=h_t)
-    return (h, last.clone()) if padding is None else (torch.where(real, h, 0), last)
+    states, last = [], first
+    steps = list(zip(a.unbind(1), b.unbind(1), strict=True))
+    for a_t, b_t in reversed(steps) if reverse else steps:
+        last = torch.addcmul(b_t, a_t, last)
+        states.append(last)
+    h = torch.stack(states[::-1] if reverse else states, 1)
+    return (h, last) if padding is None else (torch.where(real, h, 0), last)
 
 
 def _gradients(

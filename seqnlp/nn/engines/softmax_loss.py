@@ -17,6 +17,7 @@ from seqnlp.errors import InputError
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.abi import pointer, team
 from seqnlp.nn.engines.emit import sources
+from seqnlp.nn.engines.transforms import is_mapped, transforming
 from seqnlp.nn.engines.workspace import borrow
 
 # Logits that exist at once: few enough to stay in the last cache, so many that a weight which is
@@ -40,7 +41,8 @@ def softmax_loss(
             `torch.nn.functional.cross_entropy`.
 
     Returns:
-        A scalar, differentiable once by x, weight and bias.
+        A scalar, differentiable once by x, weight and bias; under torch.func as often as one
+        likes, since all logits are held there.
 
     Raises:
         InputError: shapes, types or smoothing are others; on a CPU, a target that is no class.
@@ -50,6 +52,9 @@ def softmax_loss(
         # A sum of nothing, on which backward may be called.
         return F.linear(x, weight, bias).sum()
     dtype = weight.dtype
+    if transforming():
+        logits = F.linear(x.to(dtype), weight, None if bias is None else bias.to(dtype))
+        return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
     bias = None if bias is None else bias.to(dtype)
     wants = torch.is_grad_enabled()
     loss: Tensor = _SoftmaxLoss.apply(  # type: ignore[no-untyped-call]
@@ -66,7 +71,7 @@ def _check(x: Tensor, weight: Tensor, targets: Tensor, smoothing: float) -> None
         raise InputError(f"targets must be int64 [{len(x)}], not {dtype} {list(targets.shape)}")
     if not 0.0 <= smoothing <= 1.0:
         raise InputError(f"smoothing must be in 0..1, not {smoothing!r}")
-    if targets.device.type == "cpu" and len(targets):
+    if targets.device.type == "cpu" and len(targets) and not is_mapped(targets):
         least, most = (int(each) for each in targets.aminmax())
         if least < 0 or most >= len(weight):
             wrong = least if least < 0 else most

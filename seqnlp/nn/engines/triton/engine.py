@@ -16,6 +16,7 @@ from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.plan import Plan
 from seqnlp.nn.engines.plans import find_obstacle, find_plan
+from seqnlp.nn.engines.transforms import OBSTACLE, transforming
 from seqnlp.nn.engines.triton import scan
 from seqnlp.nn.engines.triton.gated import GatedLoop
 from seqnlp.nn.engines.triton.machine import find_obstacle_on, on
@@ -39,6 +40,8 @@ class TritonEngine(Engine):
         obstacle = find_obstacle_on(x.device)
         if obstacle is not None:
             return obstacle
+        if transforming():
+            return OBSTACLE
         if isinstance(cell, LinearCell):
             if noise is not None:
                 return "dropout inside a recurrence needs a GatedCell"
