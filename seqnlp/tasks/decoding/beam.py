@@ -106,6 +106,7 @@ class BeamSearch:
             sources=live.sources,
             history=live.history,
             full=self.rules.full(live.words, live.tokens, live.sources, time),
+            alone=self.width == 1,
         )
         if self.phrases and live.progress:
             return self.phrases.grow(

@@ -14,7 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqnlp.tasks.decoding import Decoding, Found, Stepper, StepScores, search
+from seqnlp.tasks.decoding import (
+    Decoding,
+    Found,
+    Stepper,
+    StepScores,
+    UsualLength,
+    WordMarks,
+    search,
+)
 
 BOS, EOS = 0, 1
 
@@ -111,6 +119,8 @@ class World:
         constraints: Sequence[Sequence[Sequence[int]]] | None = None,
         forbidden: Sequence[int] = (BOS,),
         want_weights: bool = False,
+        words: WordMarks | None = None,
+        usual_length: UsualLength | None = None,
     ) -> list[list[Found]]:
         """What the search gives, of all sources or of one alone."""
         own = slice(None) if only is None else slice(only, only + 1)
@@ -125,6 +135,8 @@ class World:
             constraints=constraints and constraints[own],
             numbers=range(len(self.keys))[own],
             want_weights=want_weights,
+            words=words,
+            usual_length=usual_length,
         )
 
     @cache  # noqa: B019 - worlds are few and small
