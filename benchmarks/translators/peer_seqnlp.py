@@ -100,11 +100,11 @@ class Seqnlp:
         self.pace.allowed.release(steps)
         for _ in range(steps):
             self.pace.done.acquire()
-        return {
-            "tokens": self.tokens - before,
-            "steps": steps,
-            "parameters": self.trainer.parameters,
-        }
+        return {**self.count(), "tokens": self.tokens - before, "steps": steps}
+
+    def count(self) -> Answer:
+        """How many numbers are learned."""
+        return {"parameters": sum(each.numel() for each in self.task.parameters())}
 
     def translate(self, beam: int) -> Answer:
         """Translate the test split, as JoeyNMT is set to."""
@@ -187,4 +187,11 @@ if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     recipe = Path(given["recipe"]) if given["recipe"] else None
     contender = Seqnlp(recipe, given["overrides"], given["threads"], given["unknown"])
-    serve({"train": contender.train, "translate": contender.translate, "save": contender.save})
+    serve(
+        {
+            "count": contender.count,
+            "train": contender.train,
+            "translate": contender.translate,
+            "save": contender.save,
+        }
+    )
