@@ -63,6 +63,15 @@ class Decoding(Section):
     """Phrases that must occur in every output (Post and Vilar 2018)."""
     replace_unknown: Literal["none", "attention"] = "none"
     """Put the source token of most attention in the place of an unknown one."""
+    mbr: bool = False
+    """Give, of all hypotheses of the beam or all draws, those that are expected to be most like a
+    good output by the task's own figure; see `choose`."""
+    mbr_temperature: float = Limit(default=2.0, gt=0, le=1000)
+    """A hypothesis of a beam weighs exp(log P / mbr_temperature); draws count alike."""
+    neighbors: int = Limit(default=0, ge=0, le=1000)
+    """Outputs of the nearest training examples that choose and may be chosen, too."""
+    neighbor_weight: float = Limit(default=1.0, ge=0, le=1000)
+    """Each weighs this times the square of its similarity; all hypotheses weigh 1 together."""
 
     @field_validator("sample")
     @classmethod
@@ -123,6 +132,39 @@ class Decoding(Section):
             raise _error("none with sample = true", info)
         if value and info.data.get("diverse_groups", 1) > 1:
             raise _error("none with diverse_groups", info)
+        return value
+
+    @field_validator("mbr")
+    @classmethod
+    def _several_to_choose_from(cls, value: bool, info: ValidationInfo) -> bool:
+        key = "n_best" if info.data.get("sample") else "beam"
+        if value and info.data.get(key, 2) == 1:
+            raise _error(f"false where {key} is 1: there is nothing to choose from", info)
+        return value
+
+    @field_validator("mbr_temperature")
+    @classmethod
+    def _weighed(cls, value: float, info: ValidationInfo) -> float:
+        default = cls.model_fields["mbr_temperature"].default
+        if value != default and not info.data.get("mbr", True):
+            raise _error(f"the default, {default}, without mbr = true", info)
+        if value != default and info.data.get("sample"):
+            raise _error(f"the default, {default}, with sample = true: draws count alike", info)
+        return value
+
+    @field_validator("neighbors")
+    @classmethod
+    def _neighbors_choose(cls, value: int, info: ValidationInfo) -> int:
+        if value and not info.data.get("mbr", True):
+            raise _error("0 without mbr = true, which chooses among them", info)
+        return value
+
+    @field_validator("neighbor_weight")
+    @classmethod
+    def _of_neighbors(cls, value: float, info: ValidationInfo) -> float:
+        default = cls.model_fields["neighbor_weight"].default
+        if value != default and not info.data.get("neighbors", 1):
+            raise _error(f"the default, {default}, without neighbors", info)
         return value
 
 
