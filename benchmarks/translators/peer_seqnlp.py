@@ -104,7 +104,7 @@ class Seqnlp:
 
     def count(self) -> Answer:
         """How many numbers are learned."""
-        return {"parameters": sum(each.numel() for each in self.task.parameters())}
+        return {"parameters": self.trainer.parameters}
 
     def translate(self, beam: int) -> Answer:
         """Translate the test split, as JoeyNMT is set to."""
