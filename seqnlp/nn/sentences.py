@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqnlp.errors import InputError
+from seqnlp.nn.engines.transforms import transforming
 
 Ints = NDArray[np.int64]
 
@@ -50,12 +51,12 @@ class Sentences:
         Raises:
             InputError: `ends` has another shape or type.
         """
-        sizes: Ints = lengths.cpu().numpy()
+        sizes: Ints = _numbers(lengths)
         shape = (len(sizes), time)
         if ends is None:
             marks = np.zeros(shape, dtype=np.bool_)
         elif tuple(ends.shape) == shape and ends.dtype == torch.bool:
-            marks = ends.cpu().numpy().copy()
+            marks = _numbers(ends).copy()
         else:
             dtype = str(ends.dtype).removeprefix("torch.")
             raise InputError(
@@ -119,6 +120,11 @@ class Sentences:
         return self.begins[group][rows] + steps, rows * longest + steps, longest
 
 
+def _numbers(tensor: Tensor) -> NDArray[Any]:
+    """The values; of a tensor without memory, which transforms make, one by one."""
+    return np.array(tensor.tolist()) if transforming() else tensor.cpu().numpy()
+
+
 def _cut(documents: Ints, first: Ints, sizes: Ints, most: int) -> tuple[Ints, Ints, Ints]:
     """Sentences in as few pieces of nearly equal size as it takes."""
     pieces = -(-sizes // most)
@@ -135,9 +141,16 @@ def move(rows: Tensor, sources: Ints, places: Ints, size: int) -> Tensor:
         sources: int64 [R], each at most once.
         places: int64 [R], each at most once.
     """
-    indices = [torch.from_numpy(index).to(rows.device) for index in (sources, places)]
-    moved: Tensor = _Move.apply(rows, *indices, size)  # type: ignore[no-untyped-call]
+    old, new = (torch.from_numpy(index).to(rows.device) for index in (sources, places))
+    if transforming():
+        return _copy(rows, old, new, size)
+    moved: Tensor = _Move.apply(rows, old, new, size)  # type: ignore[no-untyped-call]
     return moved
+
+
+def _copy(rows: Tensor, sources: Tensor, places: Tensor, size: int) -> Tensor:
+    zeros = rows.new_zeros(size, rows.shape[1])
+    return zeros.index_copy(0, places, rows.index_select(0, sources))
 
 
 class _Move(torch.autograd.Function):
@@ -150,11 +163,9 @@ class _Move(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, sources: Tensor, places: Tensor, size: int) -> Tensor:
         ctx.save_for_backward(sources, places)
         ctx.rows = len(rows)
-        moved = rows.new_zeros(size, rows.shape[1])
-        return moved.index_copy_(0, places, rows.index_select(0, sources))
+        return _copy(rows, sources, places, size)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         sources, places = ctx.saved_tensors
-        back = _Move.apply(gradients[0], places, sources, ctx.rows)  # type: ignore[no-untyped-call]
-        return back, None, None, None
+        return _copy(gradients[0], places, sources, ctx.rows), None, None, None

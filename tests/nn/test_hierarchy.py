@@ -238,6 +238,18 @@ def test_a_move_has_the_gradients_of_a_permutation() -> None:
     assert torch.autograd.gradgradcheck(lambda each: move(each, sources, places, 6), rows)
 
 
+def test_transforms_of_functions_follow() -> None:
+    encoder = make()
+    x, lengths, ends = batch()
+
+    def total(x: Tensor) -> Tensor:
+        encoded: Encoded = encoder(x, lengths, ends)
+        return encoded.states.square().sum()
+
+    expected = torch.autograd.grad(total(x.requires_grad_()), x)[0]
+    torch.testing.assert_close(torch.func.grad(total)(x), expected, **EXACT)
+
+
 class _Mean(Encoder):
     """An encoder that is not recurrent."""
 
