@@ -26,7 +26,7 @@ from seqnlp import registry
 from seqnlp.data.columns import check_columns
 from seqnlp.data.languages import Languages, name_by_language
 from seqnlp.data.request import MAX_RATIO, CorpusRequest
-from seqnlp.data.split import Ints, Split, concatenate
+from seqnlp.data.split import SUMMARIZED, Ints, Split, concatenate
 from seqnlp.errors import InputError, suggest
 from seqnlp.types import Field
 
@@ -143,7 +143,8 @@ def assemble(
     """A corpus of these splits: blank texts left out of train, validation cut off where missing.
 
     Rows with a blank text stay in the other splits, so that scores are comparable, and so do pairs
-    of extreme lengths; pairs that lack a side stay nowhere. A note says how many and where.
+    of extreme lengths; pairs that lack a side stay nowhere. A note says how many and where, and how
+    many documents are shorter than their summaries, or have no references where others do.
 
     Args:
         languages: those that were found, where they are not those of the request.
@@ -196,6 +197,12 @@ def _sift(split: Split, name: str, *, request: CorpusRequest) -> tuple[Split, li
         if (most := request.max_ratio) is not None:
             what = f"with one side over {most:g} times as long as the other"
             found.append((what, ratios > most, train))
+    elif set(SUMMARIZED) <= set(split.fields):
+        found = [(f"with an empty {field}", split.blank_in(field), train) for field in SUMMARIZED]
+        found.append(("with a document shorter than its summary", split.short, False))
+    for field in request.fields:
+        if field.several and field.name in split.fields:
+            found.append((f"without {field.name}", split.counts(field.name) == 0, False))
     for what, rows, leave in found:
         chosen = np.flatnonzero(rows)
         if len(chosen):

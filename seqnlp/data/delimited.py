@@ -18,7 +18,7 @@ from seqnlp.data.columns import (
 from seqnlp.data.formats import empty, read_lines
 from seqnlp.data.request import CorpusRequest
 from seqnlp.data.store import Row, Source
-from seqnlp.data.values import value_of
+from seqnlp.data.values import value_at
 from seqnlp.errors import InputError
 
 Record = tuple[int, list[str]]
@@ -74,7 +74,7 @@ def _read(
             _check_delimiter(where, rows, delimiter, names, several)
             raise
         head = head[1:]
-    positions = tuple(found.items())
+    places = tuple(found.items())
 
     def stream() -> Generator[Row, None, None]:
         line = 0
@@ -85,7 +85,7 @@ def _read(
                     f"expected {len(header)}, as in the first line"
                 )
             where = f"{path}:{line}"
-            yield f":{line}", [value_of(cells[i], name, where) for name, i in positions]
+            yield f":{line}", [value_at(cells, place, name, where) for name, place in places]
         if not line:
             raise InputError(f"{path}: a header but no rows")
 

@@ -6,21 +6,34 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-from seqnlp.data.columns import PEEK, match_columns
+from seqnlp.data.columns import PEEK, Place, match_columns, numbered_name
 from seqnlp.data.languages import SIDES, choose_languages
 from seqnlp.data.request import CorpusRequest
 from seqnlp.data.store import Row, Source
-from seqnlp.data.values import TRANSLATION, kind_of, pair_of, require_pairs, value_of, values_of
+from seqnlp.data.values import (
+    TRANSLATION,
+    kind_of,
+    narrow,
+    pair_of,
+    require_pairs,
+    texts_of,
+    value_of,
+    values_of,
+)
 from seqnlp.errors import InputError, suggest
+from seqnlp.types import Field
 
 Reader = Callable[[Path, CorpusRequest], Source]
 
 PARQUET_ROWS = 1024
+
+PEEK_SEVERAL = 100
+"""Rows of JSON Lines, whose documents may be long, that are looked at for keys of some rows."""
 
 
 def read_lines(path: Path) -> Generator[str, None, None]:
@@ -53,28 +66,50 @@ def empty(path: Path) -> InputError:
 
 
 def read_json_lines(path: Path, request: CorpusRequest) -> Source:
-    """One JSON object a line; the keys of the first are the header."""
+    """One JSON object a line; the keys of the first are the header.
+
+    Those of a field of several texts need not be in every row, but in one of the first.
+    """
     objects = _objects(path)
     first = next(objects, None)
     if first is None:
         raise empty(path)
     if isinstance(first[1].get(TRANSLATION), dict) and request.reads_translations:
         return _read_translations(path, chain([first], objects), request)
-    number, keys = first[0], list(first[1])
-    found = match_columns(keys, request.fields, request.columns, f"{path}:{number}")
-    wanted = [(name, keys[position]) for name, position in found.items()]
+    several = [field for field in request.fields if field.several]
+    head = [first, *islice(objects, PEEK_SEVERAL - 1 if several else 0)]
+    keys = list(dict.fromkeys(key for _, row in head for key in row))
+    found = match_columns(keys, request.fields, request.columns, f"{path}:{first[0]}")
+    known = set(keys)
 
     def rows() -> Generator[Row, None, None]:
-        for number, row in chain([first], objects):
+        for number, row in chain(head, objects):
             where = f"{path}:{number}"
-            values = []
-            for name, key in wanted:
+            values: list[str | list[str]] = []
+            for name, place in found.items():
+                if not isinstance(place, int):
+                    given = (row.get(keys[position]) for position in place)
+                    values.append(texts_of(given, name, where))
+                    continue
+                key = keys[place]
                 if key not in row:
                     raise InputError(f"{where}: no key {key!r}; {suggest(key, row)}")
                 values.append(value_of(row[key], name, where))
+            for field in several:
+                _refuse_late(row.keys() - known, field, len(head), where)
             yield f":{number}", values
 
     return Source(fields=tuple(found), rows=rows())
+
+
+def _refuse_late(keys: Iterable[str], field: Field, rows: int, where: str) -> None:
+    """Raise where one of the keys is a column of the field that came too late to be one."""
+    for key in keys:
+        if numbered_name(key, [*field.aliases, field.name]):
+            raise InputError(
+                f"{where}: {key!r} for {field.name}, and none in the first {rows} rows; "
+                "one of those must have it too, be it with an empty list"
+            )
 
 
 def _read_translations(
@@ -106,16 +141,17 @@ def read_parquet(path: Path, request: CorpusRequest) -> Source:
     if request.reads_translations and kind is not None and pa.types.is_struct(kind):
         known = [kind.field(i).name for i in range(kind.num_fields)]
         codes = choose_languages(request.languages, known, str(path))
-        names, columns = [TRANSLATION], dict.fromkeys(SIDES, TRANSLATION)
+        names = [TRANSLATION]
+        places: dict[str, Place] = dict.fromkeys(SIDES, 0)
     else:
         found = match_columns(schema.names, request.fields, request.columns, str(path))
-        columns = {field: schema.names[position] for field, position in found.items()}
-        names = list(columns.values())
+        positions, places = narrow(found)
+        names = [schema.names[position] for position in positions]
     if not file.metadata.num_rows:
         file.close()
         raise InputError(f"{path}: columns but no rows")
     labels = [_class_names(schema, name) for name in names]
-    fields = tuple(columns)
+    fields = tuple(places)
 
     def rows() -> Generator[Row, None, None]:
         number = 0
@@ -134,7 +170,7 @@ def read_parquet(path: Path, request: CorpusRequest) -> Source:
                 for row in zip(*read, strict=True):
                     number += 1
                     where = f", row {number}"
-                    yield where, values_of(row, fields, labels, codes, f"{path}{where}")
+                    yield where, values_of(row, places, labels, codes, f"{path}{where}")
 
     if codes is None:
         return Source(fields=fields, rows=rows())

@@ -8,6 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
+from seqnlp.data.aligned import (
+    Files,
+    choose_files,
+    find_files,
+    find_partners,
+    read_aligned,
+)
 from seqnlp.data.corpus import Corpus, CorpusRequest, assemble
 from seqnlp.data.delimited import read_csv, read_tsv
 from seqnlp.data.formats import Reader, read_json_lines, read_parquet
@@ -52,7 +59,8 @@ def open_path(
     Other files are not looked at.
 
     For a task that reads pairs, parallel plain text (`train.de`, `train.en`) goes before other
-    files, and a path that is one side of it means both.
+    files, and a path that is one side of it means both. So does plain text with a file for each
+    field (`train.document`, `train.summary`), for a task that reads texts and no label.
 
     Raises:
         InputError: nothing there, no file whose format is known, two files for one split, a
@@ -64,13 +72,18 @@ def open_path(
     notes: list[str] = []
     splits: dict[str, Split] = {}
     texts = find_texts(path, languages) if request.parallel and path.is_dir() else {}
+    aligned = find_files(path, request.fields) if request.aligned and path.is_dir() else {}
     # Texts of another name go before files of rows only where there are none of those.
     if texts and (assign_splits(texts) or not _data_files(path)):
         pairs, languages, notes = find_pairs(path, texts, languages)
         notes += note_test(pairs)
         splits = _read_each(pairs, lambda pair, split: _read_pair(pair, split, request=request))
+    elif aligned and (assign_splits(aligned) or not _data_files(path)):
+        chosen = choose_files(path, aligned)
+        notes = note_test(chosen)
+        splits = _read_each(chosen, lambda one, split: _read_aligned(one, split, request=request))
     elif path.is_dir():
-        files = find_splits(path, parallel=request.parallel)
+        files = find_splits(path, texts=_texts(request))
         notes = note_test(files)
         splits = _read_each(
             files, lambda shards, split: _read_shards(path, split, shards, request=request)
@@ -78,6 +91,12 @@ def open_path(
     elif request.parallel and not suffix_of(path) and (partner := find_partner(path, languages)):
         pair, languages = partner
         splits = {"train": _read_pair(pair, "train", request=request)}
+    elif (
+        request.aligned
+        and not suffix_of(path)
+        and (partners := find_partners(path, request.fields))
+    ):
+        splits = {"train": _read_aligned(partners, "train", request=request)}
     else:
         splits = {"train": read_file(path, "train", request=request)}
     return assemble(
@@ -101,10 +120,10 @@ def read_file(
     """
     suffix = suffix_of(path)
     if suffix is None:
-        pairs = f", or {path.name}.CODE of two languages" if request.parallel else ""
+        texts = _texts(request, path.name)
         raise InputError(
             f"{path}: the name does not tell the format; expected one of "
-            f"{', '.join(SUFFIXES)}{pairs}"
+            f"{', '.join(SUFFIXES)}{f', or {texts}' if texts else ''}"
         )
     reader = READERS[suffix.removesuffix(".gz")]
     origin = str(folder or path)
@@ -133,6 +152,12 @@ def _read_each(files: Mapping[str, T], read: Callable[[T, str], Split]) -> dict[
 def _read_shards(folder: Path, split: str, shards: list[Path], *, request: CorpusRequest) -> Split:
     origin = folder if len(shards) > 1 else None
     parts = [read_file(file, split, request=request, folder=origin) for file in shards]
+    for file, part in zip(shards, parts, strict=True):
+        if other := set(part.fields) ^ set(parts[0].fields):
+            with_it, without = (file, shards[0]) if other <= set(part.fields) else (shards[0], file)
+            raise InputError(
+                f"{without}: no column for {min(other)}, which {with_it.name} of the same split has"
+            )
     return concatenate(split, parts, origin=str(folder))
 
 
@@ -142,6 +167,16 @@ def _read_pair(pair: tuple[Path, Path], split: str, *, request: CorpusRequest) -
         key={"pair": [_key(path, request) for path in pair]},
         source=lambda: read_pairs(*pair),
         origin=str(pair[0]),
+    )
+
+
+def _read_aligned(files: Files, split: str, *, request: CorpusRequest) -> Split:
+    first = next(files[field.name] for field in request.fields if field.name in files)[0]
+    return stored_split(
+        split,
+        key={"aligned": {f: [_key(path, request) for path in files[f]] for f in files}},
+        source=lambda: read_aligned(files, request.fields),
+        origin=str(first),
     )
 
 
@@ -156,17 +191,19 @@ def _key(path: Path, request: CorpusRequest) -> dict[str, object]:
         "size": status.st_size,
         # The change time too: copying tools restore the other one.
         "mtime": [status.st_mtime_ns, status.st_ctime_ns, status.st_ino],
-        "fields": [[field.name, field.aliases, field.required] for field in request.fields],
+        "fields": [
+            [field.name, field.aliases, field.required, field.several] for field in request.fields
+        ],
         "columns": dict(request.columns),
         "languages": request.languages,
     }
 
 
-def find_splits(folder: Path, *, parallel: bool = False) -> dict[str, list[Path]]:
+def find_splits(folder: Path, *, texts: str = "") -> dict[str, list[Path]]:
     """Split name to its files, of which there are several where it is in shards.
 
     Args:
-        parallel: whether pairs are looked for, for the message.
+        texts: files of plain text that would do, for the message.
 
     Raises:
         InputError: the folder has no such files, or two that claim one split.
@@ -177,7 +214,7 @@ def find_splits(folder: Path, *, parallel: bool = False) -> dict[str, list[Path]
     claims = assign_splits(stems)
     if not claims:
         if len(stems) != 1:
-            raise InputError(f"{folder}: {_no_splits(stems, parallel)}")
+            raise InputError(f"{folder}: {_no_splits(stems, texts)}")
         claims = {"train": list(stems)}
     found = {}
     for split, names in claims.items():
@@ -227,9 +264,17 @@ def _stem(path: Path) -> str:
     return path.name[: -len(suffix_of(path) or "")]
 
 
-def _no_splits(stems: dict[str, list[Path]], parallel: bool) -> str:
+def _texts(request: CorpusRequest, stem: str = "train") -> str:
+    """The files of plain text that would do, for a message."""
+    if request.parallel:
+        return f"{stem}.CODE of two languages"
+    names = [f"{stem}.{field.name}" for field in request.fields if field.required]
+    return " and ".join(names) if request.aligned else ""
+
+
+def _no_splits(stems: dict[str, list[Path]], texts: str) -> str:
     if not stems:
-        texts = "train.CODE of two languages (plain text), or " if parallel else ""
+        texts = f"{texts} (plain text), or " if texts else ""
         return f"no data files; expected {texts}train, validation and test in {', '.join(SUFFIXES)}"
     names = ", ".join(path.name for paths in stems.values() for path in paths)
     return f"none of its files is named train, validation or test: {names}"

@@ -37,6 +37,12 @@ class CorpusRequest:
         return is_parallel(self.fields)
 
     @property
+    def aligned(self) -> bool:
+        """Whether each field may be a file of its own, line N of all of them a row."""
+        names = [field.name for field in self.fields if field.required]
+        return not self.parallel and len(names) > 1 and "label" not in names
+
+    @property
     def reads_translations(self) -> bool:
         """Whether pairs may be in one column, `translation`: no other is named."""
         return self.parallel and not self.columns

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seqnlp.data.columns import match_columns
+from seqnlp.data.columns import Place, match_columns
 from seqnlp.data.corpus import Corpus, CorpusRequest, assemble
 from seqnlp.data.languages import SIDES, choose_languages
 from seqnlp.data.naming import SPLITS
 from seqnlp.data.readers import open_path
 from seqnlp.data.split import Split
 from seqnlp.data.store import Row, Source, stored_split
-from seqnlp.data.values import TRANSLATION, require_pairs, values_of
+from seqnlp.data.values import TRANSLATION, narrow, require_pairs, values_of
 from seqnlp.errors import InputError, UnknownNameError, suggest
 from seqnlp.files import shipped
 
@@ -86,11 +86,12 @@ def open_hub(argument: str | None, *, request: CorpusRequest) -> Corpus:
             continue
         license, description = dataset.info.license or "", dataset.info.description or ""
         origin = f"{name} {key}"
-        columns, codes = _hub_columns(origin, dataset, request)
-        if _labels_withheld(dataset, columns.get("label")):
+        columns, places, codes = _hub_columns(origin, dataset, request)
+        label = places.get("label")
+        if isinstance(label, int) and _labels_withheld(dataset, columns[label]):
             notes.append(f"the {split} split has no labels and is left out")
             continue
-        splits[split] = _hub_split(origin, split, dataset, columns, codes)
+        splits[split] = _hub_split(origin, split, dataset, columns, places, codes)
         languages = codes or languages
     if left_out:
         notes.append(f"splits left out: {', '.join(left_out)}")
@@ -227,9 +228,9 @@ def _line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _labels_withheld(dataset: Any, column: str | None) -> bool:
+def _labels_withheld(dataset: Any, column: str) -> bool:
     """Whether every label is -1, which is how a hub marks a test split without answers."""
-    if column is None or not hasattr(dataset.features[column], "names"):
+    if not hasattr(dataset.features[column], "names"):
         return False
     import pyarrow.compute as pc
 
@@ -238,51 +239,56 @@ def _labels_withheld(dataset: Any, column: str | None) -> bool:
 
 def _hub_columns(
     origin: str, dataset: Any, request: CorpusRequest
-) -> tuple[dict[str, str], tuple[str, str] | None]:
-    """Field to column, and the languages where both sides are in one column."""
+) -> tuple[list[str], dict[str, Place], tuple[str, str] | None]:
+    """Columns, the places of fields among them, and the languages where both are in one column."""
     header = list(dataset.column_names)
     kind = dataset.features[TRANSLATION] if TRANSLATION in header else None
     known = getattr(kind, "languages", kind)
     if request.reads_translations and isinstance(known, list | dict):
         codes = choose_languages(request.languages, list(known), origin)
-        return dict.fromkeys(SIDES, TRANSLATION), codes
+        return [TRANSLATION], dict.fromkeys(SIDES, 0), codes
     found = match_columns(header, request.fields, request.columns, origin)
-    return {field: header[position] for field, position in found.items()}, None
+    positions, places = narrow(found)
+    return [header[position] for position in positions], places, None
 
 
 def _hub_split(
     origin: str,
     split: str,
     dataset: Any,
-    columns: Mapping[str, str],
+    columns: list[str],
+    places: Mapping[str, Place],
     codes: tuple[str, str] | None,
 ) -> Split:
     files = [Path(cached["filename"]) for cached in dataset.cache_files]
     key = {
         "hf": origin,
         "files": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files],
-        "columns": dict(columns),
+        "columns": [columns, dict(places)],
         "languages": codes,
     }
 
     def source() -> Source:
-        rows = _hub_rows(origin, dataset, columns, codes)
+        rows = _hub_rows(origin, dataset, columns, places, codes)
         return Source(
-            fields=tuple(columns), rows=require_pairs(rows, codes, origin) if codes else rows
+            fields=tuple(places), rows=require_pairs(rows, codes, origin) if codes else rows
         )
 
     return stored_split(split, key=key, source=source, origin=origin)
 
 
 def _hub_rows(
-    origin: str, dataset: Any, columns: Mapping[str, str], codes: tuple[str, str] | None
+    origin: str,
+    dataset: Any,
+    columns: list[str],
+    places: Mapping[str, Place],
+    codes: tuple[str, str] | None,
 ) -> Generator[Row, None, None]:
-    names = [TRANSLATION] if codes else list(columns.values())
-    classes = [getattr(dataset.features[column], "names", None) for column in names]
-    batches: Iterator[Any] = dataset.select_columns(names).iter(HUB_ROWS)
+    classes = [getattr(dataset.features[column], "names", None) for column in columns]
+    batches: Iterator[Any] = dataset.select_columns(columns).iter(HUB_ROWS)
     number = 0
     for batch in batches:
-        for row in zip(*(batch[column] for column in names), strict=True):
+        for row in zip(*(batch[column] for column in columns), strict=True):
             number += 1
             where = f", row {number}"
-            yield where, values_of(row, tuple(columns), classes, codes, f"{origin}{where}")
+            yield where, values_of(row, places, classes, codes, f"{origin}{where}")

@@ -10,17 +10,22 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from seqnlp.data.languages import SIDES, ratio_of
+from seqnlp.data.languages import SIDES, count_words, ratio_of
 from seqnlp.errors import InputError, suggest
 from seqnlp.types import Example
 
 Ints = NDArray[np.int64]
 
-WHERE, EMPTY, RATIO = "_where", "_empty", "_ratio"
+WHERE, EMPTY, RATIO, SHORT = "_where", "_empty", "_ratio", "_short"
 """Columns beside the fields: what follows `origin` in the name of a row, whether one of its texts
-is blank, and how many times as long as the other the longer of two sides is."""
+is blank, how many times as long as the other the longer of two sides is, and whether a document has
+fewer words than its summary."""
+
+SUMMARIZED = ("document", "summary")
+"""The fields of a task that reads long texts and what is to be said of them."""
 
 BLOCK = 4096
 
@@ -54,8 +59,11 @@ class Split(Sequence[Example]):
     def from_examples(
         cls, name: str, examples: Iterable[Example], *, origin: str = "memory"
     ) -> Split:
-        """A split of rows in memory, all with the same fields; their values become strings."""
-        rows = [{field: str(value) for field, value in row.items()} for row in examples]
+        """A split of rows in memory, all with the same fields; their values become strings.
+
+        A list or tuple becomes one of strings: the texts of a field of several.
+        """
+        rows = [{field: _stored(value) for field, value in row.items()} for row in examples]
         table = pa.Table.from_pylist(rows)
         digest = hashlib.sha256(repr(rows).encode("utf-8", "surrogatepass"))
         return cls(name, table, origin=origin, fingerprint=digest.hexdigest()[:32])
@@ -149,6 +157,27 @@ class Split(Sequence[Example]):
         rows = zip(*(self._stream(field) for field in texts), strict=True)
         return np.fromiter((is_blank(row) for row in rows), np.bool_, len(self))
 
+    def blank_in(self, field: str) -> NDArray[np.bool_]:
+        """Bool [N], True where the text of this field is blank."""
+        column, found = self._columns[field], self.blank.copy()
+        for row in np.flatnonzero(found):
+            found[row] = is_blank([column[self._row(int(row))].as_py()])
+        return found
+
+    def counts(self, field: str) -> Ints:
+        """Int64 [N], how many texts a field of several has in each row."""
+        lengths = pc.list_value_length(self._columns[field])
+        counts: Ints = lengths.to_numpy().astype(np.int64)
+        return counts if self._indices is None else counts[self._indices]
+
+    @cached_property
+    def short(self) -> NDArray[np.bool_]:
+        """Bool [N], True where a document has fewer words than its summary; neither is blank."""
+        if SHORT in self._columns:
+            return np.fromiter(self._stream(SHORT), np.bool_, len(self))
+        pairs = zip(*(self._stream(field) for field in SUMMARIZED), strict=True)
+        return np.fromiter((is_short(*pair) for pair in pairs), np.bool_, len(self))
+
     @cached_property
     def ratios(self) -> NDArray[np.float64]:
         """Float64 [N], see `ratio_of`, of splits with the fields source and target."""
@@ -190,10 +219,29 @@ def is_blank(texts: Iterable[Any]) -> bool:
     return any(isinstance(text, str) and not text.strip() for text in texts)
 
 
+def _stored(value: Any) -> str | list[str]:
+    return [str(item) for item in value] if isinstance(value, list | tuple) else str(value)
+
+
+def is_short(document: str, summary: str) -> bool:
+    """Whether a document has fewer words than its summary, and neither is blank.
+
+    >>> is_short("See below.", "A very long subject"), is_short("", "A subject")
+    (True, False)
+    """
+    return 0 < count_words(document) < count_words(summary)
+
+
 def concatenate(name: str, splits: Sequence[Split], *, origin: str) -> Split:
-    """One split of the rows of several: the shards of a large corpus, or train and validation."""
+    """One split of the rows of several: the shards of a large corpus, or train and validation.
+
+    It has the fields that all of them have.
+    """
     if len(splits) == 1:
         return splits[0].renamed(name)
+    # Optional fields, such as references, may be in some splits alone.
+    shared = set.intersection(*(set(split._table.column_names) for split in splits))
+    shared_columns = [column for column in splits[0]._table.column_names if column in shared]
     tables: list[pa.Table] = []
     first: dict[int, int] = {}
     rows: list[Ints] = []
@@ -201,7 +249,7 @@ def concatenate(name: str, splits: Sequence[Split], *, origin: str) -> Split:
         # Two selections of one table share it, so that it is not held twice.
         if id(split._table) not in first:
             first[id(split._table)] = sum(table.num_rows for table in tables)
-            tables.append(split._table)
+            tables.append(split._table.select(shared_columns))
         chosen = np.arange(len(split)) if split._indices is None else split._indices
         rows.append(chosen + first[id(split._table)])
     digest = hashlib.sha256("\n".join(split.fingerprint for split in splits).encode())

@@ -18,7 +18,16 @@ from typing import Any
 import pyarrow as pa
 
 from seqnlp.data.languages import SIDES, ratio_of
-from seqnlp.data.split import EMPTY, RATIO, WHERE, Split, is_blank
+from seqnlp.data.split import (
+    EMPTY,
+    RATIO,
+    SHORT,
+    SUMMARIZED,
+    WHERE,
+    Split,
+    is_blank,
+    is_short,
+)
 from seqnlp.errors import InputError
 from seqnlp.files import cache_folder, new_file
 
@@ -131,6 +140,8 @@ def _schema(fields: Sequence[str], block: list[Row]) -> Any:
     beside = [(WHERE, pa.string()), (EMPTY, pa.bool_())]
     if set(SIDES) <= set(fields):
         beside.append((RATIO, pa.float64()))
+    if set(SUMMARIZED) <= set(fields):
+        beside.append((SHORT, pa.bool_()))
     return pa.schema([*zip(fields, kinds, strict=True), *beside])
 
 
@@ -148,6 +159,9 @@ def _batch(schema: Any, block: list[Row], origin: str) -> Any:
         columns.append([ratio_of(*pair) for pair in pairs])
         for side in sides:
             columns[side] = ["" if text is None else text for text in columns[side]]
+    if SHORT in schema.names:
+        texts = [names.index(field) for field in SUMMARIZED]
+        columns.append([is_short(*(values[i] for i in texts)) for _, values in block])
     # Arrow would take a string for a list of its characters.
     kinds: list[type] = [
         list if pa.types.is_list(kind) else str for kind in schema.types[: len(names)]

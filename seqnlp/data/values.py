@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
+from seqnlp.data.columns import Place
 from seqnlp.data.languages import SIDES
+from seqnlp.data.split import SUMMARIZED
 from seqnlp.data.store import Row
 from seqnlp.errors import InputError
 
@@ -35,12 +38,77 @@ def value_of(value: Any, name: str, where: str) -> str | list[str]:
         and isinstance(value, list)
         and all(isinstance(item, str) for item in value)
     ):
+        if name in SUMMARIZED:
+            # Sentences, each a line; or words.
+            return ("\n" if any(map(_has_space, value)) else " ").join(value)
         return value
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):
         return str(value)
     raise InputError(f"{where}: {name!r} is {kind_of(value)}; expected a string")
+
+
+def texts_of(values: Iterable[Any], name: str, where: str) -> list[str]:
+    """The texts of a field of several, of one column or of several.
+
+    A value is a text, a list of texts, or such a list written as JSON. What is missing or blank
+    is left out.
+
+    Raises:
+        InputError: something else.
+    """
+    found = []
+    for value in values:
+        if isinstance(value, float) and math.isnan(value):
+            continue
+        listed = value if isinstance(value, list) else _parsed(value)
+        for text in listed:
+            if not isinstance(text, str | None):
+                inside = "holds" if isinstance(value, list) else "is"
+                raise InputError(
+                    f"{where}: {name!r} {inside} {kind_of(text)}; expected a list of texts"
+                )
+            if text and text.strip():
+                found.append(text)
+    return found
+
+
+def value_at(row: Sequence[Any], place: Place, name: str, where: str) -> str | list[str]:
+    """The value of a field that has its column, or its columns, at `place` of a row."""
+    if isinstance(place, int):
+        return value_of(row[place], name, where)
+    return texts_of([row[position] for position in place], name, where)
+
+
+def narrow(places: Mapping[str, Place]) -> tuple[list[int], dict[str, Place]]:
+    """The columns that fields are in, and the places of the fields among these alone.
+
+    >>> narrow({"summary": 4, "references": (2, 7)})
+    ([4, 2, 7], {'summary': 0, 'references': (1, 2)})
+    """
+    wanted: dict[int, int] = {}
+    found: dict[str, Place] = {}
+    for field, place in places.items():
+        several = (place,) if isinstance(place, int) else place
+        new = tuple(wanted.setdefault(position, len(wanted)) for position in several)
+        found[field] = new[0] if isinstance(place, int) else new
+    return list(wanted), found
+
+
+def _parsed(value: Any) -> list[Any]:
+    if isinstance(value, str) and value.lstrip()[:1] == "[":
+        try:
+            listed = json.loads(value)
+        except (ValueError, RecursionError):
+            return [value]
+        if isinstance(listed, list) and all(isinstance(item, str) for item in listed):
+            return listed
+    return [value]
+
+
+def _has_space(text: str) -> bool:
+    return any(map(str.isspace, text.strip()))
 
 
 def kind_of(value: Any) -> str:
@@ -64,23 +132,22 @@ def named(value: Any, classes: Sequence[str] | None) -> Any:
 
 def values_of(
     row: Sequence[Any],
-    fields: Sequence[str],
+    places: Mapping[str, Place],
     classes: Sequence[Sequence[str] | None],
     codes: Sequence[str] | None,
     where: str,
 ) -> Sequence[Any]:
-    """The values of a row of typed columns, one a field, or of one column of translations.
+    """The values of a row of typed columns, or of one column of translations.
 
     Args:
+        places: of the fields in the row.
         classes: of each column, the names of its numbers.
         codes: the two languages, where the column is one of translations.
     """
     if codes is not None:
         return pair_of(row[0], codes, where)
-    return [
-        value_of(named(value, names), field, where)
-        for field, value, names in zip(fields, row, classes, strict=True)
-    ]
+    values = [named(value, names) for value, names in zip(row, classes, strict=True)]
+    return [value_at(values, place, field, where) for field, place in places.items()]
 
 
 def pair_of(value: Any, codes: Sequence[str], where: str) -> list[str | None]:
