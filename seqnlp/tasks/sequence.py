@@ -10,16 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from seqnlp.config import ModelSettings
+from seqnlp.errors import InputError
 from seqnlp.nn.decoder import Decoder, DecoderState
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.output import OutputLayer
+from seqnlp.nn.pointer import Pointer, Sources, copied, coverage_loss, mix
 from seqnlp.tasks.classifier import build_encoder
 from seqnlp.tasks.decoding import Stepper, StepScores
-from seqnlp.types import Copies, Encoded, Loss, Memory, TokenBatch
+from seqnlp.tasks.own_tokens import Run, run_on_own
+from seqnlp.types import Copies, Encoded, Loss, Memory, TokenBatch, lengths_to_mask
 
-BLOCK = 512
-"""Rows whose next tokens are drawn at once: what bounds the memory of scheduled sampling."""
+UNKNOWN = 1
+"""The id of the unknown token in every vocabulary."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,8 @@ class DecoderOptions:
     layers_after: int
     tie_embeddings: bool
     tie_all: bool
+    copy: bool = False
+    coverage_loss: float = 0.0
 
 
 class EncoderDecoder(nn.Module):
@@ -50,7 +55,7 @@ class EncoderDecoder(nn.Module):
     Args:
         model: sizes and the encoder.
         options: the decoder.
-        source_size, target_size: of both vocabularies; padding has the id 0.
+        source_size, target_size: of both vocabularies; padding has the id 0, what is unknown 1.
         outputs: V, how many tokens of the target's vocabulary can be generated, the first; None
             for all.
         buckets: n-gram vectors of the source.
@@ -112,8 +117,15 @@ class EncoderDecoder(nn.Module):
             _initialize(part)
         tied = options.tie_embeddings or options.tie_all
         self.output = OutputLayer(
-            size, target_size, weight=self.target_embedding.words if tied else None
+            size,
+            target_size,
+            weight=self.target_embedding.words if tied else None,
+            classes=outputs,
         )
+        self.pointer = Pointer(size, size) if options.copy else None
+        if self.pointer is not None:
+            _initialize(self.pointer)
+        self.coverage_factor = options.coverage_loss
 
     def encode(self, source: TokenBatch) -> Encoded:
         """Read sources."""
@@ -132,7 +144,7 @@ class EncoderDecoder(nn.Module):
         Returns:
             Logits of the next, float [N, V]; weights float [N, S]; the new state.
         """
-        outputs, weights, state = self.decoder.step(self._embed(ids), memory, state)
+        outputs, weights, state = self.decoder.step(self.embed(ids), memory, state)
         return self.output(outputs), weights, state
 
     def loss(
@@ -147,81 +159,125 @@ class EncoderDecoder(nn.Module):
     ) -> Loss:
         """The cross-entropy of targets, in nats over their tokens, each read after the ones before.
 
+        In training the coverage loss is added to it, times its factor.
+
         Args:
             source: B rows.
             target: B rows from <bos> to <eos>; what follows <bos> is predicted.
-            smoothing: of labels, see `OutputLayer.loss`.
+            copies: what can be copied, for a network that does.
+            goals: int64 [B, T], the extended ids (see `Copies`) of what is predicted, where the
+                target's own are not. Those of the unknown token count nowhere.
+            smoothing: of labels, see `OutputLayer.loss`; of what is generated alone.
             own_share: of the tokens read, those in whose place stands one that the network has
                 drawn itself: scheduled sampling (Bengio et al. 2015, arXiv:1506.03099).
+
+        Raises:
+            InputError: the network copies, and is not told what.
         """
+        copies = self.check_copies(copies)
         encoded = self.encode(source)
         memory, state = self.begin(encoded)
         read, lengths = target.ids[:, :-1], target.lengths - 1
-        steps = torch.arange(read.shape[1], device=read.device)
-        real = (steps < lengths.unsqueeze(1)).flatten().nonzero().squeeze(1)
+        real = lengths_to_mask(lengths, read.shape[1])
         if own_share > 0:
-            outputs = self._run_on_own(read, lengths, real, memory, state, own_share)
+            run = run_on_own(self, read, real, memory, state, copies, own_share)
         else:
-            outputs = self._run(read, lengths, memory, state)
-        goals = target.ids[:, 1:].flatten().index_select(0, real)
-        total = self.output.loss(
-            outputs.flatten(0, 1).index_select(0, real), goals, smoothing=smoothing
-        )
-        return Loss(total=total, units=len(goals))
+            run = self.run(read, lengths, memory, state)
+        counted = real if goals is None else real & (goals != UNKNOWN)
+        goals = target.ids[:, 1:] if goals is None else goals
+        places = counted.flatten().nonzero().squeeze(1)
+        if copies is None:
+            total = self.output.loss(
+                _take(run.outputs, places), _take(goals, places), smoothing=smoothing
+            )
+        else:
+            found, means = self._log_probabilities(run, copies, goals, places)
+            total = -(1 - smoothing) * found.sum()
+            if smoothing:
+                total = total - smoothing * means.sum()
+        if self.coverage_factor and self.training:
+            assert run.weights is not None
+            total = total + self.coverage_factor * coverage_loss(run.weights, real)
+        return Loss(total=total, units=len(places))
 
-    def _run(self, ids: Tensor, lengths: Tensor, memory: Memory, state: DecoderState) -> Tensor:
-        """Outputs float [B, T, D] after the tokens int64 [B, T]."""
-        x = self.target_embedding(TokenBatch(ids=ids, lengths=lengths))
-        outputs: Tensor = self.decoder(x, lengths, memory, state).outputs
-        return outputs
+    def explain(
+        self, source: TokenBatch, target: TokenBatch, copies: Copies, goals: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Which tokens of given targets were copied, and from where.
 
-    def _run_on_own(
-        self,
-        ids: Tensor,
-        lengths: Tensor,
-        real: Tensor,
-        memory: Memory,
-        state: DecoderState,
-        share: float,
-    ) -> Tensor:
-        """`_run`, where each token but the first is, with probability `share`, one drawn by itself.
+        Args:
+            source: B rows.
+            target: see `loss`, and so are `copies` and `goals`.
 
-        A decoder that reads its own outputs takes step after step. Another runs twice: what it
-        predicts after the true tokens is mixed in, and it runs again over the mixture (Mihaylova
-        and Martins 2019, arXiv:1906.07651).
+        Returns:
+            g, the share of what is generated at each step, float [B, T]; and float [B, T, S], the
+            probability that the goal was copied from a source position, given that it is the goal:
+            0 where the goal is unknown. Both are 0 on padding.
+
+        Raises:
+            InputError: the network copies nothing.
         """
-        chosen = torch.rand(ids.shape, device=ids.device) < share
-        chosen[:, 0] = False
-        if not self.decoder.input_feeding:
-            with torch.no_grad():
-                outputs = self._run(ids, lengths, memory, state)
-                drawn = torch.zeros_like(ids)
-                drawn.view(-1)[real] = self._draw(outputs.flatten(0, 1).index_select(0, real))
-            before = torch.cat([ids[:, :1], drawn[:, :-1]], dim=1)
-            return self._run(torch.where(chosen, before, ids), lengths, memory, state)
-        steps: list[Tensor] = []
-        for time in range(ids.shape[1]):
-            read = ids[:, time]
-            if time and bool(chosen[:, time].any()):
-                read = torch.where(chosen[:, time], self._draw(steps[-1].detach()), read)
-            output, _, state = self.decoder.step(self._embed(read), memory, state)
-            steps.append(output)
-        return torch.stack(steps, dim=1)
+        if self.pointer is None:
+            raise InputError("this network copies nothing, so that there is nothing to explain")
+        read, lengths = target.ids[:, :-1], target.lengths - 1
+        run = self.run(read, lengths, *self.begin(self.encode(source)))
+        assert run.weights is not None
+        real = lengths_to_mask(lengths, read.shape[1])
+        places = (real & (goals != UNKNOWN)).flatten().nonzero().squeeze(1)
+        found, _ = self._log_probabilities(run, copies, goals, places)
+        log_p = torch.full_like(real, torch.inf, dtype=found.dtype)
+        log_p.view(-1)[places] = found
+        log_g, log_copied = self.pointer(run.outputs, run.inputs)
+        shares = (log_copied - log_p).exp().unsqueeze(2)
+        return log_g.exp() * real, copied(run.weights, copies.ids, goals) * shares
 
-    def _embed(self, ids: Tensor) -> Tensor:
+    def check_copies(self, copies: Copies | None) -> Copies | None:
+        """What can be copied, None for a network that copies nothing.
+
+        Raises:
+            InputError: the network copies, and is not told what.
+        """
+        if self.pointer is None:
+            return None
+        if copies is None:
+            raise InputError("this network copies, so that it must be told what: give `copies`")
+        return copies
+
+    def run(self, ids: Tensor, lengths: Tensor, memory: Memory, state: DecoderState) -> Run:
+        """What the decoder says after each of the tokens int64 [B, T]."""
+        x = self.target_embedding(TokenBatch(ids=ids, lengths=lengths))
+        wanted = self.pointer is not None or self.coverage_factor > 0
+        decoded = self.decoder(x, lengths, memory, state, want_weights=wanted)
+        return Run(outputs=decoded.outputs, inputs=x, weights=decoded.weights)
+
+    def embed(self, ids: Tensor) -> Tensor:
         """Float [N, D] of int64 [N]."""
         batch = TokenBatch(ids=ids.unsqueeze(1), lengths=torch.ones_like(ids))
         embedded: Tensor = self.target_embedding(batch)
         return embedded.squeeze(1)
 
-    @torch.no_grad()
-    def _draw(self, outputs: Tensor) -> Tensor:
-        """Next tokens int64 [N] after outputs float [N, D], by their probabilities."""
-        drawn = [
-            torch.multinomial(torch.softmax(self.output(block), dim=1), 1).squeeze(1)
-            for block in torch.split(outputs, BLOCK)
-        ]
-        return torch.cat(drawn)
+    def _log_probabilities(
+        self, run: Run, copies: Copies, goals: Tensor, places: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of the goals [B, T] at N places; of those M that can be generated the classes' mean."""
+        assert self.pointer is not None
+        assert run.weights is not None
+        attention = _take(copied(run.weights, copies.ids, goals).sum(2), places)
+        outputs, wanted = _take(run.outputs, places), _take(goals, places)
+        shares = self.pointer(outputs, _take(run.inputs, places))
+        able = (wanted < self.output.classes).nonzero().squeeze(1)
+        if len(able) == len(wanted):
+            generated, means = self.output.log_probabilities(outputs, wanted)
+        else:
+            own, means = self.output.log_probabilities(outputs[able], wanted[able])
+            never = torch.full_like(attention, -torch.inf, dtype=own.dtype)
+            generated = never.index_copy(0, able, own)
+        return mix(shares, generated, attention), means
+
+
+def _take(x: Tensor, places: Tensor) -> Tensor:
+    """Steps [N, ...] of [B, T, ...]."""
+    return x.flatten(0, 1).index_select(0, places)
 
 
 def _initialize(module: nn.Module) -> None:
@@ -236,23 +292,40 @@ def _initialize(module: nn.Module) -> None:
 class NetworkStepper(Stepper):
     """The search's view of one network. See `Stepper`.
 
+    With copying, V is that of the output layer and the most slots of a source; see `Copies`.
+
     Args:
         encoded: the sources, B rows.
+        copies: what can be copied, for a network that does.
+
+    Raises:
+        InputError: the network copies, and is not told what.
     """
 
     def __init__(
         self, network: EncoderDecoder, encoded: Encoded, copies: Copies | None = None
     ) -> None:
+        copies = network.check_copies(copies)
         self.network = network
-        self.vocabulary_size = network.output.vocabulary_size
+        self._copied = None if copies is None else Sources.of(copies)
+        self.vocabulary_size = network.output.classes
+        if self._copied is not None:
+            self.vocabulary_size += self._copied.slots
         self.sources = len(encoded.mask)
         self._rows = self.sources
         self._memory, self._state = network.begin(encoded)
 
     def step(self, ids: Tensor) -> StepScores:
         """See `Stepper`."""
-        logits, weights, self._state = self.network.step(ids, self._memory, self._state)
-        return StepScores(logits=logits, weights=weights)
+        network, copied = self.network, self._copied
+        x = network.embed(ids if copied is None else copied.read(ids, network.output.classes))
+        outputs, weights, self._state = network.decoder.step(x, self._memory, self._state)
+        logits = network.output(outputs)
+        if copied is None:
+            return StepScores(logits=logits, weights=weights)
+        assert network.pointer is not None
+        found = copied.log_probabilities(network.pointer(outputs, x), logits, weights)
+        return StepScores(logits=found, weights=weights, normalized=True)
 
     def select(self, rows: Tensor) -> None:
         """See `Stepper`."""
@@ -264,3 +337,5 @@ class NetworkStepper(Stepper):
         hypotheses = torch.arange(each, device=sources.device)
         self.select((sources.unsqueeze(1) * each + hypotheses).flatten())
         self._memory, self.sources = self._memory.select(sources), len(sources)
+        if self._copied is not None:
+            self._copied = self._copied.select(sources)

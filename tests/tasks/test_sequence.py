@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seqnlp import registry
 from seqnlp.config import ModelSettings
+from seqnlp.tasks import own_tokens
 from seqnlp.tasks.sequence import DecoderOptions, EncoderDecoder, NetworkStepper
 from seqnlp.types import TokenBatch
 
@@ -124,7 +125,7 @@ def test_scheduled_sampling_reads_what_the_network_has_drawn(options: DecoderOpt
     own = [[BOS, *(7 for _ in target[1:])] for target in TARGET]
     truth, read = batch(TARGET), batch(own)
     encoded = made.encode(batch(SOURCE))
-    outputs = made._run(read.ids[:, :-1], truth.lengths - 1, *made.begin(encoded))
+    outputs = made.run(read.ids[:, :-1], truth.lengths - 1, *made.begin(encoded)).outputs
     expected = sum(
         F.cross_entropy(made.output(outputs[row, : len(target) - 1]), torch.tensor(target[1:]), reduction="sum")
         for row, target in enumerate(TARGET)
@@ -139,7 +140,7 @@ def test_a_share_of_the_tokens_is_drawn(options: DecoderOptions, monkeypatch: py
     made = network(options)
     seen: list[Tensor] = []
     embed = made.target_embedding.forward
-    monkeypatch.setattr(made, "_draw", lambda outputs: torch.full((len(outputs),), 8))
+    monkeypatch.setattr(own_tokens, "_draw", lambda *given: torch.full((int(given[-1].sum()),), 8))
     monkeypatch.setattr(made.target_embedding, "forward", lambda b: (seen.append(b.ids), embed(b))[1])  # fmt: skip
     target = batch([[BOS, *[4] * 400, EOS]] * 3)
     torch.manual_seed(0)

@@ -13,8 +13,9 @@ struct Call {
   const REAL *x, *weight, *bias;  // [rows, input], [classes, input], [classes] or null
   const int64_t *targets;         // [rows], each below `classes`
   double smoothing;
+  const double *factors;               // [rows, 2] of log p and of its mean over the classes, or null
   REAL *logits;                        // [chunk, classes], scratch
-  double *losses;                      // [rows]
+  double *losses, *means;              // [rows]; means may be null
   REAL *d_x, *d_weight, *d_bias;       // null where they are not wanted
 };
 }
@@ -26,8 +27,9 @@ constexpr int64_t STAGE = 512, ROW_STAGE = 128;
 
 Rows rows(const REAL *base, int64_t width) { return {const_cast<REAL *>(base), width}; }
 
-// The loss of a row of logits, which becomes its gradient if that is wanted.
-double finish(REAL *z, int64_t classes, int64_t target, double smoothing, bool gradient) {
+// -(a log p + b mean log p) of a row of logits, which becomes its gradient if that is wanted.
+double finish(REAL *z, int64_t classes, int64_t target, double a, double b, bool gradient,
+              double *mean) {
   REAL most = z[0];
 #pragma omp simd reduction(max : most)
   for (int64_t j = 0; j < classes; j++) most = z[j] > most ? z[j] : most;
@@ -47,14 +49,16 @@ double finish(REAL *z, int64_t classes, int64_t target, double smoothing, bool g
     shifts += shift;
   }
   if (gradient) {
-    const REAL scale = REAL(1 / sum), spread = REAL(smoothing / double(classes));
+    const REAL scale = REAL((a + b) / sum), spread = REAL(b / double(classes));
 #pragma omp simd
     for (int64_t j = 0; j < classes; j++) z[j] = z[j] * scale - spread;
-    z[target] -= REAL(1 - smoothing);
+    z[target] -= REAL(a);
   }
-  const double loss = std::log(sum) - (1 - smoothing) * wanted;
+  const double log_sum = std::log(sum), shift = shifts / double(classes);
+  if (mean) *mean = shift - log_sum;
+  const double loss = (a + b) * log_sum - a * wanted;
   // Not 0 times what may be infinite.
-  return smoothing > 0 ? loss - smoothing * shifts / double(classes) : loss;
+  return b != 0 ? loss - b * shift : loss;
 }
 
 // Sums over rows of columns [first, last).
@@ -74,6 +78,7 @@ void sum_rows(const REAL *from, int64_t count, int64_t stride, int64_t first, in
 bool run(const Call &c) {
   const bool gradient = c.d_x || c.d_weight || c.d_bias;
   const int64_t n = c.threads;
+  const double constant[] = {1 - c.smoothing, c.smoothing};
   if (c.d_bias) std::fill(c.d_bias, c.d_bias + c.classes, REAL(0));
   for (int64_t first = 0; first < c.rows; first += c.chunk) {
     const int64_t count = std::min(c.chunk, c.rows - first);
@@ -83,9 +88,12 @@ bool run(const Call &c) {
       const int64_t begin = share(count, i, n), end = share(count, i + 1, n);
       product(begin, end, c.classes, c.input, {rows(x, c.input), false},
               {rows(c.weight, c.input), true}, logits, c.bias ? Start::BIAS : Start::ZERO, c.bias);
-      for (int64_t r = begin; r < end; r++)
-        c.losses[first + r] =
-            finish(logits.at(r), c.classes, c.targets[first + r], c.smoothing, gradient);
+      for (int64_t r = begin; r < end; r++) {
+        const int64_t at = first + r;
+        const double *factors = c.factors ? c.factors + 2 * at : constant;
+        c.losses[at] = finish(logits.at(r), c.classes, c.targets[at], factors[0], factors[1],
+                              gradient, c.means ? c.means + at : nullptr);
+      }
       if (c.d_x)
         product(begin, end, c.input, c.classes, {logits, false}, {rows(c.weight, c.input), false},
                 rows(c.d_x + first * c.input, c.input), Start::ZERO, nullptr);
