@@ -133,4 +133,7 @@ def decoder_options(settings: Settings, options: WritingOptions) -> DecoderOptio
         layers_after=int(not options.input_feeding) if after is None else after,
         tie_embeddings=options.tie_embeddings,
         tie_all=options.tie_all,
+        sentence_tokens=options.sentence_tokens,
+        copy=options.copying,
+        coverage_loss=options.coverage_loss,
     )
