@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from seqnlp.errors import SettingsError
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.encoder import Encoder
+from seqnlp.nn.hierarchy import HierarchicalEncoder
+from seqnlp.nn.pooling import LastPooling, Pooling
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Encoded, TokenBatch
 
@@ -116,3 +118,23 @@ def build_encoder(model: ModelSettings, input_size: int) -> Encoder:
         input_size=input_size,
     )
     return encoder
+
+
+def build_hierarchy(
+    model: ModelSettings,
+    input_size: int,
+    *,
+    most: int = 0,
+    pooling: Callable[[int], Pooling] = LastPooling,
+) -> HierarchicalEncoder:
+    """The encoder that the settings name for words, and one of a single layer for sentences.
+
+    Args:
+        model, input_size: see `build_encoder`, also for what is raised.
+        most: see `HierarchicalEncoder`.
+        pooling: makes one of the size of a state.
+    """
+    words = build_encoder(model, input_size)
+    pooled = pooling(words.output_size)
+    sentences = build_encoder(model.model_copy(update={"layers": 1}), pooled.output_size)
+    return HierarchicalEncoder(words, sentences, most=most, pooling=pooled)

@@ -16,7 +16,7 @@ from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.output import OutputLayer
 from seqnlp.nn.pointer import Pointer, Sources, copied, coverage_loss, mix
-from seqnlp.tasks.classifier import build_encoder
+from seqnlp.tasks.classifier import build_encoder, build_hierarchy
 from seqnlp.tasks.decoding import Stepper, StepScores
 from seqnlp.tasks.own_tokens import Run, run_on_own
 from seqnlp.types import Copies, Encoded, Loss, Memory, TokenBatch, lengths_to_mask
@@ -41,6 +41,7 @@ class DecoderOptions:
     layers_after: int
     tie_embeddings: bool
     tie_all: bool
+    sentence_tokens: int = 0
     copy: bool = False
     coverage_loss: float = 0.0
 
@@ -86,7 +87,11 @@ class EncoderDecoder(nn.Module):
         self.target_embedding = TokenEmbedding(target_size, size, scale=scale)
         if options.tie_all:
             self.target_embedding.words = self.source_embedding.words
-        self.encoder = build_encoder(model, size)
+        most = options.sentence_tokens
+        self.encoder = (
+            build_hierarchy(model, size, most=most) if most else build_encoder(model, size)
+        )
+        self.reads_sentences = most > 0
         self.memory_dropout = DropoutSite("memory")
         memory_size = self.encoder.output_size
         self.decoder = Decoder(
@@ -129,7 +134,8 @@ class EncoderDecoder(nn.Module):
 
     def encode(self, source: TokenBatch) -> Encoded:
         """Read sources."""
-        encoded: Encoded = self.encoder(self.source_embedding(source), source.lengths)
+        ends = (source.ends,) if self.reads_sentences else ()
+        encoded: Encoded = self.encoder(self.source_embedding(source), source.lengths, *ends)
         return replace(encoded, states=self.memory_dropout(encoded.states))
 
     def begin(self, encoded: Encoded) -> tuple[Memory, DecoderState]:

@@ -206,6 +206,7 @@ class WritingTask(Task):
             max_tokens=limits.max_tokens,
             long_documents=limits.long_documents,
             end=EOS,
+            sentences=self.options.sentence_tokens > 0,
         )
         blank = np.fromiter((not each.strip() for each in texts), np.bool_, len(text))
         return SourceRows(
@@ -221,7 +222,9 @@ class WritingTask(Task):
     def _sides(self, source: TokenizedText, target: TokenizedText) -> Sides:
         """A row for each document; whole, but for sources that may be cut."""
         whole: dict[str, Any] = {"max_tokens": sys.maxsize, "long_documents": "truncate"}
-        cut = {"max_tokens": self.settings.text.max_tokens} if self.cuts_sources else {}
+        cut: dict[str, Any] = {"sentences": self.options.sentence_tokens > 0}
+        if self.cuts_sources:
+            cut["max_tokens"] = self.settings.text.max_tokens
         return Sides(
             source=TokenRows(source, self.pipeline, end=EOS, **{**whole, **cut}),
             target=TokenRows(target, self.target, begin=BOS, end=EOS, **whole),
