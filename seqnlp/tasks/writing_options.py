@@ -134,7 +134,6 @@ def decoder_options(settings: Settings, options: WritingOptions) -> DecoderOptio
         tie_embeddings=options.tie_embeddings,
         tie_all=options.tie_all,
         sentence_tokens=options.sentence_tokens,
-        sentence_tokens=options.sentence_tokens,
         copy=options.copying,
         coverage_loss=options.coverage_loss,
     )
