@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from seqnlp.data.split import Split
 from seqnlp.tasks import originality
 from seqnlp.tasks.metrics import Floats, p_value
 from seqnlp.tasks.resampling import RESAMPLES, SEED, resampled
@@ -31,6 +32,18 @@ class Reference:
     others: tuple[str, ...] = ()
     document: str = ""
     similarity: float | None = None
+
+
+def references_of(split: Split) -> list[Reference]:
+    """The references of a split with fields document, summary and, perhaps, references."""
+    others: Iterable[Sequence[str]] = [()] * len(split)
+    if "references" in split.fields:
+        others = split.column("references")
+    rows = zip(split.column("summary"), split.column("document"), others, strict=True)
+    return [
+        Reference(summary=summary, document=document, others=tuple(own))
+        for summary, document, own in rows
+    ]
 
 
 def score(outputs: Sequence[str], references: Sequence[Reference]) -> dict[str, float]:
