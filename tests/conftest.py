@@ -12,6 +12,7 @@ import torch
 
 from seqnlp.training.run import train
 from tests.toy import small_settings, write_corpus
+from tests.toy_summarization import small_summarization, write_reports
 from tests.toy_translation import small_translation, write_pairs
 
 torch.set_num_threads(1)
@@ -65,4 +66,18 @@ def pairs_run(pairs_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """The folder of a translator trained on it; read only."""
     folder = tmp_path_factory.mktemp("runs") / "de-en"
     train(small_translation(pairs_corpus), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reports_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with short reports and summaries, whose names of the test split are only there."""
+    return write_reports(tmp_path_factory.mktemp("reports"))
+
+
+@pytest.fixture(scope="session")
+def reports_run(reports_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a summarizer trained on it; read only."""
+    folder = tmp_path_factory.mktemp("runs") / "headlines"
+    train(small_summarization(reports_corpus), folder)
     return folder
