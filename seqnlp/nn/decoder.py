@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -13,7 +14,8 @@ from seqnlp.config import build
 from seqnlp.errors import InputError
 from seqnlp.nn import engines
 from seqnlp.nn.attention import Attention
-from seqnlp.nn.attention.history import attend_in_turn, remember
+from seqnlp.nn.attention.history import attend_step, attend_whole
+from seqnlp.nn.attention.intra import IntraAttention
 from seqnlp.nn.bridge import Bridge
 from seqnlp.nn.decoder_state import Decoded, DecoderState
 from seqnlp.nn.dropout import DropoutSite
@@ -36,6 +38,8 @@ class Decoder(nn.Module):
         context = attention(h, memory)
         h' = layers_after([h ; context])        or h, where there are none
         output = tanh(W [h' ; context] + b)     or, not deep, W [h' ; context] + b
+
+    With intra-attention, [context ; intra(h, all h before)] stands in the context's place.
 
     Without input feeding and without a history of the attention nothing waits for the step before
     but the cells: a target is one call of the engine a layer, and one of the attention.
@@ -60,6 +64,7 @@ class Decoder(nn.Module):
         input_feeding: whether the first layer reads the last output beside the input.
         bridge: how the first states come from the summary, see `Bridge`.
         deep_output: whether the output passes through tanh.
+        intra_attention: whether the decoder attends to its own past, see `IntraAttention`.
         residual: adds a layer's input to its output where both have H features, but in a first
             layer that is fed.
         layer_norm: normalizes a layer's output, after that sum.
@@ -94,6 +99,7 @@ class Decoder(nn.Module):
         input_feeding: bool = False,
         bridge: str = "tanh",
         deep_output: bool = True,
+        intra_attention: bool = False,
         residual: bool = False,
         layer_norm: bool = False,
         engine: str = "auto",
@@ -147,7 +153,8 @@ class Decoder(nn.Module):
             )
 
         first = input_size + (output_size if input_feeding else 0)
-        context_size = self.attention.context_size
+        self.intra_attention = IntraAttention(hidden_size) if intra_attention else None
+        context_size = self.attention.context_size + (hidden_size if intra_attention else 0)
         self.layers = nn.ModuleList(
             make(hidden_size if index else first, fed=input_feeding and not index)
             for index in range(layers)
@@ -178,6 +185,7 @@ class Decoder(nn.Module):
             ),
             feed=summary.new_zeros(rows, self.output_size) if self.input_feeding else None,
             history=None if looks_back == "none" else torch.zeros_like(encoded.states[:, :, 0]),
+            past=summary.new_zeros(rows, 0, self.hidden_size) if self.intra_attention else None,
         )
 
     def forward(
@@ -214,8 +222,9 @@ class Decoder(nn.Module):
             weights: Tensor | None = x.new_zeros(*x.shape[:2], memory.mask.shape[1])
         elif self.input_feeding:
             outputs, weights = decode_feeding(
-                self._before(), self.attention, self.readout, self.layer_dropout,
-                x, padding, memory, state, want_weights=want_weights,
+                self._before(), self.attention, self.intra_attention, self.readout,
+                self.layer_dropout, x, padding, memory, state,
+                want_weights=want_weights,
             )  # fmt: skip
         else:
             outputs, weights = self._read(x, padding, memory, state)
@@ -242,7 +251,7 @@ class Decoder(nn.Module):
         if x.dim() != 2 or x.shape[1] != self.input_size:
             raise InputError(f"x must be float [N, {self.input_size}], not {list(x.shape)}")
         state.check(len(x))
-        rows, (sources, positions) = len(x), memory.mask.shape
+        rows, sources = len(x), len(memory.mask)
         if rows % max(1, sources) or rows < sources:
             raise InputError(
                 f"x has {rows} rows, which are no multiple of the memory's {sources}: "
@@ -254,22 +263,15 @@ class Decoder(nn.Module):
         for index, layer in enumerate(self._before()):
             h, final = layer.step(self.layer_dropout(h) if index else h, next(before))
             finals.append(final)
-        grouped = (sources, rows // max(1, sources))
-        history = state.history
-        past = None if history is None else history.reshape(*grouped, positions)
-        attended = self.attention.attend(h.reshape(*grouped, self.hidden_size), memory, past)
-        context, weights = attended.context.flatten(0, 1), attended.weights.flatten(0, 1)
+        attended, after = attend_step(self.attention, self.intra_attention, h, memory, state)
+        context = attended.context
         for index, layer in enumerate(self._after()):
             h = h if index else torch.cat([h, context], dim=1)
             h, final = layer.step(self.layer_dropout(h), next(before))
             finals.append(final)
         output = self.readout(h, context)
-        after = DecoderState(
-            layers=tuple(finals),
-            feed=output if self.input_feeding else None,
-            history=None if history is None else remember(self.attention, history, weights),
-        )
-        return self.output_dropout(output), weights, after
+        after = replace(after, layers=tuple(finals), feed=output if self.input_feeding else None)
+        return self.output_dropout(output), attended.weights, after
 
     def _read(
         self, x: Tensor, padding: Padding | None, memory: Memory, state: DecoderState
@@ -279,10 +281,7 @@ class Decoder(nn.Module):
         h = x if padding is None else padding.zero(x)
         for index, layer in enumerate(self._before()):
             h = layer(self.layer_dropout(h) if index else h, padding, next(before))
-        if state.history is None:
-            attended = self.attention.attend(h, memory)
-        else:
-            attended = attend_in_turn(self.attention, h, memory, state.history)
+        attended = attend_whole(self.attention, self.intra_attention, h, memory, state)
         for index, layer in enumerate(self._after()):
             h = h if index else torch.cat([h, attended.context], dim=2)
             h = self.layer_dropout(h)

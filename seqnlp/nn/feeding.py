@@ -13,7 +13,8 @@ from seqnlp.nn import engines
 from seqnlp.nn.affine import is_affine
 from seqnlp.nn.attention import Attention
 from seqnlp.nn.attention.base import ScoredAttention
-from seqnlp.nn.attention.history import remember
+from seqnlp.nn.attention.history import attend_step
+from seqnlp.nn.attention.intra import IntraAttention
 from seqnlp.nn.cells.base import GatedCell, State
 from seqnlp.nn.decoder_state import DecoderState
 from seqnlp.nn.dropout import DropoutSite
@@ -69,6 +70,7 @@ class FeedingNoise:
 def decode_feeding(
     layers: Sequence[RecurrentLayer],
     attention: Attention,
+    intra: IntraAttention | None,
     readout: Readout,
     between: DropoutSite,
     x: Tensor,
@@ -81,7 +83,7 @@ def decode_feeding(
     """Run a decoder with input feeding over targets whose inputs are known.
 
     Args:
-        layers: see `run_feeding`, as of `attention`, `readout`, `memory` and `want_weights`.
+        layers: see `run_feeding`; and so `attention`, `intra`, `readout`, `memory`, `want_weights`.
         between: the dropout site between layers.
         x: float [B, T, E], B and T at least 1, anything on padding.
         padding: where the rows end; None where all are full.
@@ -95,17 +97,15 @@ def decode_feeding(
     if packing.order is not None:
         memory, state = memory.select(packing.order), state.select(packing.order)
     places = packing.batch_index.long() * time + packing.time.long()
-    assert state.feed is not None
     outputs, weights = run_feeding(
         layers,
         attention,
+        intra,
         readout,
         x.flatten(0, 1).index_select(0, places),
         packing,
         memory,
-        state.layers,
-        state.feed,
-        state.history,
+        state,
         FeedingNoise.draw(layers, between, readout, x),
         want_weights=want_weights,
     )
@@ -120,13 +120,12 @@ def decode_feeding(
 def run_feeding(
     layers: Sequence[RecurrentLayer],
     attention: Attention,
+    intra: IntraAttention | None,
     readout: Readout,
     x: Tensor,
     packing: Packing,
     memory: Memory,
-    states: Sequence[State],
-    feed: Tensor,
-    history: Tensor | None,
+    state: DecoderState,
     noise: FeedingNoise,
     *,
     want_weights: bool,
@@ -139,22 +138,23 @@ def run_feeding(
     Args:
         layers: the first reads [x ; last output], each other one the layer below.
         attention: asked by the last layer.
+        intra: attention to the last layer's own past.
         readout: makes the output.
         x: float [N, E], the inputs of all N real steps, packed.
         packing: of B rows.
         memory: of B rows.
-        states: of each layer, before the first step.
-        feed: float [B, O], the output before the first step.
-        history: float [B, S], what the attention remembers, where it reads a history.
+        state: of B rows, before the first step.
         noise: all dropout.
         want_weights: whether the caller reads the weights.
 
     Returns:
         Outputs, float [N, O], and weights, float [N, S], packed.
     """
-    if len(layers) == 1 and history is None:
+    feed = state.feed
+    assert feed is not None
+    if len(layers) == 1 and state.history is None and intra is None:
         fused = _run_fused(
-            layers[0], attention, readout, x, packing, memory, states[0], feed, noise
+            layers[0], attention, readout, x, packing, memory, state.layers[0], feed, noise
         )
         if fused is not None:
             return fused[0], fused[1] if want_weights else None
@@ -164,7 +164,7 @@ def run_feeding(
         _Steps(layer, own, packing, x)
         for layer, own in zip(layers[1:], noise.layers[1:], strict=True)
     ]
-    now = list(states)
+    now = list(state.layers)
     # The empty ones are all that there is where every row is.
     outputs = [x.new_empty(0, feed.shape[1])]
     weights = [x.new_empty(0, memory.mask.shape[1])]
@@ -173,23 +173,18 @@ def run_feeding(
         if rows < count:
             # Slices of slices: their gradients are padded by the rows that end here alone.
             count = rows
-            now = [tuple(leaf[:rows] for leaf in state) for state in now]
-            memory, feed = memory.first(rows), feed[:rows]
-            history = None if history is None else history[:rows]
+            now = [tuple(leaf[:rows] for leaf in leaves) for leaves in now]
+            memory, feed, state = memory.first(rows), feed[:rows], state.first(rows)
         h, now[0] = first.take(t, feed, now[0])
         for index, (steps, mask) in enumerate(zip(others, noise.between[1:], strict=True), 1):
             h = h if mask is None else h * mask[:rows, t]
             h, now[index] = steps.take(t, h, now[index])
-        past = None if history is None else history.unsqueeze(1)
-        attended = attention.attend(h.unsqueeze(1), memory, past)
-        own_weights = attended.weights.squeeze(1)
-        if history is not None:
-            history = remember(attention, history, own_weights)
+        attended, state = attend_step(attention, intra, h, memory, state)
         context_mask = None if noise.context is None else noise.context[:rows, t]
-        feed = readout(h, attended.context.squeeze(1), context_mask)
+        feed = readout(h, attended.context, context_mask)
         outputs.append(feed)
         if want_weights:
-            weights.append(own_weights)
+            weights.append(attended.weights)
     return torch.cat(outputs), torch.cat(weights) if want_weights else None
 
 

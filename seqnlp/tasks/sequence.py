@@ -15,9 +15,9 @@ from seqnlp.nn.decoder import Decoder, DecoderState
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.output import OutputLayer
-from seqnlp.nn.pointer import Pointer, Sources, copied, coverage_loss, mix
+from seqnlp.nn.pointer import Pointer, copied, coverage_loss, mix
+from seqnlp.nn.selection import SelectionGate
 from seqnlp.tasks.classifier import build_encoder, build_hierarchy
-from seqnlp.tasks.decoding import Stepper, StepScores
 from seqnlp.tasks.own_tokens import Run, run_on_own
 from seqnlp.types import Copies, Encoded, Loss, Memory, TokenBatch, lengths_to_mask
 
@@ -44,6 +44,8 @@ class DecoderOptions:
     sentence_tokens: int = 0
     copy: bool = False
     coverage_loss: float = 0.0
+    intra_attention: bool = False
+    selection_gate: bool = False
 
 
 class EncoderDecoder(nn.Module):
@@ -109,6 +111,7 @@ class EncoderDecoder(nn.Module):
             input_feeding=options.input_feeding,
             bridge=options.bridge,
             deep_output=options.deep_output,
+            intra_attention=options.intra_attention,
             residual=model.residual,
             layer_norm=model.layer_norm,
             engine=model.engine,
@@ -118,8 +121,8 @@ class EncoderDecoder(nn.Module):
             zoneout_output=model.zoneout_output,
             zoneout_memory=model.zoneout_memory,
         )
-        for part in (self.decoder.attention, self.decoder.readout, self.decoder.bridges):
-            _initialize(part)
+        own = self.decoder
+        _initialize(own.attention, own.readout, own.bridges, own.intra_attention)
         tied = options.tie_embeddings or options.tie_all
         self.output = OutputLayer(
             size,
@@ -128,14 +131,16 @@ class EncoderDecoder(nn.Module):
             classes=outputs,
         )
         self.pointer = Pointer(size, size) if options.copy else None
-        if self.pointer is not None:
-            _initialize(self.pointer)
+        self.selection = SelectionGate(memory_size, memory_size) if options.selection_gate else None
+        _initialize(self.pointer, self.selection)
         self.coverage_factor = options.coverage_loss
 
     def encode(self, source: TokenBatch) -> Encoded:
         """Read sources."""
         ends = (source.ends,) if self.reads_sentences else ()
         encoded: Encoded = self.encoder(self.source_embedding(source), source.lengths, *ends)
+        if self.selection is not None:
+            encoded = self.selection(encoded)
         return replace(encoded, states=self.memory_dropout(encoded.states))
 
     def begin(self, encoded: Encoded) -> tuple[Memory, DecoderState]:
@@ -172,7 +177,7 @@ class EncoderDecoder(nn.Module):
             target: B rows from <bos> to <eos>; what follows <bos> is predicted.
             copies: what can be copied, for a network that does.
             goals: int64 [B, T], the extended ids (see `Copies`) of what is predicted, where the
-                target's own are not. Those of the unknown token count nowhere.
+                target's own are not. Where there is copying, the unknown token counts nowhere.
             smoothing: of labels, see `OutputLayer.loss`; of what is generated alone.
             own_share: of the tokens read, those in whose place stands one that the network has
                 drawn itself: scheduled sampling (Bengio et al. 2015, arXiv:1506.03099).
@@ -189,7 +194,7 @@ class EncoderDecoder(nn.Module):
             run = run_on_own(self, read, real, memory, state, copies, own_share)
         else:
             run = self.run(read, lengths, memory, state)
-        counted = real if goals is None else real & (goals != UNKNOWN)
+        counted = real if goals is None or copies is None else real & (goals != UNKNOWN)
         goals = target.ids[:, 1:] if goals is None else goals
         places = counted.flatten().nonzero().squeeze(1)
         if copies is None:
@@ -286,62 +291,11 @@ def _take(x: Tensor, places: Tensor) -> Tensor:
     return x.flatten(0, 1).index_select(0, places)
 
 
-def _initialize(module: nn.Module) -> None:
-    """Draw its linear maps as Glorot and Bengio 2010 do, with biases of zero."""
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            nn.init.xavier_uniform_(part.weight)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-
-
-class NetworkStepper(Stepper):
-    """The search's view of one network. See `Stepper`.
-
-    With copying, V is that of the output layer and the most slots of a source; see `Copies`.
-
-    Args:
-        encoded: the sources, B rows.
-        copies: what can be copied, for a network that does.
-
-    Raises:
-        InputError: the network copies, and is not told what.
-    """
-
-    def __init__(
-        self, network: EncoderDecoder, encoded: Encoded, copies: Copies | None = None
-    ) -> None:
-        copies = network.check_copies(copies)
-        self.network = network
-        self._copied = None if copies is None else Sources.of(copies)
-        self.vocabulary_size = network.output.classes
-        if self._copied is not None:
-            self.vocabulary_size += self._copied.slots
-        self.sources = len(encoded.mask)
-        self._rows = self.sources
-        self._memory, self._state = network.begin(encoded)
-
-    def step(self, ids: Tensor) -> StepScores:
-        """See `Stepper`."""
-        network, copied = self.network, self._copied
-        x = network.embed(ids if copied is None else copied.read(ids, network.output.classes))
-        outputs, weights, self._state = network.decoder.step(x, self._memory, self._state)
-        logits = network.output(outputs)
-        if copied is None:
-            return StepScores(logits=logits, weights=weights)
-        assert network.pointer is not None
-        found = copied.log_probabilities(network.pointer(outputs, x), logits, weights)
-        return StepScores(logits=found, weights=weights, normalized=True)
-
-    def select(self, rows: Tensor) -> None:
-        """See `Stepper`."""
-        self._state, self._rows = self._state.select(rows), len(rows)
-
-    def keep(self, sources: Tensor) -> None:
-        """See `Stepper`."""
-        each = self._rows // self.sources
-        hypotheses = torch.arange(each, device=sources.device)
-        self.select((sources.unsqueeze(1) * each + hypotheses).flatten())
-        self._memory, self.sources = self._memory.select(sources), len(sources)
-        if self._copied is not None:
-            self._copied = self._copied.select(sources)
+def _initialize(*modules: nn.Module | None) -> None:
+    """Draw their linear maps as Glorot and Bengio 2010 do, with biases of zero."""
+    for module in modules:
+        for part in () if module is None else module.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)

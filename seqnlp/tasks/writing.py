@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from seqnlp.errors import InputError
 from seqnlp.tasks.alignment import words_of
 from seqnlp.tasks.decoding import Decoding, EnsembleStepper, Found, replace_unknown, search
+from seqnlp.tasks.network_stepper import NetworkStepper
 from seqnlp.tasks.rows import Ints
-from seqnlp.tasks.sequence import EncoderDecoder, NetworkStepper
+from seqnlp.tasks.sequence import EncoderDecoder
 from seqnlp.tasks.sequence_rows import SourceRows
 from seqnlp.text.normalize import capitalize
 from seqnlp.text.pipeline import TokenPipeline

@@ -1,11 +1,15 @@
-"""The past of an attention that reads it: what one step leaves for the next."""
+"""What a decoder attends to: a memory, by an attention that may have a past, and its own states."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from seqnlp.nn.attention.base import Attention
+from seqnlp.nn.attention.intra import IntraAttention
+from seqnlp.nn.decoder_state import DecoderState
 from seqnlp.types import Attended, Memory
 
 
@@ -32,3 +36,64 @@ def attend_in_turn(
         weights.append(attended.weights)
         history = remember(attention, history, attended.weights.squeeze(1))
     return Attended(context=torch.cat(contexts, dim=1), weights=torch.cat(weights, dim=1))
+
+
+def attend_whole(
+    attention: Attention,
+    intra: IntraAttention | None,
+    h: Tensor,
+    memory: Memory,
+    state: DecoderState,
+) -> Attended:
+    """Attend with the states of whole targets, float [B, T, H]; contexts as in `attend_step`."""
+    if state.history is None:
+        attended = attention.attend(h, memory)
+    else:
+        attended = attend_in_turn(attention, h, memory, state.history)
+    if intra is None:
+        return attended
+    assert state.past is not None
+    own = intra(h, state.past)
+    return replace(attended, context=torch.cat([attended.context, own], dim=2))
+
+
+def attend_step(
+    attention: Attention,
+    intra: IntraAttention | None,
+    h: Tensor,
+    memory: Memory,
+    state: DecoderState,
+) -> tuple[Attended, DecoderState]:
+    """Attend with the states of one step.
+
+    Args:
+        attention: to the memory.
+        intra: to the states before; None for none.
+        h: float [N, H], N = B * K, K hypotheses of each row of the memory.
+        memory: of B rows.
+        state: what is remembered, of N rows.
+
+    Returns:
+        The context [N, C], behind it that of the decoder's own past, and the weights [N, S]; and
+        the state, with what the next step is to remember.
+    """
+    sources, positions = memory.mask.shape
+    grouped = sources, len(h) // max(1, sources)
+    history, past = state.history, state.past
+    attended = attention.attend(
+        h.reshape(*grouped, h.shape[1]),
+        memory,
+        None if history is None else history.reshape(*grouped, positions),
+    )
+    context, weights = attended.context.flatten(0, 1), attended.weights.flatten(0, 1)
+    if history is not None:
+        history = remember(attention, history, weights)
+    if intra is not None:
+        assert past is not None
+        query = h.unsqueeze(1)
+        context = torch.cat([context, intra(query, past).squeeze(1)], dim=1)
+        past = torch.cat([past, query], dim=1)
+    return (
+        Attended(context=context, weights=weights),
+        replace(state, history=history, past=past),
+    )
