@@ -11,6 +11,7 @@ import click
 
 from seqnlp.cli.answers import one_line
 from seqnlp.cli.decoding import decoding_options, describe, set_decoding
+from seqnlp.cli.inputs import check_outputs
 from seqnlp.cli.options import (
     SpreadingCommand,
     columns_option,
@@ -75,6 +76,11 @@ def command(
         compare(loaded, quantize, chosen, split, batch_size=batch_size, as_json=as_json)
         return
     examples = chosen.split(split)
+    if output is not None:
+        from seqnlp.data.provenance import files_of
+
+        read = [*_files_of_model(model), *files_of(chosen, task.fields)]
+        check_outputs(tuple(map(str, read)), {"--output": output})
     rows = task.read(examples)
     started = time.perf_counter()
     answers = task.answer(rows, batch_size=batch_size)
@@ -96,6 +102,14 @@ def command(
             f"{len(answers) / seconds:,.0f} a second",
             soft_wrap=True,
         )
+
+
+def _files_of_model(folder: Path) -> list[Path]:
+    from seqnlp.manifest import MANIFEST, read_manifest
+    from seqnlp.training.hooks.reporting import LOG
+
+    names = (MANIFEST, *read_manifest(folder).sha256, "metrics.json", "README.md", LOG)
+    return [folder / name for name in names]
 
 
 def choose_split(corpus: Corpus, name: str | None) -> str:

@@ -26,6 +26,14 @@ WINDOW = 1024
 """Texts of a file that are read at once; batches are of texts of like length among them."""
 
 
+_PICTURES = {
+    ".avif", ".bmp", ".eps", ".gif", ".heic", ".ico", ".jpeg", ".jpg", ".pdf", ".pgf", ".pgm",
+    ".png", ".pnm", ".ppm", ".ps", ".psd", ".raw", ".rgba", ".svg", ".svgz", ".tga", ".tif",
+    ".tiff", ".webp",
+}  # fmt: skip
+"""Endings of pictures, most of which there are not, which is then said."""
+
+
 class MapCommand(click.Command):
     """A command whose `--attention` may be followed by the file of a picture."""
 
@@ -45,8 +53,7 @@ def _with_picture(words: Sequence[str]) -> list[str]:
 
 
 def _is_picture(word: str) -> bool:
-    endings = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".webp", ".tif", ".tiff")
-    return word.lower().endswith(endings) and " " not in word
+    return Path(word).suffix.lower() in _PICTURES and " " not in word
 
 
 @click.command(cls=MapCommand, short_help="Answer texts with a saved model.")

@@ -52,10 +52,11 @@ class Bridge(nn.Module):
             sizes = sorted({start[index].shape[1] for index in reached})
             reached = [index for index in reached if start[index].shape[1] == summary_size]
             if not reached:
+                other = f", or head.decoder_hidden_size = {summary_size}" if sizes else ""
                 raise InputError(
                     f"the bridge 'copy' needs a state of {summary_size} features, as the summary "
                     f"has, but that of {type(cell).__name__} has {_join(sizes)}; use 'tanh', which "
-                    "maps one to the other"
+                    f"maps one to the other{other}"
                 )
         self.kind = kind
         self.reached = tuple(reached)

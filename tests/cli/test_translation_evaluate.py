@@ -164,3 +164,32 @@ def test_models_of_two_directions_are_not_compared(
         2, "", f"error: {pairs_run} translates de to en and {back} translates en to de: models "
         "are compared in one direction\n",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{model}/config.toml", "{model}/target/vocabulary.json", "{model}/log.jsonl",
+     "{corpus}/test.en", "{corpus}/train.de", "{model}/../worse/weights.safetensors"],
+)  # fmt: skip
+def test_answers_are_written_over_nothing_that_is_read(
+    capfd: pytest.CaptureFixture[str], worse_run: Path, pairs_corpus: Path, name: str
+) -> None:
+    file = Path(name.format(model=worse_run, corpus=pairs_corpus))
+    before = file.read_bytes() if file.exists() else None
+    status, out, err = call(capfd, "evaluate", worse_run, "--output", file)
+    assert (status, out) == (2, "")
+    assert err == f"error: --output {file}: an input; give another file, to keep both\n"
+    assert (file.read_bytes() if file.exists() else None) == before
+
+
+def test_answers_are_written_over_older_ones(
+    capfd: pytest.CaptureFixture[str], worse_run: Path, pairs_corpus: Path
+) -> None:
+    file = pairs_corpus / "test.answers"
+    file.write_text("older\n")
+    try:
+        status, _, err = call(capfd, "evaluate", worse_run, "--output", file)
+        assert (status, err) == (0, "")
+        assert len(file.read_text().splitlines()) == 17
+    finally:
+        file.unlink()

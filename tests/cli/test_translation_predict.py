@@ -192,6 +192,8 @@ def test_a_terminal_shows_how_far_a_file_is(pairs_run: Path, tmp_path: Path) -> 
     (["--decode", "beam"], "Invalid value for '--decode': 'beam' is not KEY=VALUE, such as "),
     (["--decode", "beam=wide"], "decoding: beam: Input should be a valid integer, "),
     (["--attention", "map.gif"], "--attention map.gif: a picture ends in .png, .svg, .pdf"),
+    (["--attention", "map.BMP"], "--attention map.BMP: a picture ends in .png, .svg, .pdf"),
+    (["--attention", "map.svgz"], "--attention map.svgz: a picture ends in .png, .svg, .pdf"),
     (["--alignments", "{tmp}/none/a"], "cannot write {tmp}/none/a: No such file or directory"),
     (["input.de"], "input.de: no such file; a text that looks like one goes through a pipe"),
     (["--stream"], "the task 'translation' cannot stream: "),

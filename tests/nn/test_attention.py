@@ -416,7 +416,8 @@ def test_a_memory_without_positions_gives_zeros(case: str) -> None:
         (
             lambda: DotAttention(3, 6),
             "dot attention needs queries of the memory's size, but they have 3 and 6 features; "
-            "use 'general', which maps one to the other",
+            "use 'general', which maps one to the other, or give a decoder as many: "
+            "head.decoder_hidden_size = 6",
         ),
         (
             lambda: MultiHeadAttention(3, 6, heads=4),

@@ -91,15 +91,19 @@ def test_copies_where_sizes_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "has"), [("projected_lstm", "4 and 8"), ("lru", "none that it could reach")]
+    ("name", "has", "other"),
+    [
+        ("projected_lstm", "4 and 8", ", or head.decoder_hidden_size = 5"),
+        ("lru", "none that it could reach", ""),
+    ],
 )
-def test_nothing_to_copy_to(name: str, has: str) -> None:
+def test_nothing_to_copy_to(name: str, has: str, other: str) -> None:
     cell = cell_of(name)
     with pytest.raises(InputError) as caught:
         Bridge("copy", S, cell)
     assert str(caught.value) == (
         f"the bridge 'copy' needs a state of 5 features, as the summary has, but that of "
-        f"{type(cell).__name__} has {has}; use 'tanh', which maps one to the other"
+        f"{type(cell).__name__} has {has}; use 'tanh', which maps one to the other{other}"
     )
 
 

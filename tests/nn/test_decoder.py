@@ -542,7 +542,8 @@ def test_cells_begin_as_they_are_told() -> None:
             {"attention": "dot", "hidden_size": 5},
             SettingsError,
             "head.attention_options: dot attention needs queries of the memory's size, but they have 5 and 4 features; "
-            "use 'general', which maps one to the other",
+            "use 'general', which maps one to the other, or give a decoder as many: "
+            "head.decoder_hidden_size = 4",
         ),
         (
             {"zoneout_output": 0.1, "cell": "min_gru"},

@@ -339,8 +339,8 @@ def test_a_stream_is_refused(model: Model) -> None:
         (["head.input_feeding=true", "head.decoder_layers_after=1"], SettingsError, "decoder_layers_after: 0 with head.input_feeding, not 1"),
         (["head.decoding.beam=0"], SettingsError, "head: decoding.beam: Input should be greater"),
         (["head.subword_sampling=0.1"], SettingsError, "'regex' cuts a text in one way only"),
-        (["head.attention=dot"], SettingsError, "dot attention needs queries of the memory's size"),
-        (["head.bridge=copy"], InputError, "the bridge 'copy' needs a state of 64 features"),
+        (["head.attention=dot"], SettingsError, "dot attention needs .* head.decoder_hidden_size = 64$"),
+        (["head.bridge=copy"], InputError, "needs a state of 64 features.* head.decoder_hidden_size = 64$"),
         (["train.monitor=accuracy"], SettingsError, "no figure 'accuracy'.*bleu, chrf, loss"),
         (["text.min_count=1000"], SettingsError, "text: no token of train is left"),
         (["head.target.min_count=1000"], SettingsError, "head.target: no token of train is left"),
@@ -352,6 +352,10 @@ def test_settings_that_cannot_be_are_one_clear_line(
     with pytest.raises(error, match=message) as raised:
         seqnlp.train(small_translation(folder, *overrides))
     assert "\n" not in str(raised.value)
+
+
+def test_the_size_that_a_message_names_will_do(folder: Path) -> None:
+    created(folder, "head.attention=dot", "head.bridge=copy", "head.decoder_hidden_size=64")
 
 
 def test_parts_are_named(folder: Path) -> None:
