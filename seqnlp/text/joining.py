@@ -21,7 +21,7 @@ _SUSPENDED = frozenset({"und", "oder", "bzw", "bzw.", "sowie", "bis", "&"})  # N
 # What begins a quotation, and all that may end it; of « and », what comes first begins.
 _QUOTES = {'"': '"', "“": "”", "”": "”", "„": "“ ”", "‘": "’", "‚": "‘ ’", "`": "'", "``": "''"}
 _QUOTES |= {"«": "»", "»": "«", "‹": "›", "›": "‹", "''": "''"}
-_ENDS = {begin: tuple(ends.split()) for begin, ends in _QUOTES.items()}
+QUOTE_ENDS = {begin: tuple(ends.split()) for begin, ends in _QUOTES.items()}
 # Words that end in an apostrophe, all French but the last three: l'eau, o'clock, ma'am, y'all.
 _ELIDED = {"l", "d", "j", "m", "t", "s", "c", "n", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu"}
 _ELIDED |= {"quelqu", "presqu", "aujourd", "entr", "o", "ma", "y"}
@@ -88,8 +88,8 @@ def _sides(tokens: Sequence[str], language: str | None, hyphens: bool) -> Iterat
             if sides is None:
                 open_quotes = [*open_quotes[-_DEPTH:], (token,)]
             yield sides or (False, True)
-        elif token in _ENDS:
-            open_quotes = [*open_quotes[-_DEPTH:], _ENDS[token]]
+        elif token in QUOTE_ENDS:
+            open_quotes = [*open_quotes[-_DEPTH:], QUOTE_ENDS[token]]
             yield _french_quote(token, language) or (False, True)
         elif token in _BETWEEN:
             dash = not hyphens and token != "/" and before[-1:].isalnum() and behind[:1].isalnum()
