@@ -27,6 +27,10 @@ MOST_PICTURES = 100
 _BLOCKS = " ░▒▓█"
 _LONGEST = 14
 """Cells of a token that are shown."""
+_LONG = 100
+"""Tokens of a side above which a map has no room for all of them."""
+_LEAST = 0.05
+"""The weight below which a cell is empty."""
 
 Floats = NDArray[np.float32]
 
@@ -92,12 +96,16 @@ def draw(
     """Lines of a grid: target tokens beside the rows, source tokens written down the columns.
 
     A cell is its weight in % where that fits the width, and a block of its shade otherwise; more
-    columns than fit are drawn below.
+    columns than fit are drawn below. Of a long source, columns without any cell are left out.
 
     Args:
         source: S tokens. target: T of them, or T - 1 and the end. weights: float [T, S].
         width: cells of the screen.
     """
+    if len(source) > _LONG:
+        kept = np.flatnonzero((weights >= _LEAST).any(axis=0)).tolist()
+        yield Text(f"{len(kept):,} of {len(source):,} source tokens have a weight of 5 % or more")
+        source, weights = [source[place] for place in kept], weights[:, kept]
     columns = [_shown(token) for token in source]
     labels = ["".join(_shown(token)) for token in [*target, END][: len(weights)]]
     margin = max(map(cell_len, labels)) + 1
@@ -120,6 +128,9 @@ def draw(
 def save_picture(path: Path, source: Sequence[str], target: Sequence[str], weights: Floats) -> None:
     """Draw a map into a file, by matplotlib, in the format of its ending; see `draw`.
 
+    Of many tokens every n-th has its label, and there is no grid: these take more time and room
+    than the weights.
+
     Raises:
         InputError: the file cannot be written.
     """
@@ -133,13 +144,15 @@ def save_picture(path: Path, source: Sequence[str], target: Sequence[str], weigh
     axes = figure.add_subplot()
     image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     aslant: dict[str, Any] = {"rotation": 60, "ha": "left", "rotation_mode": "anchor"}
-    axes.set_xticks(range(len(columns)), columns, parse_math=False, **aslant)
-    axes.set_yticks(range(len(rows)), rows, parse_math=False)
+    across, down = (slice(None, None, -(-len(names) // _LONG)) for names in (columns, rows))
+    axes.set_xticks(range(len(columns))[across], columns[across], parse_math=False, **aslant)
+    axes.set_yticks(range(len(rows))[down], rows[down], parse_math=False)
     axes.xaxis.tick_top()
-    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+    if max(len(columns), len(rows)) <= _LONG:
+        axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=1)
     axes.tick_params(which="both", length=0, labelsize=9)
-    axes.grid(which="minor", color="white", linewidth=1)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, label="weight", fraction=0.03, pad=0.02)
     bar.outline.set_visible(False)
@@ -178,13 +191,13 @@ def _header(columns: Sequence[Sequence[str]], margin: int, size: int) -> Iterato
 def _cell(weight: float, size: int) -> str:
     if size < 3:
         return _BLOCKS[sum(weight >= edge for edge in (0.05, 0.2, 0.4, 0.7))] * size
-    percent = min(99, round(100 * weight)) if weight >= 0.05 else 0
+    percent = min(99, round(100 * weight)) if weight >= _LEAST else 0
     return f"{percent:>3}" if percent else "  ·"
 
 
 def _shade(weight: float) -> Style:
     """From the screen's own color to blue."""
-    if weight < 0.05:
+    if weight < _LEAST:
         return Style(dim=True)
     light = round(235 - 190 * min(1.0, weight))
     return Style.parse(f"{'white' if weight > 0.45 else 'black'} on rgb({light - 40},{light},255)")

@@ -75,6 +75,30 @@ def test_a_long_token_is_cut() -> None:
     assert lines[14].startswith("b" * 13 + "… ")
 
 
+def test_of_a_long_source_what_has_weight_is_drawn() -> None:
+    weights = np.full((2, 5000), 1e-4, dtype=np.float32)
+    weights[0, 7], weights[1, 4999], weights[1, 30] = 0.9, 0.5, 0.04
+    first, *lines = grid([f"t{place}" for place in range(5000)], ["x"], weights)
+    assert first == "2 of 5,000 source tokens have a weight of 5 % or more"
+    assert lines[-2:] == ["    x  90  ·", "<eos>   · 50"]
+    assert len(lines) == 5 + 2
+    # Where no token has weight there is nothing to draw.
+    assert grid(["a"] * 200, ["x"], np.zeros((2, 200), dtype=np.float32))[1:] == []
+
+
+@pytest.mark.parametrize(("size", "labels"), [(100, 100), (101, 51), (5000, 100)])
+def test_a_picture_of_many_tokens_names_some_and_has_no_grid(
+    tmp_path: Path, size: int, labels: int
+) -> None:
+    pytest.importorskip("matplotlib")
+    weights = np.full((3, size), 1 / size, dtype=np.float32)
+    save_picture(tmp_path / "map.svg", [f"t{n}." for n in range(size)], ["a", "b"], weights)
+    drawn = (tmp_path / "map.svg").read_text()
+    assert drawn.count("<!-- t") == labels
+    assert "<!-- t0. -->" in drawn
+    assert ("xtick_200" in drawn) == (size <= 100)
+
+
 def test_what_is_attended_to_most_stands_out_in_color() -> None:
     *_, line = draw(["a", "b"], [], np.array([[0.9, 0.1]], dtype=np.float32), width=80)
     strong, weak = (span.style for span in line.spans)
