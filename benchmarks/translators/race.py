@@ -120,8 +120,12 @@ def compare(
         value=statistics.median(ratios),
         least=least,
         most=most,
-        detail=f"{medians[0]:,.0f}, {medians[1]:,.0f} {unit}".rstrip() + " a second",
+        detail=f"{', '.join(map(_number, medians))} {unit}".rstrip() + " a second",
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def find_corpus(name: str) -> Path:
