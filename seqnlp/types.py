@@ -166,14 +166,15 @@ class Loss:
 class Hypothesis:
     """One text that a decoder found for an example.
 
-    score: what ranked it. log_probability: of its tokens and the end after them, in nats. tokens:
-    T of them, without the end. attention: float32 [T + 1, S], a row of weights over the source
-    tokens for each target token and then for the end; None where the model has no attention.
+    score: what ranked it. log_probability: of its tokens and the end after them, in nats; None of
+    a text that was not written but taken from the training examples, which has no tokens either.
+    tokens: T of them, without the end. attention: float32 [T + 1, S], a row of weights over the
+    source tokens for each target token and then for the end; None where the model has no attention.
     """
 
     text: str
     score: float
-    log_probability: float
+    log_probability: float | None
     tokens: tuple[str, ...]
     attention: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 

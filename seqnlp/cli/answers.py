@@ -70,7 +70,8 @@ class LabelWriter(AnswerWriter):
 
 class TextWriter(AnswerWriter):
     """text: the output alone, or with `n_best` over 1 number of the input, score and output of
-    each. tsv: number, rank, score, log-probability, output, text. jsonl: with tokens.
+    each. tsv: number, rank, score, log-probability, output, text. jsonl: with tokens. What was
+    taken from the training examples has no log-probability.
     """
 
     def __init__(self, layout: str, *, n_best: int, maps: bool) -> None:
@@ -109,7 +110,8 @@ class TextWriter(AnswerWriter):
             if self.layout == "text":
                 yield f"{self.number}\t{each.score:.4f}\t{flat(each.text)}"
             else:
-                figures = f"{each.score:.6f}\t{each.log_probability:.6f}"
+                log = each.log_probability
+                figures = f"{each.score:.6f}\t" + ("" if log is None else f"{log:.6f}")
                 yield f"{self.number}\t{rank}\t{figures}\t{flat(each.text)}\t{text}"
 
 

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from seqnlp.data.split import Split, is_blank
+
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float32]
 Near: TypeAlias = list[tuple[str, float]]
@@ -95,6 +97,12 @@ class NeighborIndex(nn.Module):
         ):
             buffer.copy_(torch.from_numpy(values))
         return index
+
+    @classmethod
+    def of(cls, train: Split, text: str, answer: str) -> Self:
+        """The index of a split by two of its fields, without rows that lack one of them."""
+        rows = zip(train.column(text), train.column(answer), strict=True)
+        return cls.fit(row for row in rows if not is_blank(row))
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,6 +141,7 @@ class SourceRows(Rows):
     Args:
         source: the rows, of N documents.
         blank: bool [N], documents that are not to be answered: nothing stands in them.
+        texts: gives them as they are.
         pairs: those of them that have a target, and in one row each; None where none is known.
         copies: what can be copied; None where nothing is.
     """
@@ -150,10 +151,12 @@ class SourceRows(Rows):
         source: TokenRows,
         *,
         blank: Ints,
+        texts: Callable[[], Iterable[str]],
         pairs: PairRows | None = None,
         copies: CopyTable | None = None,
     ) -> None:
         self.source, self.blank, self.pairs, self.copies = source, blank, pairs, copies
+        self.texts = texts
         self.lengths = source.lengths
 
     def batch(self, indices: Ints) -> SequenceBatch:

@@ -36,7 +36,7 @@ def index_of(train: Split) -> NeighborIndex:
     if len(train) > MOST_EXAMPLES:
         rows = np.random.default_rng(0).choice(len(train), MOST_EXAMPLES, replace=False)
         train = train.select(np.sort(rows))
-    return NeighborIndex.fit(zip(train.column("document"), train.column("summary"), strict=True))
+    return NeighborIndex.of(train, "document", "summary")
 
 
 def summary_baselines(corpus: Corpus) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.tasks import translation_metrics
+from seqnlp.tasks.utilities import chrf
 from seqnlp.tasks.writing_task import WritingTask
 from seqnlp.types import Field, Prediction
 
@@ -52,6 +53,7 @@ class TranslationTask(WritingTask):
         Field(name="source", aliases=("source", "src", "input")),
         Field(name="target", aliases=("target", "tgt", "trg", "reference", "output")),
     )
+    utility = staticmethod(chrf)
     figures = ("bleu", "chrf", "loss")
     defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
     pipeline_names = ("source", "target")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 
 from seqnlp.errors import InputError
 from seqnlp.tasks.alignment import words_of
-from seqnlp.tasks.decoding import Decoding, EnsembleStepper, Found, replace_unknown, search
+from seqnlp.tasks.choosing import Chooser, Draft
+from seqnlp.tasks.decoding import EnsembleStepper, Found, replace_unknown, search
+from seqnlp.tasks.neighbors import Near
 from seqnlp.tasks.network_stepper import NetworkStepper
 from seqnlp.tasks.rows import Ints
 from seqnlp.tasks.sequence import EncoderDecoder
@@ -28,16 +29,6 @@ NOTHING = Prediction(output="")
 """The answer to an empty text."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Draft:
-    """A hypothesis for one row of a document."""
-
-    tokens: tuple[str, ...]
-    score: float
-    log_probability: float
-    weights: Floats | None
-
-
 class Writer:
     """Answers sources with what networks find together, by the mean of their probabilities.
 
@@ -47,7 +38,7 @@ class Writer:
         networks: in evaluation mode, of one vocabulary.
         source: the pipeline of what is read.
         pipeline: of the target.
-        decoding: how to search.
+        chooser: how to search, and what to give of what is found.
         sentence_case: whether the first letter of an answer is written in upper case.
         want_weights: whether hypotheses have their attention.
     """
@@ -57,12 +48,13 @@ class Writer:
         networks: Sequence[EncoderDecoder],
         source: TokenPipeline,
         pipeline: TokenPipeline,
-        decoding: Decoding,
+        chooser: Chooser,
         *,
         sentence_case: bool,
         want_weights: bool,
     ) -> None:
-        self.networks, self.decoding = networks, decoding
+        self.networks, self.chooser = networks, chooser
+        decoding = self.decoding = chooser.search
         self.source, self.pipeline = source, pipeline
         self.sentence_case = sentence_case
         self.want_weights = want_weights or decoding.replace_unknown == "attention"
@@ -83,9 +75,22 @@ class Writer:
             for index, one in zip(indices, self._search(rows, indices), strict=True):
                 found[index] = one
         ends = np.searchsorted(documents, np.arange(len(rows.blank) + 1))
+        near = self._near(rows)
         return [
-            NOTHING if rows.blank[number] else self._compose(rows, found, range(*ends[number:][:2]))
+            NOTHING
+            if rows.blank[number]
+            else self._compose(rows, found, range(*ends[number:][:2]), near[number])
             for number in range(len(rows.blank))
+        ]
+
+    def _near(self, rows: SourceRows) -> Sequence[Near]:
+        """For each document, what is nearest to it in train, as the model would write it."""
+        if not self.decoding.neighbors:
+            return [[]] * len(rows.blank)
+        pipeline = self.pipeline
+        return [
+            [(pipeline.tokenizer.detokenize(pipeline.tokens(text)), near) for text, near in found]
+            for found in self.chooser.near(rows.texts())
         ]
 
     def _search(self, rows: SourceRows, indices: Ints) -> list[list[_Named]]:
@@ -122,12 +127,18 @@ class Writer:
         ]
 
     def _compose(
-        self, rows: SourceRows, found: Sequence[Sequence[_Named]], parts: range
+        self, rows: SourceRows, found: Sequence[Sequence[_Named]], parts: range, near: Near
     ) -> Prediction:
-        """The prediction for a document of one row or more."""
+        """The prediction for a document of one row or more.
+
+        Each part is chosen for itself; neighbors are of whole documents.
+        """
         names = [rows.source.names(part) for part in parts]
         drafts = [
-            [self._draft(one, names[number]) for one in found[part]]
+            self.chooser.order(
+                [self._draft(one, names[number]) for one in found[part]],
+                near if len(parts) == 1 else [],
+            )
             for number, part in enumerate(parts)
         ]
         most = max(map(len, drafts))
@@ -140,7 +151,7 @@ class Writer:
             source_tokens=tuple(name for each in names for name in each),
         )
 
-    def _draft(self, named: _Named, source: Sequence[str]) -> _Draft:
+    def _draft(self, named: _Named, source: Sequence[str]) -> Draft:
         found, tokens = named
         weights = None
         if found.weights is not None:
@@ -151,20 +162,21 @@ class Writer:
             # Not the end of the source, which is no word.
             words = words_of(source[:-1], self.source.tokenizer)
             tokens = tuple(replace_unknown(tokens, unknown, weights, words))
-        return _Draft(
+        return Draft(
+            text=self.pipeline.tokenizer.detokenize(tokens).strip(),
             tokens=tokens,
             score=found.score,
             log_probability=found.log_probability,
             weights=weights,
         )
 
-    def _join(self, drafts: Sequence[_Draft]) -> Hypothesis:
-        texts = (self.pipeline.tokenizer.detokenize(draft.tokens).strip() for draft in drafts)
-        text = " ".join(filter(None, texts))
+    def _join(self, drafts: Sequence[Draft]) -> Hypothesis:
+        text = " ".join(filter(None, (draft.text for draft in drafts)))
+        logs = [draft.log_probability for draft in drafts]
         return Hypothesis(
             text=capitalize(text) if self.sentence_case else text,
             score=sum(draft.score for draft in drafts),
-            log_probability=sum(draft.log_probability for draft in drafts),
+            log_probability=None if None in logs else sum(filter(None, logs)),
             tokens=tuple(token for draft in drafts for token in draft.tokens),
             attention=_blocks([draft.weights for draft in drafts]),
         )

@@ -62,6 +62,8 @@ class WritingOptions(Section):
     """The share of target tokens read that the decoder has drawn itself, at its highest."""
     scheduled_sampling_epochs: int = Limit(default=0, ge=0)
     """Epochs over which that share rises, from 0; without, it is there at once."""
+    neighbors: bool = False
+    """The model keeps its training examples, which `decoding.neighbors` asks for."""
     decoding: Decoding = Decoding()
     """How answers are searched for, unless a call says otherwise."""
 
@@ -96,6 +98,11 @@ def options_of(settings: Settings) -> WritingOptions:
         raise SettingsError(
             f"head.decoder_layers_after: 0 with head.input_feeding, not "
             f"{options.decoder_layers_after}"
+        )
+    if options.decoding.neighbors and not options.neighbors:
+        raise SettingsError(
+            "head.decoding.neighbors: the model keeps no training examples; set head.neighbors = "
+            "true"
         )
     return options
 

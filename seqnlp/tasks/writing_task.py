@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,8 +18,11 @@ from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.tokens import TokenizedText, tokenize_split
 from seqnlp.errors import InputError
 from seqnlp.tasks.base import Batch, Rows, Stream, Task
+from seqnlp.tasks.choosing import Chooser
 from seqnlp.tasks.copy_rows import CopyTable
 from seqnlp.tasks.decoding import Decoding
+from seqnlp.tasks.metrics import Floats
+from seqnlp.tasks.neighbors import NeighborIndex
 from seqnlp.tasks.pipelines import fit_joint_pipelines, fit_pipeline
 from seqnlp.tasks.rows import TokenRows
 from seqnlp.tasks.sequence import EncoderDecoder
@@ -66,12 +71,13 @@ class WritingTask(Task):
         members: int = 1,
         length_ratio: float = 1.0,
         outputs: int | None = None,
+        neighbors: NeighborIndex | None = None,
     ) -> None:
         super().__init__()
         self.settings, self.options = settings, options_of(settings)
         self.pipeline, self.target = (pipelines[name] for name in self.pipeline_names)
         self.decoding: Decoding = self.options.decoding
-        self.length_ratio = length_ratio
+        self.length_ratio, self.neighbors = length_ratio, neighbors
         sizes = [len(each.vocabulary or ()) for each in (self.pipeline, self.target)]
         self.outputs = sizes[1] if outputs is None else outputs
         self.members = nn.ModuleList(
@@ -111,8 +117,14 @@ class WritingTask(Task):
                     (target, TARGET_SPECIALS, "head.target"),
                 )
             }
-        ratio = _length_ratio(corpus, pipelines)
-        task = cls(settings, pipelines, length_ratio=ratio, outputs=outputs)
+        train = corpus.split("train")
+        task = cls(
+            settings,
+            pipelines,
+            length_ratio=_length_ratio(corpus, pipelines),
+            outputs=outputs,
+            neighbors=NeighborIndex.of(train, source, target) if options.neighbors else None,
+        )
         start_both_sides(
             [member.source_embedding for member in task.members],  # type: ignore[misc]
             [member.target_embedding for member in task.members],  # type: ignore[misc]
@@ -136,7 +148,15 @@ class WritingTask(Task):
         outputs, size = state.get("outputs"), len(pipelines[cls.pipeline_names[1]].vocabulary or ())
         if outputs is not None and not 0 < outputs <= size:
             raise ValueError(f"outputs must be 1 to {size}, not {outputs}")
-        return cls(settings, pipelines, members=members, length_ratio=ratio, outputs=outputs)
+        sizes = state.get("neighbors")
+        return cls(
+            settings,
+            pipelines,
+            members=members,
+            length_ratio=ratio,
+            outputs=outputs,
+            neighbors=None if sizes is None else NeighborIndex.restore(sizes),
+        )
 
     @classmethod
     def combine(cls, tasks: Sequence[Self]) -> Self:
@@ -150,16 +170,18 @@ class WritingTask(Task):
             members=0,
             length_ratio=first.length_ratio,
             outputs=first.outputs,
+            neighbors=first.neighbors,
         )
         combined.members.extend(member for task in tasks for member in task.members)
         return combined
 
     def state(self) -> dict[str, Any]:
-        return {
+        state: dict[str, Any] = {
             "members": len(self.members),
             "length_ratio": self.length_ratio,
             "outputs": self.outputs,
         }
+        return state if self.neighbors is None else {**state, "neighbors": self.neighbors.state()}
 
     def read(self, split: Split, *, training: bool = False) -> Rows:
         texts = [tokenize_split(split, name, each) for name, each in self.pipelines.items()]
@@ -172,7 +194,7 @@ class WritingTask(Task):
         chosen = np.flatnonzero(fit[0] & fit[1])
         pairs = PairRows(self._sides(*texts), chosen=chosen)
         if not training:
-            return self._sources(texts[0], split.column(self.pipeline_names[0]), pairs)
+            return self._sources(texts[0], partial(split.column, self.pipeline_names[0]), pairs)
         missing = len(split) - len(chosen)
         target = self.pipeline_names[1]
         long = [
@@ -194,10 +216,10 @@ class WritingTask(Task):
 
     def read_texts(self, texts: Sequence[str]) -> SourceRows:
         text = TokenizedText.from_tokens(self.pipeline.tokens(each) for each in texts)
-        return self._sources(text, texts, None)
+        return self._sources(text, lambda: texts, None)
 
     def _sources(
-        self, text: TokenizedText, texts: Iterable[str], pairs: PairRows | None
+        self, text: TokenizedText, texts: Callable[[], Iterable[str]], pairs: PairRows | None
     ) -> SourceRows:
         limits = self.settings.text
         rows = TokenRows(
@@ -208,9 +230,13 @@ class WritingTask(Task):
             end=EOS,
             sentences=self.options.sentence_tokens > 0,
         )
-        blank = np.fromiter((not each.strip() for each in texts), np.bool_, len(text))
+        blank = np.fromiter((not each.strip() for each in texts()), np.bool_, len(text))
         return SourceRows(
-            rows, blank=blank | (text.lengths == 0), pairs=pairs, copies=self._copies(text)
+            rows,
+            blank=blank | (text.lengths == 0),
+            texts=texts,
+            pairs=pairs,
+            copies=self._copies(text),
         )
 
     def _copies(self, source: TokenizedText) -> CopyTable | None:
@@ -273,12 +299,27 @@ class WritingTask(Task):
             writer = self._writer(self.decoding, want_weights=True)
             return writer.write(rows, batch_size=batch_size)
 
+    @staticmethod
+    @abstractmethod
+    def utility(candidates: Sequence[str], references: Sequence[str]) -> Floats:
+        """How good C texts are against R others, [C, R], of 1: what `decoding.mbr` goes by."""
+
     def _writer(self, decoding: Decoding, *, want_weights: bool) -> Writer:
+        if decoding.neighbors and self.neighbors is None:
+            raise InputError(
+                f"decoding.neighbors: {decoding.neighbors} are asked for, but this model keeps no "
+                "training examples; train it with head.neighbors = true"
+            )
+        longest = {"max_ratio": decoding.max_ratio * self.length_ratio}
         return Writer(
             list(self.members),  # type: ignore[arg-type]
             self.pipeline,
             self.target,
-            decoding.model_copy(update={"max_ratio": decoding.max_ratio * self.length_ratio}),
+            Chooser(
+                decoding=decoding.model_copy(update=longest),
+                utility=self.utility,
+                index=self.neighbors,
+            ),
             sentence_case=self.options.sentence_case,
             want_weights=want_weights,
         )
