@@ -124,7 +124,7 @@ class Model:
         examples = corpus.split(split)
         rows = self.task.read(examples)
         predictions = self.task.answer(rows, batch_size=batch_size)
-        return self.task.report(predictions, self.task.references(examples))
+        return self.task.report(predictions, self.task.references_in(corpus, split))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model's folder. A model that is there stays until the new one is on disk whole.

@@ -87,7 +87,7 @@ def command(
     seconds = time.perf_counter() - started
     if output is not None:
         write_text(output, "".join(f"{one_line(answer.output)}\n" for answer in answers))
-    measured = task.report(answers, task.references(examples))
+    measured = task.report(answers, task.references_in(chosen, split))
     if as_json:
         record = {"corpus": chosen.name, "split": split, **measured}
         if task.decoding is not None:

@@ -162,6 +162,10 @@ class Task(nn.Module, ABC):
     def references(self, split: Split) -> Sequence[Any]:
         """What the predictions of a split are scored against, one for each example."""
 
+    def references_in(self, corpus: Corpus, split: str) -> Sequence[Any]:
+        """The references of a split for a report, with what the rest of the corpus says of them."""
+        return self.references(corpus.split(split))
+
     @abstractmethod
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any]
