@@ -39,6 +39,20 @@ def index_of(train: Split) -> NeighborIndex:
     return NeighborIndex.of(train, "document", "summary")
 
 
+def references_in(
+    corpus: Corpus, split: str, index: NeighborIndex | None = None
+) -> list[Reference]:
+    """The references of a split, with the similarity of their documents to those of train.
+
+    Args:
+        index: of train, where there is one; else it is made, if the corpus has train.
+    """
+    references = references_of(corpus.split(split))
+    if split == "train" or (index is None and "train" not in corpus.splits):
+        return references
+    return with_similarity(references, index or index_of(corpus.split("train")))
+
+
 def summary_baselines(corpus: Corpus) -> dict[str, dict[str, Any]]:
     """Reports on the test split (validation where there is none).
 
@@ -46,9 +60,9 @@ def summary_baselines(corpus: Corpus) -> dict[str, dict[str, Any]]:
     "TextRank": as many, the most central ones. "nearest document": the summary of the document of
     train most like each.
     """
-    held_out = corpus.split("test" if "test" in corpus.splits else "validation")
+    held_out = "test" if "test" in corpus.splits else "validation"
     index = index_of(corpus.split("train"))
-    references = with_similarity(references_of(held_out), index)
+    references = references_in(corpus, held_out, index)
     count = best_lead(references_of(corpus.split("train")[:_TRIALS]))
     texts = [split_sentences(each.document) for each in references]
     nearest = index.find((each.document for each in references), 1)

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from seqnlp.data.corpus import Corpus
 from seqnlp.data.split import Split
 from seqnlp.tasks import summary_baselines
+from seqnlp.tasks.neighbors import NeighborIndex
 from seqnlp.tasks.summary_baselines import (
     best_lead,
     centrality,
     index_of,
+    references_in,
     textrank,
     with_similarity,
 )
@@ -86,6 +88,21 @@ def test_the_lead_is_as_long_as_is_best() -> None:
         [Reference(summary=s, document=d) for s, d in zip(summaries, documents, strict=True)]
     ) == 2  # fmt: skip
     assert best_lead([Reference(summary="x", document="")]) == 1
+
+
+def test_references_know_how_near_they_are_to_train() -> None:
+    found = references_in(CORPUS, "test")
+    assert found == with_similarity(references_of(TEST), index_of(TRAIN))
+    assert found[0].similarity == pytest.approx(0.5, abs=0.2)
+    assert found[1].similarity == 0
+    other = NeighborIndex.fit([("zebra", "zebra")])
+    assert [each.similarity for each in references_in(CORPUS, "test", other)] == [0, 1]
+
+
+def test_of_train_itself_and_without_train_nothing_is_known() -> None:
+    assert references_in(CORPUS, "train") == references_of(TRAIN)
+    alone = Corpus(name="memory", splits={"test": TEST})
+    assert references_in(alone, "test") == references_of(TEST)
 
 
 def test_a_large_corpus_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
