@@ -14,6 +14,7 @@ from seqnlp.errors import InputError
 if TYPE_CHECKING:
     from seqnlp.tasks.base import Task
     from seqnlp.tasks.decoding import Decoding
+    from seqnlp.tasks.extraction_options import Selection
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -85,19 +86,15 @@ def set_decoding(task: Task, given: dict[str, object]) -> None:
     task.decoding = validate_section(type(decoding), {**decoding.model_dump(), **given}, "decoding")
 
 
-def describe(decoding: Decoding) -> str:
-    """How outputs are searched for, in a few words: "beam 5, length_penalty 0.6"."""
+def describe(decoding: Decoding | Selection) -> str:
+    """How outputs are found, in a few words: "beam 5, length_penalty 0.6"."""
     usual = type(decoding)()
     changed = {
         key: value
         for key, value in decoding.model_dump().items()
         if key not in ("beam", "sample") and value != getattr(usual, key)
     }
-    if decoding.sample:
-        how = "drawn at random"
-    else:
-        how = f"beam {decoding.beam}" if decoding.beam > 1 else "greedy search"
-    return ", ".join([how, *(f"{key} {value}" for key, value in changed.items())])
+    return ", ".join([decoding.method, *(f"{key} {value}" for key, value in changed.items())])
 
 
 def _pairs(

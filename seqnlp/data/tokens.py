@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +18,7 @@ from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.store import cache_entry, digest_of
 from seqnlp.files import new_file
 from seqnlp.text import TokenPipeline, tokenize_all
+from seqnlp.text.sentences import split_sentences
 
 MAGIC = b"seqnlp tokens 1\n"
 BLOCK = 1 << 20
@@ -83,7 +85,20 @@ def tokenize_split(
         workers: processes; by default as many as the work is worth.
     """
     path = _entry(split, field, pipeline)
-    return _load(path) or _make(path, split, field, pipeline, workers)
+    return _load(path) or _make(path, split.column(field), pipeline, workers)
+
+
+def tokenize_sentences(
+    split: Split, field: str, pipeline: TokenPipeline, *, workers: int | None = None
+) -> TokenizedText:
+    """The tokens of each sentence of a field, those of a text one after another; cached as well.
+
+    Args:
+        workers: see `tokenize_split`.
+    """
+    path = _entry(split, field, pipeline, "sentences")
+    sentences = chain.from_iterable(map(split_sentences, split.column(field)))
+    return _load(path) or _make(path, sentences, pipeline, workers)
 
 
 def tokenize_corpus(
@@ -116,19 +131,19 @@ def tokenize_corpus(
     }
 
 
-def _entry(split: Split, field: str, pipeline: TokenPipeline) -> Path:
-    digest = digest_of([split.fingerprint, field, pipeline.fingerprint()])
+def _entry(split: Split, field: str, pipeline: TokenPipeline, *more: str) -> Path:
+    digest = digest_of([split.fingerprint, field, pipeline.fingerprint(), *more])
     return cache_entry("tokens", f"{digest}.tokens")
 
 
 def _make(
-    path: Path, split: Split, field: str, pipeline: TokenPipeline, workers: int | None
+    path: Path, texts: Iterable[str], pipeline: TokenPipeline, workers: int | None
 ) -> TokenizedText:
     numbers: dict[str, int] = {}
     ends, pending = array("q", [0]), array("i")
     with new_file(path) as file:
         file.write(MAGIC)
-        for document in tokenize_all(pipeline, split.column(field), workers=workers):
+        for document in tokenize_all(pipeline, texts, workers=workers):
             pending.extend(numbers.setdefault(token, len(numbers)) for token in document)
             ends.append(ends[-1] + len(document))
             if len(pending) >= BLOCK:

@@ -22,6 +22,7 @@ from seqnlp.types import Field, Loss, Prediction
 
 if TYPE_CHECKING:
     from seqnlp.tasks.decoding import Decoding
+    from seqnlp.tasks.extraction_options import Selection
 
 
 class Batch(ABC):
@@ -89,8 +90,8 @@ class Task(nn.Module, ABC):
 
     pipeline: TokenPipeline
     settings: Settings
-    decoding: Decoding | None = None
-    """How the texts that it writes are searched for; None where it writes none. May be replaced."""
+    decoding: Decoding | Selection | None = None
+    """How the texts that it gives are found; None where it gives none. May be replaced."""
 
     @classmethod
     @abstractmethod

@@ -73,6 +73,13 @@ class Decoding(Section):
     neighbor_weight: float = Limit(default=1.0, ge=0, le=1000)
     """Each weighs this times the square of its similarity; all hypotheses weigh 1 together."""
 
+    @property
+    def method(self) -> str:
+        """How outputs are found, in a word or two."""
+        if self.sample:
+            return "drawn at random"
+        return f"beam {self.beam}" if self.beam > 1 else "greedy search"
+
     @field_validator("sample")
     @classmethod
     def _sample_or_beam(cls, value: bool, info: ValidationInfo) -> bool:
