@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from seqnlp.data.languages import is_parallel
+from seqnlp.data.languages import SIDES, Languages, is_parallel
 from seqnlp.errors import InputError, suggest
 from seqnlp.types import Field
 
@@ -32,14 +32,19 @@ def check_columns(columns: Mapping[str, str], fields: Sequence[Field]) -> None:
 
 
 def match_columns(
-    header: Sequence[str], fields: Sequence[Field], columns: Mapping[str, str], where: str
+    header: Sequence[str],
+    fields: Sequence[Field],
+    columns: Mapping[str, str],
+    where: str,
+    languages: Languages = (None, None),
 ) -> dict[str, Place]:
     """Field name to position in the header.
 
     A field's column is the one that `columns` names, else the first of the field's aliases that
     the header has, in any case. Optional fields without a column are left out. A field of several
     texts has all columns that `columns` names, between commas, else all that are an alias with or
-    without a number behind it.
+    without a number behind it. Where the language of one side is named, the only column beside its
+    own is the other side.
 
     Raises:
         InputError: a named column or a required field is missing, or the header has a chosen
@@ -67,6 +72,10 @@ def match_columns(
             if list(header).count(header[position]) > 1:
                 raise InputError(f"{where}: two columns are named {header[position]!r}")
         found[field.name] = tuple(positions) if field.several else positions[0]
+    if len(header) == 2 and len(found) == 1 and languages.count(None) == 1 and not columns:
+        (place,) = found.values()
+        if isinstance(place, int) and missing == [SIDES[languages.index(None)]]:
+            return {**found, missing[0]: 1 - place}
     if missing:
         flags = " ".join(f"{name}=COLUMN" for name in missing)
         if not any(field.name == "label" for field in fields):

@@ -150,7 +150,8 @@ def assemble(
         languages: those that were found, where they are not those of the request.
 
     Raises:
-        InputError: train has too few examples to cut test or validation off it.
+        InputError: train has no rows that anything is learned from, or too few to cut test or
+            validation off it.
     """
     said = list(notes)
     made: dict[str, Split] = {}
@@ -160,10 +161,12 @@ def assemble(
         known = any(splits[other] is split for other in made)
         made[split_name], told = _sift(split, split_name, request=request)
         said += [] if known else told
+        if split_name == "train" and len(split) and not len(made["train"]):
+            raise InputError(_nothing_left(split, told, request))
     for missing, share in (("test", request.test_share), ("validation", request.validation_share)):
         if "train" in made and missing not in made and share > 0:
             whole = made["train"]
-            made["train"], made[missing] = _cut(whole, missing, share, request.seed)
+            made["train"], made[missing] = _cut(whole, missing, share, request.seed, said)
             said.append(
                 f"no {missing} split: {len(made[missing]):,} of {len(whole):,} examples "
                 f"({100 * share:g} %) cut off train with seed {request.seed}"
@@ -215,8 +218,22 @@ def _sift(split: Split, name: str, *, request: CorpusRequest) -> tuple[Split, li
     return (split if stays.all() else split.select(stays)), said
 
 
-def _cut(train: Split, name: str, share: float, seed: int) -> tuple[Split, Split]:
-    """Train and the split of that name; the same rows for the same seed, every label in train."""
+def _nothing_left(split: Split, told: Sequence[str], request: CorpusRequest) -> str:
+    why = [note.removeprefix("train: ") for note in told if " skipped" in note]
+    most, hint = request.max_ratio, ""
+    if request.parallel and most is not None and (split.ratios > most).any():
+        hint = "; corpus.max_ratio = 0 keeps pairs of any lengths"
+    return f"{split.origin}: nothing is left to learn from: {', '.join(why)}{hint}"
+
+
+def _cut(
+    train: Split, name: str, share: float, seed: int, told: Sequence[str]
+) -> tuple[Split, Split]:
+    """Train and the split of that name; the same rows for the same seed, every label in train.
+
+    Args:
+        told: what has been said of the corpus.
+    """
     order: Ints = np.random.default_rng(seed).permutation(len(train))
     if "label" in train.fields:
         _, codes = train.codes("label")
@@ -225,9 +242,10 @@ def _cut(train: Split, name: str, share: float, seed: int) -> tuple[Split, Split
         order = np.delete(order, len(order) - 1 - last)
     count = min(max(1, round(len(train) * share)), len(order))
     if not count or count == len(train):
+        why = [note for note in told if note.startswith("train: ") and " skipped" in note]
         raise InputError(
             f"{train.origin}: {_rows(len(train))}, too few to cut a {name} split off; "
-            f"add a {name} file"
+            + "; ".join([f"add a {name} file", *why])
         )
     chosen = np.zeros(len(train), dtype=np.bool_)
     chosen[order[:count]] = True

@@ -68,7 +68,7 @@ def _read(
         found = guess_columns([cells for _, cells in head], fields)
     if found is None:
         try:
-            found = match_columns(header, fields, columns, where)
+            found = match_columns(header, fields, columns, where, request.languages)
         except InputError:
             rows = [cells for _, cells in head or [first]]
             _check_delimiter(where, rows, delimiter, names, several)

@@ -79,7 +79,9 @@ def read_json_lines(path: Path, request: CorpusRequest) -> Source:
     several = [field for field in request.fields if field.several]
     head = [first, *islice(objects, PEEK_SEVERAL - 1 if several else 0)]
     keys = list(dict.fromkeys(key for _, row in head for key in row))
-    found = match_columns(keys, request.fields, request.columns, f"{path}:{first[0]}")
+    found = match_columns(
+        keys, request.fields, request.columns, f"{path}:{first[0]}", request.languages
+    )
     known = set(keys)
 
     def rows() -> Generator[Row, None, None]:
@@ -144,7 +146,9 @@ def read_parquet(path: Path, request: CorpusRequest) -> Source:
         names = [TRANSLATION]
         places: dict[str, Place] = dict.fromkeys(SIDES, 0)
     else:
-        found = match_columns(schema.names, request.fields, request.columns, str(path))
+        found = match_columns(
+            schema.names, request.fields, request.columns, str(path), request.languages
+        )
         positions, places = narrow(found)
         names = [schema.names[position] for position in positions]
     if not file.metadata.num_rows:

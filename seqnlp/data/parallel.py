@@ -38,26 +38,32 @@ def find_texts(folder: Path, asked: Languages = (None, None)) -> Texts:
     Raises:
         InputError: the folder cannot be read, or two files are one text.
     """
-    stems: Texts = {}
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        raise InputError(f"cannot read {folder}: {error.strerror}") from error
-    for path in files:
-        if parts := split_name(path, asked):
-            stem, code = parts
-            texts = stems.setdefault(stem.lower(), {})
-            if code in texts:
-                raise InputError(
-                    f"{folder}: both {texts[code].name} and {path.name} claim to be the {code} "
-                    f"side of {stem}; keep one"
-                )
-            texts[code] = path
-    named = {stem: texts for stem, texts in stems.items() if stem in SPLITS or TEST.match(stem)}
+    stems = _group(folder, asked)
+    named = _named(stems)
     if any(len(texts) > 1 for texts in named.values()):
         return named
     whole = {stem: texts for stem, texts in stems.items() if len(texts) > 1}
     return whole if len(whole) == 1 else {}
+
+
+def explain_texts(folder: Path, asked: Languages) -> str | None:
+    """Why `find_texts` finds nothing in a folder that has such texts; None where it has none."""
+    stems = _group(folder, asked)
+    named = _named(stems)
+    whole = sorted(stem for stem, texts in stems.items() if len(texts) > 1)
+    if named:
+        stem, sides = next(iter(named.items()))
+        known = {fold(code) for code in sides}
+        wanted = [code for code in asked if code is not None and fold(code) not in known]
+        lacking = [f"no {stem}.{code}" for code in wanted]
+        there = " and ".join(path.name for path in sides.values())
+        return (
+            f"{there} stands alone; there is "
+            f"{' and '.join(lacking) or f'no {stem}.CODE in another language'}"
+        )
+    if whole:
+        return f"none of the texts is named train, validation or test: {', '.join(whole)}"
+    return None
 
 
 def find_pairs(
@@ -132,6 +138,29 @@ def read_pairs(source: Path, target: Path) -> Source:
             raise empty(source)
 
     return Source(fields=SIDES, rows=rows())
+
+
+def _group(folder: Path, asked: Languages) -> Texts:
+    stems: Texts = {}
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror}") from error
+    for path in files:
+        if parts := split_name(path, asked):
+            stem, code = parts
+            texts = stems.setdefault(stem.lower(), {})
+            if code in texts:
+                raise InputError(
+                    f"{folder}: both {texts[code].name} and {path.name} claim to be the {code} "
+                    f"side of {stem}; keep one"
+                )
+            texts[code] = path
+    return stems
+
+
+def _named(stems: Texts) -> Texts:
+    return {stem: texts for stem, texts in stems.items() if stem in SPLITS or TEST.match(stem)}
 
 
 def split_name(path: Path, asked: Languages) -> tuple[str, str] | None:

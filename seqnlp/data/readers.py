@@ -8,18 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
-from seqnlp.data.aligned import (
-    Files,
-    choose_files,
-    find_files,
-    find_partners,
-    read_aligned,
-)
+from seqnlp.data.aligned import Files, choose_files, find_files, find_partners, read_aligned
 from seqnlp.data.corpus import Corpus, CorpusRequest, assemble
 from seqnlp.data.delimited import read_csv, read_tsv
 from seqnlp.data.formats import Reader, read_json_lines, read_parquet
+from seqnlp.data.hub import is_saved
 from seqnlp.data.naming import assign_splits, note_test
-from seqnlp.data.parallel import find_pairs, find_partner, find_texts, read_pairs
+from seqnlp.data.parallel import explain_texts, find_pairs, find_partner, find_texts, read_pairs
 from seqnlp.data.split import Split, concatenate
 from seqnlp.data.store import Source, stored_split
 from seqnlp.data.tmx import read_tmx
@@ -76,13 +71,18 @@ def open_path(
     # Texts of another name go before files of rows only where there are none of those.
     if texts and (assign_splits(texts) or not _data_files(path)):
         pairs, languages, notes = find_pairs(path, texts, languages)
-        notes += note_test(pairs)
+        notes += note_test(pairs) + _passed_over(path)
         splits = _read_each(pairs, lambda pair, split: _read_pair(pair, split, request=request))
     elif aligned and (assign_splits(aligned) or not _data_files(path)):
         chosen = choose_files(path, aligned)
-        notes = note_test(chosen)
+        notes = note_test(chosen) + _passed_over(path)
         splits = _read_each(chosen, lambda one, split: _read_aligned(one, split, request=request))
     elif path.is_dir():
+        if is_saved(path):
+            raise InputError(f"{path}: a dataset that save_to_disk wrote; name it hf:{path}")
+        pairs_alone = request.parallel and not _data_files(path)
+        if pairs_alone and (why := explain_texts(path, languages)):
+            raise InputError(f"{path}: {why}")
         files = find_splits(path, texts=_texts(request))
         notes = note_test(files)
         splits = _read_each(
@@ -210,7 +210,7 @@ def find_splits(folder: Path, *, texts: str = "") -> dict[str, list[Path]]:
     """
     stems: dict[str, list[Path]] = {}
     for path in _data_files(folder):
-        stems.setdefault(SHARD.sub("", _stem(path).lower()), []).append(path)
+        stems.setdefault(_split_stem(path), []).append(path)
     claims = assign_splits(stems)
     if not claims:
         if len(stems) != 1:
@@ -258,6 +258,16 @@ def _data_files(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.is_file() and suffix_of(path))
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror}") from error
+
+
+def _passed_over(folder: Path) -> list[str]:
+    """What to say where there are files of rows beside the plain text that is read."""
+    names = [path.name for path in _data_files(folder) if assign_splits([_split_stem(path)])]
+    return [f"plain text is read, and not {', '.join(names)}"] if names else []
+
+
+def _split_stem(path: Path) -> str:
+    return SHARD.sub("", _stem(path).lower())
 
 
 def _stem(path: Path) -> str:

@@ -1,8 +1,7 @@
-"""Registered corpora: the bundled reviews and stories, the Hugging Face hub, NLTK."""
+"""Registered corpora: the bundled reviews, stories and reports, the Hugging Face hub, NLTK."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,27 +9,25 @@ from typing import Any
 
 from seqnlp.data.columns import Place, match_columns
 from seqnlp.data.corpus import Corpus, CorpusRequest, assemble
+from seqnlp.data.hub import load_hub
 from seqnlp.data.languages import SIDES, choose_languages
 from seqnlp.data.naming import SPLITS
-from seqnlp.data.readers import open_path
-from seqnlp.data.split import Split
+from seqnlp.data.shipped import for_another_task, open_shipped
+from seqnlp.data.split import SUMMARIZED, Split
 from seqnlp.data.store import Row, Source, stored_split
 from seqnlp.data.values import TRANSLATION, narrow, require_pairs, values_of
-from seqnlp.errors import InputError, UnknownNameError, suggest
-from seqnlp.files import shipped
+from seqnlp.errors import InputError, UnknownNameError
 
 HUB_ROWS = 1024
 
 
 def open_bundled_reviews(argument: str | None, *, request: CorpusRequest) -> Corpus:
     """Short reviews over several domains, written so that word order decides."""
-    if argument is not None:
-        raise InputError(f"the corpus 'reviews' takes no argument; found {argument!r}")
-    return open_path(
-        shipped("corpora") / "sentiment",
+    return open_shipped(
+        "reviews",
+        argument,
+        folder="sentiment",
         request=request,
-        name="reviews",
-        license="MIT",
         description="Short reviews over several domains, written for this package so that word "
         "order decides: negation, contrast, scope, comparison.",
     )
@@ -38,23 +35,31 @@ def open_bundled_reviews(argument: str | None, *, request: CorpusRequest) -> Cor
 
 def open_bundled_stories(argument: str | None, *, request: CorpusRequest) -> Corpus:
     """Short everyday sentences in English and German, by a grammar; English is read by default."""
-    if argument is not None:
-        raise InputError(f"the corpus 'stories' takes no argument; found {argument!r}")
     if not request.parallel:
-        names = " and ".join(field.name for field in request.fields)
-        raise InputError(
-            "the corpus 'stories' has pairs of texts, for the task translation; "
-            f"this task reads {names}"
-        )
+        raise for_another_task("stories", "translation", "pairs of texts", request)
     if request.languages == (None, None):
         request = replace(request, languages=("en", "de"))
-    return open_path(
-        shipped("corpora") / "translation",
+    return open_shipped(
+        "stories",
+        argument,
+        folder="translation",
         request=request,
-        name="stories",
-        license="MIT",
         description="Everyday sentences in English and German, made for this package by a grammar: "
         "cases, genders, word order. Test sentences combine what train keeps apart.",
+    )
+
+
+def open_bundled_reports(argument: str | None, *, request: CorpusRequest) -> Corpus:
+    """Short reports and their headlines, by a grammar; names and numbers of the test are new."""
+    if not set(SUMMARIZED) <= {field.name for field in request.fields}:
+        raise for_another_task("reports", "summarization", "documents and summaries", request)
+    return open_shipped(
+        "reports",
+        argument,
+        folder="summarization",
+        request=request,
+        description="Short reports and their headlines, made for this package by a grammar. Names "
+        "and numbers of validation and test are in no training report: they can only be copied.",
     )
 
 
@@ -63,7 +68,7 @@ def open_hub(argument: str | None, *, request: CorpusRequest) -> Corpus:
 
     It is downloaded by the `datasets` library and kept in its cache; HF_HUB_OFFLINE, HF_ENDPOINT
     and HF_HOME are respected. Label numbers become names. A split whose labels are withheld is
-    left out and noted.
+    left out and noted. What `save_to_disk` of that library wrote is read too: hf:FOLDER.
 
     Raises:
         InputError: the hub cannot be reached, has no such dataset, or needs a configuration named.
@@ -74,7 +79,7 @@ def open_hub(argument: str | None, *, request: CorpusRequest) -> Corpus:
     path, _, config = argument.partition(":")
     if path.startswith((".", "/")) and not Path(path).is_dir():
         raise InputError(f"{name}: no such folder")
-    loaded = _load_hub(path, config or None)
+    loaded = load_hub(path, config or None)
     splits: dict[str, Split] = {}
     notes, left_out = [], []
     license = description = ""
@@ -179,55 +184,6 @@ def _file_of(reader: Any) -> Path:
     return Path(packed.filename if packed is not None else str(reader.root))
 
 
-def _load_hub(path: str, config: str | None) -> Mapping[str, Any]:
-    import datasets
-    from datasets.exceptions import DatasetNotFoundError
-
-    where = f"hf:{path}" + (f":{config}" if config else "")
-    try:
-        loaded: Mapping[str, Any] = datasets.load_dataset(path, config)
-    except DatasetNotFoundError as error:
-        raise InputError(
-            f"{where}: the hub has no such dataset, or it is private or gated: {_line(error)}"
-        ) from error
-    except ConnectionError as error:
-        offline = os.environ.get("HF_HUB_OFFLINE")
-        why = f"HF_HUB_OFFLINE is {offline}" if offline else _line(error)
-        raise InputError(
-            f"{where}: the Hugging Face hub cannot be reached, and the dataset is not in the "
-            f"local cache ({why})"
-        ) from error
-    except ValueError as error:
-        configs = _configs(path)
-        if config is None and len(configs) > 1:
-            raise InputError(
-                f"{where}: several configurations; choose one, as in hf:{path}:{configs[0]}; "
-                f"known: {', '.join(configs)}"
-            ) from error
-        if config is not None and configs and config not in configs:
-            raise InputError(
-                f"{where}: no configuration {config!r}; {suggest(config, configs)}"
-            ) from error
-        raise InputError(f"{where}: {_line(error)}") from error
-    except Exception as error:  # the library raises many kinds for data that it cannot read
-        raise InputError(f"{where}: cannot be loaded: {_line(error.__cause__ or error)}") from error
-    return loaded
-
-
-def _configs(path: str) -> list[str]:
-    import datasets
-
-    try:
-        names: list[str] = datasets.get_dataset_config_names(path)
-    except ValueError:  # the message of the first attempt says why
-        return []
-    return names
-
-
-def _line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
 def _labels_withheld(dataset: Any, column: str) -> bool:
     """Whether every label is -1, which is how a hub marks a test split without answers."""
     if not hasattr(dataset.features[column], "names"):
@@ -247,7 +203,7 @@ def _hub_columns(
     if request.reads_translations and isinstance(known, list | dict):
         codes = choose_languages(request.languages, list(known), origin)
         return [TRANSLATION], dict.fromkeys(SIDES, 0), codes
-    found = match_columns(header, request.fields, request.columns, origin)
+    found = match_columns(header, request.fields, request.columns, origin, request.languages)
     positions, places = narrow(found)
     return [header[position] for position in positions], places, None
 

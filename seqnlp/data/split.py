@@ -109,12 +109,12 @@ class Split(Sequence[Example]):
             indices=chosen,
         )
 
-    def renamed(self, name: str) -> Split:
-        """The same rows under another split name."""
+    def renamed(self, name: str, *, origin: str | None = None) -> Split:
+        """The same rows under another split name, and as if they came from another origin."""
         return Split(
             name,
             self._table,
-            origin=self.origin,
+            origin=self.origin if origin is None else origin,
             fingerprint=self.fingerprint,
             indices=self._indices,
         )

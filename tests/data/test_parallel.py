@@ -158,12 +158,12 @@ def test_a_single_pair_of_another_name_and_one_of_its_files(tmp_path: Path) -> N
          "PATH: both dev.de and val.de claim to be validation; keep one"),
         (pairs("train") | {"train.de.gz": ""}, DE_EN,
          "PATH: both train.de and train.de.gz claim to be the de side of train; keep one"),
-        ({"train.de": "a\n"}, DE_EN, "PATH: no data files; expected train.CODE of two languages "
-         "(plain text), or train, validation and test in .tsv, .csv, .jsonl, .ndjson, .json, "
-         ".parquet, .tmx, .tsv.gz, .csv.gz, .jsonl.gz, .ndjson.gz, .json.gz, .tmx.gz"),
-        (pairs("news", "talks"), DE_EN, "PATH: no data files; expected train.CODE of two languages "
-         "(plain text), or train, validation and test in .tsv, .csv, .jsonl, .ndjson, .json, "
-         ".parquet, .tmx, .tsv.gz, .csv.gz, .jsonl.gz, .ndjson.gz, .json.gz, .tmx.gz"),
+        ({"train.de": "a\n"}, DE_EN, "PATH: train.de stands alone; there is no train.en"),
+        ({"notes.md": "a\n"}, DE_EN, "PATH: no data files; expected train.CODE of two languages "
+         "(plain text), or train, validation and test in .tsv, .csv, .jsonl, .ndjson, .json, .parquet, "
+         ".tmx, .tsv.gz, .csv.gz, .jsonl.gz, .ndjson.gz, .json.gz, .tmx.gz"),
+        (pairs("news", "talks"), DE_EN, "PATH: none of the texts is named train, validation or test: "
+         "news, talks"),
         # rows
         ({"train.de": "a\nb\nc\n", "train.en": "a\n"}, DE_EN,
          "PATH/train.de has 3 lines and PATH/train.en has 1; line N of one must be the "
@@ -331,7 +331,7 @@ def test_the_bundled_stories() -> None:
     with pytest.raises(InputError) as error:
         open_corpus("stories", fields=TEXT_FIELDS)
     assert str(error.value) == (
-        "the corpus 'stories' has pairs of texts, for the task translation; "
+        "the corpus 'stories' has pairs of texts, for --task translation; "
         "this task reads text and label"
     )
     with pytest.raises(InputError, match="'stories' takes no argument; found 'x'"):
