@@ -23,6 +23,7 @@ from pydantic_core import PydanticUndefined
 
 from seqnlp import registry
 from seqnlp.config import Section, Settings
+from seqnlp.text import ppmi_vectors
 
 PAGE = Path(__file__).with_name("settings.md")
 
@@ -54,10 +55,10 @@ On by default: {defaults}.
 """
 
 OPTIONS = """\
-## Options of cells, attentions and tokenizers
+## Options of cells, attentions, tokenizers and vectors
 
-What stands in `model.cell_options`, `head.attention_options` and `text.tokenizer_options`. Parts
-that are not listed take none.
+What stands in `model.cell_options`, `head.attention_options`, `text.tokenizer_options` and
+`text.vectors_options`. Parts that are not listed take none.
 """
 
 # What the code does not say of a key, since its name says nearly all of it.
@@ -89,9 +90,10 @@ MEANINGS = {
     "model.recurrent_init": "Initializer of the recurrent weights, or `auto`.",
     "model.forget_bias": "First bias of the forget gate, in cells that have one.",
     "head.attention_options": "Its options, see below.",
+    "head.pooling_options": "Its options.",
     "head.label_smoothing": "Share of the target that is spread over all labels.",
-    "translation head.label_smoothing": "Share of the target that is spread over all tokens.",
-    "translation head.attention": "How the decoder looks at the source: a name of"
+    "summarization head.label_smoothing": "Share of the target that is spread over all tokens.",
+    "summarization head.attention": "How the decoder looks at the source: a name of"
     " `seqnlp list attentions`.",
     "head.decoder_cell_options": "Its options, see below.",
     "train.epochs": "Passes over the training split at the most.",
@@ -110,8 +112,9 @@ def page() -> str:
     parts = [HEAD, "## Top level\n", _section(Settings, "", skip={*tables, "head", "hooks"})]
     for name, kind in tables.items():
         parts += [f"## `[{name}]`\n", f"{_first_line(kind)}\n", _section(kind, f"{name}.")]
+    told: dict[type[BaseModel], str] = {}
     for task in registry.tasks.names():
-        parts += _task(task)
+        parts += _task(task, told)
     on = [f"`{name}`" for name in Settings().hooks]
     parts.append(HOOKS.format(defaults=", ".join(on)))
     for name in registry.hooks.names():
@@ -126,23 +129,31 @@ def page() -> str:
             if package == "seqnlp" and set(inspect.signature(factory).parameters) - given:
                 parts.append(f"### {kind_of.singular.capitalize()} `{name}`\n")
                 parts.append(_factory(factory, None, given=given))
+    parts.append("### Vectors `ppmi`\n")
+    parts.append(_factory(ppmi_vectors, None, given={"documents", "vocabulary_size", "size"}))
     return "\n".join(parts)
 
 
-def _task(name: str) -> list[str]:
-    """The table `head` of a task, the tables within it, and its own defaults."""
+def _task(name: str, told: dict[type[BaseModel], str]) -> list[str]:
+    """The table `head` of a task, the tables within it, and its own defaults.
+
+    told: tasks by their options, to which others of the same options refer.
+    """
     task = registry.tasks.get(name)
-    inner = {
-        key: kind
-        for key, field in task.Options.model_fields.items()
-        if inspect.isclass(kind := field.annotation) and issubclass(kind, Section)
-    }
-    parts = [
-        f"## `[head]` of the task `{name}`\n",
-        _section(task.Options, "head.", skip=inner, task=name),
-    ]
-    for key, kind in inner.items():
-        parts += [f"### `[head.{key}]`\n", f"{_first_line(kind)}\n", _section(kind, f"head.{key}.")]
+    parts = [f"## `[head]` of the task `{name}`\n"]
+    if (other := told.setdefault(task.Options, name)) != name:
+        anchor = f"#head-of-the-task-{other}"
+        parts.append(f"The keys are those [of the task `{other}`]({anchor}).\n")
+    else:
+        inner = {
+            key: kind
+            for key, field in task.Options.model_fields.items()
+            if inspect.isclass(kind := field.annotation) and issubclass(kind, Section)
+        }
+        parts.append(_section(task.Options, "head.", skip=inner, task=name))
+        for key, kind in inner.items():
+            parts += [f"### `[head.{key}]` of the task `{name}`\n", f"{_first_line(kind)}\n"]
+            parts.append(_section(kind, f"head.{key}."))
     if task.defaults:
         plain = json.loads(json.dumps(task.defaults, default=dict))
         parts += [

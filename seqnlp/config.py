@@ -49,9 +49,6 @@ def _path_as_written(value: object) -> object:
     return f"./{value}" if str(value) == PPMI else str(value)
 
 
-FileName = Annotated[str, BeforeValidator(_path_as_written)]
-
-
 class Section(BaseModel):
     """A table of a recipe: frozen, and strict about its keys."""
 
@@ -94,11 +91,11 @@ class TextSettings(Section):
     max_tokens: int = Field(default=400, ge=1)
     """Longer documents are cut, or read in chunks of this many tokens."""
     long_documents: Literal["chunk", "truncate"] = "chunk"
-    vectors: FileName | None = None
+    vectors: Annotated[str | None, BeforeValidator(_path_as_written)] = None
     """Word vectors to begin with: `ppmi` for vectors from co-occurrences in train, or a file in
     word2vec or GloVe text format, gzip or plain."""
     vectors_options: dict[str, Any] = {}
-    """Options of `ppmi`: window, decay, smoothing, exponent."""
+    """Options of `ppmi`, see below."""
 
 
 class ModelSettings(Section):
