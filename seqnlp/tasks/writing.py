@@ -9,17 +9,19 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from seqnlp.errors import InputError
 from seqnlp.tasks.alignment import words_of
-from seqnlp.tasks.choosing import Chooser, Draft
-from seqnlp.tasks.decoding import EnsembleStepper, Found, replace_unknown, search
+from seqnlp.tasks.choosing import Chooser, Draft, within
+from seqnlp.tasks.decoding import EnsembleStepper, Found, UsualLength, replace_unknown, search
+from seqnlp.tasks.demands import Demands
 from seqnlp.tasks.neighbors import Near
 from seqnlp.tasks.network_stepper import NetworkStepper
 from seqnlp.tasks.rows import Ints
 from seqnlp.tasks.sequence import EncoderDecoder
 from seqnlp.tasks.sequence_rows import SourceRows
+from seqnlp.tasks.written_words import first_words, whole_words
 from seqnlp.text.normalize import capitalize
 from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.tidy import balance
 from seqnlp.text.vocabulary import BOS, EOS, Vocabulary
 from seqnlp.types import Hypothesis, Prediction, TokenBatch
 
@@ -39,6 +41,7 @@ class Writer:
         source: the pipeline of what is read.
         pipeline: of the target.
         chooser: how to search, and what to give of what is found.
+        usual_length: of answers, as it was measured on train.
         sentence_case: whether the first letter of an answer is written in upper case.
         want_weights: whether hypotheses have their attention.
     """
@@ -50,9 +53,11 @@ class Writer:
         pipeline: TokenPipeline,
         chooser: Chooser,
         *,
+        usual_length: UsualLength | None,
         sentence_case: bool,
         want_weights: bool,
     ) -> None:
+        self.usual_length = usual_length
         self.networks, self.chooser = networks, chooser
         decoding = self.decoding = chooser.search
         self.source, self.pipeline = source, pipeline
@@ -60,8 +65,8 @@ class Writer:
         self.want_weights = want_weights or decoding.replace_unknown == "attention"
         assert pipeline.vocabulary is not None
         self._vocabulary: Vocabulary = pipeline.vocabulary
-        self._prefix = self._ids(pipeline.tokens(decoding.prefix), "prefix", decoding.prefix)
-        self._constraints = [self._phrase(phrase) for phrase in decoding.constraints]
+        output, copies = networks[0].output, networks[0].pointer is not None
+        self._demands = Demands(pipeline, decoding, outputs=output.classes, copies=copies)
 
     def write(self, rows: SourceRows, *, batch_size: int) -> list[Prediction]:
         """Predictions for the documents behind the rows, in their order."""
@@ -104,6 +109,14 @@ class Writer:
         forbidden = [vocabulary.pad, vocabulary.special(BOS)]
         if self.pipeline.tokenizer.lossless or copies is not None:
             forbidden.append(vocabulary.unk)  # every text can be written without
+        slots = rows.slot_names(indices)
+        forced: list[tuple[list[int], list[list[int]]]] = [([], []) for _ in parts]
+        if self.decoding.prefix or self.decoding.constraints:
+            forced = [
+                ([], []) if part else self._demands.forced(own, rows.source.names(index)[:-1])
+                for index, part, own in zip(indices, parts, slots, strict=True)
+            ]
+        limited = self.decoding.max_words is not None
         found = search(
             steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers),
             self.decoding,
@@ -111,20 +124,24 @@ class Writer:
             eos=vocabulary.special(EOS),
             source_lengths=source.lengths,
             forbidden=forbidden,
-            prefixes=[() if part else self._prefix for part in parts],
-            constraints=[() if part else self._constraints for part in parts],
+            prefixes=[prefix for prefix, _ in forced],
+            constraints=[phrases for _, phrases in forced],
             numbers=_numbers(read.source, parts) if self.decoding.sample else None,
+            words=self._demands.words(slots, source.lengths.device) if limited else None,
+            usual_length=self.usual_length,
             want_weights=self.want_weights,
         )
         size = len(vocabulary) if rows.copies is None else rows.copies.outputs
 
-        def tokens(ids: Sequence[int], slots: Sequence[str]) -> tuple[str, ...]:
-            return tuple(vocabulary.token(id) if id < size else slots[id - size] for id in ids)
+        def named(one: Found, slots: Sequence[str]) -> _Named:
+            ids = one.ids if one.cut is None else (*one.ids, one.cut)
+            tokens = [vocabulary.token(id) if id < size else slots[id - size] for id in ids]
+            if one.cut is None:
+                return one, tuple(tokens)
+            kept = whole_words(tokens[:-1], tokens[-1], self.pipeline.tokenizer)
+            return one, tuple(tokens[:kept])
 
-        return [
-            [(one, tokens(one.ids, slots)) for one in own]
-            for own, slots in zip(found, rows.slot_names(indices), strict=True)
-        ]
+        return [[named(one, own) for one in each] for each, own in zip(found, slots, strict=True)]
 
     def _compose(
         self, rows: SourceRows, found: Sequence[Sequence[_Named]], parts: range, near: Near
@@ -156,21 +173,35 @@ class Writer:
         weights = None
         if found.weights is not None:
             weights = np.asarray(found.weights[:, : len(source)], dtype=np.float32)
-        unknown = [id == self._vocabulary.unk for id in found.ids]
+            if len(tokens) < len(found.ids):
+                weights = np.concatenate([weights[: len(tokens)], weights[-1:]])
+        unknown = [id == self._vocabulary.unk for id in found.ids[: len(tokens)]]
         replaces = self.decoding.replace_unknown == "attention" and any(unknown)
         if weights is not None and replaces:
             # Not the end of the source, which is no word.
             words = words_of(source[:-1], self.source.tokenizer)
             tokens = tuple(replace_unknown(tokens, unknown, weights, words))
         return Draft(
-            text=self.pipeline.tokenizer.detokenize(tokens).strip(),
+            text=self._text(tokens),
             tokens=tokens,
             score=found.score,
             log_probability=found.log_probability,
             weights=weights,
         )
 
+    def _text(self, tokens: Sequence[str]) -> str:
+        """Their text, without letters in part and, if asked for, marks without their partner."""
+        text = self.pipeline.tokenizer.detokenize(tokens).replace("\ufffd", "").strip()
+        if self.decoding.tidy:
+            text = balance(text)
+        # What is forced may be more words; a tokenizer may part what it joins elsewhere.
+        if self.decoding.max_words is None or self.decoding.prefix or self.decoding.constraints:
+            return text
+        return first_words(text, self.decoding.max_words)
+
     def _join(self, drafts: Sequence[Draft]) -> Hypothesis:
+        if len(drafts) > 1 and self.decoding.max_words is not None:
+            drafts = within(drafts, self.decoding.max_words)
         text = " ".join(filter(None, (draft.text for draft in drafts)))
         logs = [draft.log_probability for draft in drafts]
         return Hypothesis(
@@ -180,23 +211,6 @@ class Writer:
             tokens=tuple(token for draft in drafts for token in draft.tokens),
             attention=_blocks([draft.weights for draft in drafts]),
         )
-
-    def _phrase(self, phrase: str) -> list[int]:
-        """The ids of a phrase within a text, where its first word is not the first of all."""
-        tokens = self.pipeline.tokens
-        before = tokens("a")
-        inside = tokens(f"a {phrase}")
-        cut = inside[len(before) :] if inside[: len(before)] == before else tokens(phrase)
-        return self._ids(cut, "constraints", phrase)
-
-    def _ids(self, tokens: Sequence[str], key: str, text: str) -> list[int]:
-        for token in tokens:
-            if token not in self._vocabulary:
-                raise InputError(
-                    f"decoding.{key}: {text!r} has {token!r}, which the model cannot write: it is "
-                    "not in its vocabulary"
-                )
-        return self._vocabulary.ids(tokens)
 
 
 def _numbers(source: TokenBatch, parts: Sequence[int]) -> list[int]:

@@ -6,6 +6,7 @@ import math
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -20,7 +21,7 @@ from seqnlp.errors import InputError
 from seqnlp.tasks.base import Batch, Rows, Stream, Task
 from seqnlp.tasks.choosing import Chooser
 from seqnlp.tasks.copy_rows import CopyTable
-from seqnlp.tasks.decoding import Decoding
+from seqnlp.tasks.decoding import Decoding, UsualLength
 from seqnlp.tasks.metrics import Floats
 from seqnlp.tasks.neighbors import NeighborIndex
 from seqnlp.tasks.pipelines import fit_joint_pipelines, fit_pipeline
@@ -49,7 +50,15 @@ from seqnlp.text.vocabulary import BOS, EOS
 from seqnlp.types import Loss, Prediction
 
 MOST_MEMBERS = 1000
-RULES = ("min_length", "max_length", "max_ratio", "max_extra", "no_repeat_ngram")
+RULES = (
+    "min_length",
+    "max_length",
+    "max_words",
+    "max_ratio",
+    "max_extra",
+    "no_repeat_ngram",
+    "tidy",
+)
 """What holds of answers while the model learns, too."""
 
 
@@ -72,12 +81,14 @@ class WritingTask(Task):
         length_ratio: float = 1.0,
         outputs: int | None = None,
         neighbors: NeighborIndex | None = None,
+        usual_length: UsualLength | None = None,
     ) -> None:
         super().__init__()
         self.settings, self.options = settings, options_of(settings)
         self.pipeline, self.target = (pipelines[name] for name in self.pipeline_names)
         self.decoding: Decoding = self.options.decoding
         self.length_ratio, self.neighbors = length_ratio, neighbors
+        self.usual_length = usual_length
         sizes = [len(each.vocabulary or ()) for each in (self.pipeline, self.target)]
         self.outputs = sizes[1] if outputs is None else outputs
         self.members = nn.ModuleList(
@@ -121,7 +132,7 @@ class WritingTask(Task):
         task = cls(
             settings,
             pipelines,
-            length_ratio=_length_ratio(corpus, pipelines),
+            **_lengths(train, pipelines, settings.text.max_tokens),
             outputs=outputs,
             neighbors=NeighborIndex.of(train, source, target) if options.neighbors else None,
         )
@@ -149,11 +160,13 @@ class WritingTask(Task):
         if outputs is not None and not 0 < outputs <= size:
             raise ValueError(f"outputs must be 1 to {size}, not {outputs}")
         sizes = state.get("neighbors")
+        usual = state.get("usual_length")
         return cls(
             settings,
             pipelines,
             members=members,
             length_ratio=ratio,
+            usual_length=None if usual is None else UsualLength(**usual),
             outputs=outputs,
             neighbors=None if sizes is None else NeighborIndex.restore(sizes),
         )
@@ -169,6 +182,7 @@ class WritingTask(Task):
             first.pipelines,
             members=0,
             length_ratio=first.length_ratio,
+            usual_length=first.usual_length,
             outputs=first.outputs,
             neighbors=first.neighbors,
         )
@@ -181,6 +195,8 @@ class WritingTask(Task):
             "length_ratio": self.length_ratio,
             "outputs": self.outputs,
         }
+        if self.usual_length is not None:
+            state["usual_length"] = asdict(self.usual_length)
         return state if self.neighbors is None else {**state, "neighbors": self.neighbors.state()}
 
     def read(self, split: Split, *, training: bool = False) -> Rows:
@@ -320,14 +336,23 @@ class WritingTask(Task):
                 utility=self.utility,
                 index=self.neighbors,
             ),
+            usual_length=self.usual_length,
             sentence_case=self.options.sentence_case,
             want_weights=want_weights,
         )
 
+    def figures_on(self, rows: Rows) -> tuple[str, ...]:
+        assert isinstance(rows, SourceRows)
+        none = rows.pairs is None or not len(rows.pairs.lengths)
+        return tuple(name for name in self.figures if name != "loss" or not none)
+
     def validate(
         self, rows: Rows, references: Sequence[Any], *, batch_size: int
     ) -> dict[str, float]:
-        """The quick figures of greedy answers; `loss` in nats a token, not smoothed."""
+        """The quick figures of greedy answers; `loss` in nats a token, not smoothed.
+
+        Where no pair is short enough to be learned from there is no loss.
+        """
         assert isinstance(rows, SourceRows)
         assert rows.pairs is not None
         with self.evaluating(), torch.inference_mode():
@@ -339,8 +364,9 @@ class WritingTask(Task):
                 self._loss(rows.pairs.batch(order[begin : begin + batch_size]).to(self.device), 0.0)
                 for begin in range(0, len(order), batch_size)
             ]
-        units = sum(loss.units for loss in losses)
-        return {**figures, "loss": sum(loss.total.item() for loss in losses) / max(units, 1)}
+        if not (units := sum(loss.units for loss in losses)):
+            return figures
+        return {**figures, "loss": sum(loss.total.item() for loss in losses) / units}
 
     def stream(self) -> Stream:
         raise InputError(
@@ -362,10 +388,17 @@ class WritingTask(Task):
         return list(dict.fromkeys(found))
 
 
-def _length_ratio(corpus: Corpus, pipelines: Mapping[str, TokenPipeline]) -> float:
-    """Target tokens for each source token of train: what characters are to words."""
-    train = corpus.split("train")
+def _lengths(train: Split, pipelines: Mapping[str, TokenPipeline], most: int) -> dict[str, Any]:
+    """Target tokens for each source token, what characters are to words; and usual lengths.
+
+    Sources are read up to `most` tokens.
+    """
     source, target = (
-        len(tokenize_split(train, name, pipeline).tokens) for name, pipeline in pipelines.items()
+        tokenize_split(train, name, pipeline).lengths for name, pipeline in pipelines.items()
     )
-    return max(target / max(source, 1), 1.0)
+    real = (source > 0) & (target > 0)
+    ratio = max(float(target.sum()) / max(float(source.sum()), 1.0), 1.0)
+    if not real.any():
+        return {"length_ratio": ratio}
+    usual = UsualLength.measured(source[real].clip(max=most) + 1, target[real] + 1)
+    return {"length_ratio": ratio, "usual_length": usual}

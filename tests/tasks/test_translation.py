@@ -141,6 +141,7 @@ def test_an_ensemble_answers_by_the_mean_of_probabilities(folder: Path) -> None:
         "members": 2,
         "length_ratio": pytest.approx(1.2, abs=0.1),
         "outputs": len(made.task.pipelines["target"].vocabulary),
+        "usual_length": {"intercept": pytest.approx(0.1, abs=0.1), "slope": 1.0, "spread": 0.1},
     }
     singles = [
         seqnlp.train(small_translation(folder, f"seed={seed}", "train.epochs=3")).task

@@ -61,6 +61,8 @@ class Decoding(Section):
     """What every output begins with."""
     constraints: Names = ()
     """Phrases that must occur in every output (Post and Vilar 2018)."""
+    tidy: bool = False
+    """Leave out quotes and brackets that have no partner."""
     replace_unknown: Literal["none", "attention"] = "none"
     """Put the source token of most attention in the place of an unknown one."""
     mbr: bool = False
