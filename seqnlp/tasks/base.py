@@ -173,6 +173,14 @@ class Task(nn.Module, ABC):
     ) -> Mapping[str, float]:
         """Figures of predictions, by name; quick, since it is called after every epoch."""
 
+    def figures_on(self, rows: Rows) -> tuple[str, ...]:
+        """The names of the figures that `validate` gives of these rows, all unless it is overridden.
+
+        Args:
+            rows: with references, not for training.
+        """
+        return self.figures
+
     def validate(
         self, rows: Rows, references: Sequence[Any], *, batch_size: int
     ) -> Mapping[str, float]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seqnlp.config import TrainSettings
 from seqnlp.data.batching import LengthBuckets
-from seqnlp.errors import SettingsError, TrainingError, suggest
+from seqnlp.errors import InputError, SettingsError, TrainingError, suggest
 from seqnlp.nn.layer import explain_engines, ragged_lengths
 from seqnlp.tasks.base import Rows, Task
 
@@ -88,7 +88,15 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is no longer a number; the message says where and what to try.
+            InputError: the validation rows do not have the monitored figure.
         """
+        monitor = self.settings.monitor
+        known = self.task.figures if validation is None else self.task.figures_on(validation)
+        if monitor not in known:
+            raise InputError(
+                f"train.monitor: no figure {monitor!r} on the validation split, of whose rows none "
+                f"is fit to learn from; {suggest(monitor, known)}"
+            )
         self.median_length = max(1, int(np.median(train.lengths)))
         try:
             self._emit("on_fit_start")
