@@ -174,7 +174,7 @@ class Task(nn.Module, ABC):
         """Figures of predictions, by name; quick, since it is called after every epoch."""
 
     def figures_on(self, rows: Rows) -> tuple[str, ...]:
-        """The names of the figures that `validate` gives of these rows, all unless it is overridden.
+        """The names of the figures that `validate` gives of these rows; by default all.
 
         Args:
             rows: with references, not for training.

@@ -46,6 +46,9 @@ def run_on_own(
     predicts after the true tokens is mixed in, and it runs again over the mixture (Mihaylova
     and Martins 2019, arXiv:1906.07651).
 
+    In the first case each step draws its own dropout. So locked dropout holds for a step there,
+    and not for a row: a step knows nothing of those before it but the state.
+
     Args:
         network: whose decoder it is.
         ids: int64 [B, T], the true tokens.

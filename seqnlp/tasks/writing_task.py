@@ -365,7 +365,7 @@ class WritingTask(Task):
                 for begin in range(0, len(order), batch_size)
             ]
         if not (units := sum(loss.units for loss in losses)):
-            return figures
+            return {**figures}
         return {**figures, "loss": sum(loss.total.item() for loss in losses) / units}
 
     def stream(self) -> Stream:

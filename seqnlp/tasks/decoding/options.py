@@ -35,7 +35,8 @@ class Decoding(Section):
     min_length: int = Limit(default=0, ge=0)
     """Tokens that an output has at least, its end not counted."""
     max_length: int | None = Limit(default=None, ge=1)
-    """Tokens that it has at most, whatever its source."""
+    """Tokens that it has at most, whatever its source; of a long one that is read in parts, what is
+    written of each part has at most so many, and at least `min_length`."""
     max_words: int | None = Limit(default=None, ge=1)
     """Whole words, between spaces, that it has at most; goes before `min_length`."""
     max_ratio: float = Limit(default=2.0, ge=0, le=1000)
