@@ -69,7 +69,7 @@ AFFAIRS = (
             ),
         ),
         beside=(
-            "(Rents in|A site in) {place3} (had been considered|was too dear).",
+            "(A site|A house) in {place3} (had been considered|was too dear).",
             "{firm2} {trade} went from {place3} to {place4} {past} with {n2} workers.",
             "(Mayor|Union leader) {who2} (regrets|welcomes) it.",
             "The move (costs|takes) {n3} (dollars|hours), {who2} said.",

@@ -22,6 +22,12 @@ FIRMS = "ada ant ara ax ent eo ex ic is ium ix on ora us yx"
 
 LINKS = ("", "", "", "a", "e", "i", "o")  # before an ending that begins with a consonant
 
+UNFIT = """
+    bitch boob bugger cock coon crap cum cunt damn dick dike fag fart fuck hitler hoar hore jap kike
+    klan nazi nig paki piss poop prick puss rape shit slag slut spic stalin stink tit turd twat
+    wank"""
+"""What no name may hold."""
+
 FRESH = 300  # names and numbers that wait for their second use
 
 
@@ -78,7 +84,8 @@ class Dealer:
     def _names(self, endings: str) -> Iterator[str]:
         while True:
             name = invent(endings, self._draw)
-            if name.lower() not in self._taken:
+            unfit = any(part in name.lower() for part in UNFIT.split())
+            if not unfit and name.lower() not in self._taken:
                 self._taken.add(name.lower())
                 yield name
 
