@@ -7,7 +7,7 @@ from typing import Any
 
 from seqnlp.config import Settings
 from seqnlp.tasks.base import Task
-from seqnlp.tasks.metrics import heading, in_hundreds, intervals_of
+from seqnlp.tasks.metrics import against_others, figures_of, heading, in_hundreds, signatures
 
 
 def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
@@ -37,21 +37,19 @@ def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
         (f"{metrics['baseline_split']}, {name}", report)
         for name, report in metrics.get("baselines", {}).items()
     ]
-    found = intervals_of(rows[0][1]) if rows else {}
+    found = figures_of([report for _, report in rows])
     names = [heading(name, figure) for name, figure in found.items()]
     lines.append(f"| split | examples | {' | '.join(names)} |")
     lines.append("|---" * (2 + len(names)) + "|")
     for split, report in rows:
-        figures = " | ".join(_interval(intervals_of(report)[name]) for name in found)
-        lines.append(f"| {split} | {report['examples']} | {figures} |")
+        beside = [(f"{split}, {name}", others) for name, others in against_others(report)]
+        for name, figures in ((split, report), *beside):
+            cells = " | ".join(_interval(figures[key]) for key in found)
+            lines.append(f"| {name} | {report['examples']} | {cells} |")
     lines += [
         "",
         "In brackets: 95 % bootstrap intervals over the examples.",
-        *(
-            f"{heading(*each)}: `{each[1]['signature']}`."
-            for each in found.items()
-            if "signature" in each[1]
-        ),
+        *(f"{own}: `{signature}`." for own, signature in signatures(found).items()),
         (
             "Validation chose the epoch; then the model was trained again on train and validation "
             "together. Its figure on validation is that of the first training."

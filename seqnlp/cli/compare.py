@@ -101,7 +101,8 @@ def _answers(model: Model, corpus: Corpus, split: str, batch_size: int) -> list[
 
 
 def _table(compared: Mapping[str, Any], names: tuple[str, str], where: str) -> Table:
-    from seqnlp.cli.report import interval, plain_table
+    from seqnlp.cli.report import interval
+    from seqnlp.cli.tables import plain_table
     from seqnlp.tasks.metrics import heading
 
     table = plain_table(f"{where}: {names[1]} against {names[0]}, by paired bootstrap")

@@ -13,8 +13,9 @@ import click
 from torch import nn
 
 from seqnlp.bundle import Model
-from seqnlp.cli.report import figures, plain_table
+from seqnlp.cli.report import figures
 from seqnlp.cli.screen import open_screen
+from seqnlp.cli.tables import plain_table
 from seqnlp.data.corpus import Corpus
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.quantization import weight_bytes

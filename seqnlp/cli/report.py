@@ -7,13 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from seqnlp.bundle import Model
+from seqnlp.cli import summary_report
+from seqnlp.cli.tables import plain_table
 from seqnlp.config import Settings
-from seqnlp.tasks.metrics import heading, in_hundreds, intervals_of
+from seqnlp.tasks.metrics import (
+    against_others,
+    figures_of,
+    heading,
+    in_hundreds,
+    intervals_of,
+    signatures,
+)
 
 MOST_CLASSES = 12
 """Larger confusion matrices do not fit a screen; they are in metrics.json."""
@@ -68,16 +76,9 @@ def training(screen: Console, model: Model, folder: Path) -> None:
     screen.print(f"  seqnlp show {name}", markup=False, soft_wrap=True)
 
 
-def plain_table(title: str) -> Table:
-    """A table without upright lines, which fits a terminal of 80 columns."""
-    return Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
-    )
-
-
 def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:
     """Figures with their intervals, a row for each (split, system, report)."""
-    shown = intervals_of(rows[0][2]) if rows else {}
+    shown = figures_of([report for _, _, report in rows])
     calibrated = any("calibration_error" in report for _, _, report in rows)
     unit = "points" if any(f.get("unit") == "points" for f in shown.values()) else "%"
     remarks = [
@@ -96,16 +97,11 @@ def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:
             error = report.get("calibration_error")
             cells.append("" if error is None else f"{100 * error:.1f}")
         table.add_row(f"{split} ({report['examples']:,})", system, *cells)
+        for name, others in against_others(report):
+            table.add_row(
+                "", f"  {name}", *(interval(others[key]) for key in shown if key in others)
+            )
     return table
-
-
-def signatures(report: Mapping[str, Any]) -> list[str]:
-    """A line for each figure that says how it was computed."""
-    return [
-        f"{heading(name, figure)}: {figure['signature']}"
-        for name, figure in intervals_of(report).items()
-        if "signature" in figure
-    ]
 
 
 def by_length(report: Mapping[str, Any]) -> Table:
@@ -122,17 +118,30 @@ def by_length(report: Mapping[str, Any]) -> Table:
     return table
 
 
+_TABLES: Mapping[str, Callable[[Mapping[str, Any]], Table]] = {
+    "lengths": by_length,
+    "similarity": summary_report.by_similarity,
+    "novelty": summary_report.originality,
+}
+"""Which table shows what of a report."""
+
+
 def evaluation(
     screen: Console, corpus: str, split: str, system: str, report: Mapping[str, Any]
 ) -> None:
     """All that is known of a model's answers to a split of a corpus."""
     screen.print(figures([(f"{corpus} {split}", system, report)]))
-    for line in signatures(report):
-        screen.print(line, markup=False, soft_wrap=True)
+    for names, signature in signatures(figures_of([report])).items():
+        screen.print(f"{names}: {signature}", markup=False, soft_wrap=True)
     if "length_ratio" in report:
         ratio = report["length_ratio"]
-        screen.print(f"length of the answers to that of the references: {ratio:.3f}\n")
-        screen.print(by_length(report))
+        screen.print(f"length of the answers to that of the references: {ratio:.3f}")
+    if "repetition" in report:
+        screen.print(summary_report.repetition(report))
+    for key, table in _TABLES.items():
+        if key in report:
+            screen.print()
+            screen.print(table(report))
     if "confusion" in report:
         screen.print(confusion(report, f"confusion on {split}"))
 
@@ -142,9 +151,7 @@ def confusion(report: Mapping[str, Any], title: str) -> Table | str:
     labels = list(report["classes"])
     if len(labels) > MOST_CLASSES:
         return f"{title}: {len(labels)} classes, in metrics.json"
-    table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
-    )
+    table = plain_table(title)
     table.add_column("reference")
     for label in labels:
         table.add_column(f"as {label}", justify="right")

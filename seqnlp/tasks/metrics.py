@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,6 +76,36 @@ def intervals_of(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         for name, figure in report.items()
         if isinstance(figure, Mapping) and {"value", "low", "high"} <= set(figure)
     }
+
+
+def figures_of(reports: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The figures of the first report that a table of all of them shows.
+
+    Where all texts are of one line, ROUGE-Lsum is ROUGE-L again, and left out.
+    """
+    found = intervals_of(reports[0]) if reports else {}
+    both = [(each["rougeL"], each["rougeLsum"]) for each in reports if "rougeLsum" in each]
+    if all(math.isclose(line["value"], lines["value"]) for line, lines in both):
+        found.pop("rougeLsum", None)
+    return found
+
+
+def against_others(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Names and figures for references by other writers, where a report has any."""
+    others = report.get("others")
+    if others is not None:
+        count = f"{others['each']:.1f}".removesuffix(".0")
+        for name in ("mean", "best"):
+            yield f"{name} of {count} other references", others[name]
+
+
+def signatures(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """How figures were computed: the names of those of a kind, and their signature."""
+    names: dict[str, list[str]] = {}
+    for name, figure in figures.items():
+        if "signature" in figure:
+            names.setdefault(figure["signature"], []).append(heading(name, figure))
+    return {", ".join(own): signature for signature, own in names.items()}
 
 
 def in_hundreds(figure: Mapping[str, Any]) -> tuple[float, float, float]:
