@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from seqnlp.data.corpus import Corpus, Split
-from seqnlp.tasks import summary_metrics
+from seqnlp.data.corpus import Corpus
+from seqnlp.tasks import summary_baselines
 from seqnlp.tasks.summary_metrics import Reference
+from seqnlp.tasks.summary_task import SummaryTask
 from seqnlp.tasks.utilities import rouge
 from seqnlp.tasks.writing_task import WritingTask
-from seqnlp.types import Field, Prediction
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
@@ -61,57 +60,15 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 """Settings that suit summarization where a recipe does not say otherwise."""
 
 
-class SummarizationTask(WritingTask):
+class SummarizationTask(SummaryTask, WritingTask):
     """Short texts that say what long ones are about, by a decoder that may copy from them."""
 
-    fields: ClassVar[tuple[Field, ...]] = (
-        Field(name="document", aliases=("document", "text", "article", "body", "source", "input")),
-        Field(
-            name="summary",
-            aliases=("summary", "highlights", "headline", "title", "subject", "target"),
-        ),
-        Field(name="references", aliases=("references",), required=False, several=True),
-    )
     utility = staticmethod(rouge)
     figures = ("rouge1", "rouge2", "rougeL", "loss")
     defaults: ClassVar[Mapping[str, Any]] = DEFAULTS
     pipeline_names = ("document", "summary")
     cuts_sources = True
 
-    def references(self, split: Split) -> list[Reference]:
-        others: Iterable[Sequence[str]] = repeat(())
-        if "references" in split.fields:
-            others = split.column("references")
-        return [
-            Reference(summary=summary, others=tuple(own), document=document)
-            for summary, document, own in zip(
-                split.column("summary"), split.column("document"), others, strict=False
-            )
-        ]
-
-    def score(
-        self, predictions: Sequence[Prediction], references: Sequence[Reference]
-    ) -> dict[str, float]:
-        """Figures `rouge1`, `rouge2` and `rougeL`, in points."""
-        return summary_metrics.score([each.output for each in predictions], references)
-
-    def report(
-        self, predictions: Sequence[Prediction], references: Sequence[Reference]
-    ) -> dict[str, Any]:
-        return summary_metrics.report([each.output for each in predictions], references)
-
-    def compare(
-        self,
-        first: Sequence[Prediction],
-        second: Sequence[Prediction],
-        references: Sequence[Reference],
-    ) -> dict[str, dict[str, Any]]:
-        """See `Task.compare`; of ROUGE."""
-        return summary_metrics.compare(
-            [each.output for each in first], [each.output for each in second], references
-        )
-
-    def baselines(self, corpus: Corpus) -> dict[str, dict[str, Any]]:
-        from seqnlp.tasks.summary_baselines import summary_baselines
-
-        return summary_baselines(corpus)
+    def references_in(self, corpus: Corpus, split: str) -> list[Reference]:
+        """See `Task.references_in`: how near each document is to train."""
+        return summary_baselines.references_in(corpus, split, self.neighbors)
