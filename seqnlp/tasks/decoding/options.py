@@ -167,6 +167,8 @@ class Decoding(Section):
     def _neighbors_choose(cls, value: int, info: ValidationInfo) -> int:
         if value and not info.data.get("mbr", True):
             raise _error("0 without mbr = true, which chooses among them", info)
+        if value and (info.data.get("prefix") or info.data.get("constraints")):
+            raise _error("0 with a prefix or constraints, which neighbors do not heed", info)
         return value
 
     @field_validator("neighbor_weight")
