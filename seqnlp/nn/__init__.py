@@ -47,7 +47,7 @@ from seqnlp.nn.dropout import DropoutSite, Site, dropout_sites
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.encoder import Encoder, EncoderState
 from seqnlp.nn.engines import Engine, NativeEngine, Padding, ReferenceEngine
-from seqnlp.nn.hierarchy import HierarchicalEncoder
+from seqnlp.nn.hierarchy import HierarchicalEncoder, SentenceEncoder
 from seqnlp.nn.initialization import INITIALIZERS, initialize
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.noise import Noise
@@ -119,6 +119,7 @@ __all__ = [
     "SLSTMCell",
     "SRUCell",
     "ScoredAttention",
+    "SentenceEncoder",
     "Site",
     "State",
     "TokenEmbedding",

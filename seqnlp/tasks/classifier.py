@@ -17,7 +17,7 @@ from seqnlp.errors import SettingsError
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.encoder import Encoder
-from seqnlp.nn.hierarchy import HierarchicalEncoder
+from seqnlp.nn.hierarchy import SentenceEncoder
 from seqnlp.nn.pooling import LastPooling, Pooling
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Encoded, TokenBatch
@@ -120,21 +120,21 @@ def build_encoder(model: ModelSettings, input_size: int) -> Encoder:
     return encoder
 
 
-def build_hierarchy(
+def build_sentence_encoder(
     model: ModelSettings,
     input_size: int,
     *,
     most: int = 0,
     pooling: Callable[[int], Pooling] = LastPooling,
-) -> HierarchicalEncoder:
+) -> SentenceEncoder:
     """The encoder that the settings name for words, and one of a single layer for sentences.
 
     Args:
         model, input_size: see `build_encoder`, also for what is raised.
-        most: see `HierarchicalEncoder`.
+        most: see `SentenceEncoder`.
         pooling: makes one of the size of a state.
     """
     words = build_encoder(model, input_size)
     pooled = pooling(words.output_size)
     sentences = build_encoder(model.model_copy(update={"layers": 1}), pooled.output_size)
-    return HierarchicalEncoder(words, sentences, most=most, pooling=pooled)
+    return SentenceEncoder(words, sentences, most=most, pooling=pooled)

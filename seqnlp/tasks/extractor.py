@@ -13,7 +13,7 @@ from seqnlp.config import Settings, build
 from seqnlp.nn.affine import Affine
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
-from seqnlp.tasks.classifier import build_hierarchy
+from seqnlp.tasks.classifier import build_sentence_encoder
 from seqnlp.tasks.extraction_rows import ExtractionBatch
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Encoded
@@ -64,10 +64,10 @@ class Extractor(nn.Module):
         )
         kind, where = registry.poolings.get(pooling), "head.pooling_options"
         make = partial(build, kind, pooling_options, where=where)
-        self.encoder = build_hierarchy(
+        self.encoder = build_sentence_encoder(
             model, model.embedding_size, pooling=lambda size: make(size=size)
         )
-        size = self.encoder.sentences.output_size
+        size = self.encoder.output_size
         self.output_dropout = DropoutSite("output")
         self.document = Affine(size, size)
         self.content = Affine(size, 1)
@@ -79,7 +79,7 @@ class Extractor(nn.Module):
     def forward(self, batch: ExtractionBatch) -> Tensor:
         """Logits float [B, S]; whatever where there is no sentence."""
         tokens = batch.tokens
-        encoded = self.encoder.read_sentences(self.embedding(tokens), tokens.lengths, tokens.ends)
+        encoded = self.encoder(self.embedding(tokens), tokens.lengths, tokens.ends)
         states = self.output_dropout(encoded.states)
         logits = self._score(states, encoded) + self._score_places(batch.numbers, batch.totals)
         return self._subtract_known(logits, states)

@@ -14,10 +14,11 @@ from seqnlp.errors import InputError
 from seqnlp.nn.decoder import Decoder, DecoderState
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
+from seqnlp.nn.hierarchy import HierarchicalEncoder
 from seqnlp.nn.output import OutputLayer
 from seqnlp.nn.pointer import Pointer, copied, coverage_loss, mix
 from seqnlp.nn.selection import SelectionGate
-from seqnlp.tasks.classifier import build_encoder, build_hierarchy
+from seqnlp.tasks.classifier import build_encoder, build_sentence_encoder
 from seqnlp.tasks.own_tokens import Run, run_on_own
 from seqnlp.types import Copies, Encoded, Loss, Memory, TokenBatch, lengths_to_mask
 
@@ -91,7 +92,9 @@ class EncoderDecoder(nn.Module):
             self.target_embedding.words = self.source_embedding.words
         most = options.sentence_tokens
         self.encoder = (
-            build_hierarchy(model, size, most=most) if most else build_encoder(model, size)
+            HierarchicalEncoder(build_sentence_encoder(model, size, most=most))
+            if most
+            else build_encoder(model, size)
         )
         self.reads_sentences = most > 0
         self.memory_dropout = DropoutSite("memory")

@@ -20,6 +20,7 @@ from seqnlp.nn import (
     HierarchicalEncoder,
     MaxPooling,
     RecurrentEncoder,
+    SentenceEncoder,
     dropout_sites,
     quantize,
 )
@@ -35,7 +36,7 @@ def make(cell: str = "lstm", *, most: int = 0, inner: int = H, **options: Any) -
     torch.manual_seed(0)
     words = RecurrentEncoder(D, cell=cell, hidden_size=H, **options)
     sentences = RecurrentEncoder(words.output_size, cell=cell, hidden_size=inner)
-    return HierarchicalEncoder(words, sentences, most=most).double().eval()
+    return HierarchicalEncoder(SentenceEncoder(words, sentences, most=most)).double().eval()
 
 
 def batch(seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,13 +66,14 @@ def loop(encoder: HierarchicalEncoder, x: Tensor, lengths: Tensor, ends: Tensor)
     rows, summaries = [], []
     for document, length in enumerate(lengths.tolist()):
         states = x.new_zeros(x.shape[1], encoder.output_size)
-        spans = cut(length, ends[document].tolist(), encoder.most)
+        spans = cut(length, ends[document].tolist(), encoder.reader.most)
         read = [
-            encoder.words(x[document : document + 1, a:b], torch.tensor([b - a])) for a, b in spans
+            encoder.reader.words(x[document : document + 1, a:b], torch.tensor([b - a]))
+            for a, b in spans
         ]
-        vectors = [encoder.pooling(each) for each in read]
+        vectors = [encoder.reader.pooling(each) for each in read]
         whole = torch.stack(vectors, dim=1) if vectors else x.new_zeros(1, 0, encoder.output_size)
-        above = encoder.sentences(whole, torch.tensor([len(spans)]))
+        above = encoder.reader.sentences(whole, torch.tensor([len(spans)]))
         for k, (a, b) in enumerate(spans):
             context = encoder.context.weight @ above.states[0, k] + encoder.context.bias
             states = torch.cat([states[:a], read[k].states[0] + context, states[b:]])
@@ -142,14 +144,14 @@ def test_without_a_second_level_the_words_of_a_short_document_are_read_as_ever()
     with torch.no_grad():
         encoder.context.weight.zero_()
         encoder.context.bias.zero_()
-    expected = encoder.words(x, lengths).states
+    expected = encoder.reader.words(x, lengths).states
     torch.testing.assert_close(encoder(x, lengths, ends).states, expected, **EXACT)
 
 
 def test_what_is_read_of_sentences_alone_is_the_second_level() -> None:
     encoder = make(most=4)
     x, lengths, ends = batch()
-    above = encoder.read_sentences(x, lengths, ends)
+    above = encoder.reader(x, lengths, ends)
     spans = [cut(length, row, 4) for length, row in zip(LENGTHS, ends.tolist(), strict=True)]
     assert above.mask.sum(1).tolist() == list(map(len, spans))
     torch.testing.assert_close(
@@ -160,7 +162,10 @@ def test_what_is_read_of_sentences_alone_is_the_second_level() -> None:
 def test_a_pooling_makes_the_vectors_of_sentences() -> None:
     plain = make()
     torch.manual_seed(3)
-    pooled = HierarchicalEncoder(plain.words, plain.sentences, pooling=MaxPooling(2 * H)).double()
+    reader = plain.reader
+    pooled = HierarchicalEncoder(
+        SentenceEncoder(reader.words, reader.sentences, pooling=MaxPooling(2 * H))
+    ).double()
     x, lengths, ends = batch()
     torch.testing.assert_close(
         pooled(x, lengths, ends).states, loop(pooled, x, lengths, ends).states, **EXACT
@@ -259,7 +264,7 @@ class _Mean(Encoder):
 
 
 def test_any_encoder_reads_either_level() -> None:
-    encoder = HierarchicalEncoder(_Mean(D, D), _Mean(D, D)).double()
+    encoder = HierarchicalEncoder(SentenceEncoder(_Mean(D, D), _Mean(D, D))).double()
     x, lengths, ends = batch()
     expected = loop(encoder, x, lengths, ends)
     torch.testing.assert_close(encoder(x, lengths, ends).states, expected.states, **EXACT)
@@ -283,7 +288,7 @@ def test_what_does_not_fit_is_refused(change: dict[str, Tensor], message: str) -
 
 def test_encoders_that_do_not_fit_each_other_are_refused() -> None:
     with pytest.raises(InputError, match="reads 5 features, but a sentence is 8"):
-        HierarchicalEncoder(RecurrentEncoder(D, hidden_size=H), RecurrentEncoder(5))
+        SentenceEncoder(RecurrentEncoder(D, hidden_size=H), RecurrentEncoder(5))
     with pytest.raises(InputError, match="most must be at least 0, not -1"):
         make(most=-1)
     with pytest.raises(InputError, match="cannot stream"):
