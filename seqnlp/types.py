@@ -170,6 +170,8 @@ class Hypothesis:
     a text that was not written but taken from the training examples, which has no tokens either.
     tokens: T of them, without the end. attention: float32 [T + 1, S], a row of weights over the
     source tokens for each target token and then for the end; None where the model has no attention.
+    copied: float32 [T + 1, S], the probability that each was copied from a source token, given that
+    it was written; None unless it was asked for.
     """
 
     text: str
@@ -177,6 +179,7 @@ class Hypothesis:
     log_probability: float | None
     tokens: tuple[str, ...]
     attention: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    copied: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from seqnlp.types import Hypothesis, Prediction
 
+_LEAST_COPIED = 0.01
+"""The probability below which JSON leaves out where a token may be from."""
 FORMATS = ("text", "tsv", "jsonl")
 
 
@@ -95,6 +97,12 @@ class TextWriter(AnswerWriter):
         }
         if self.maps and found.attention is not None:
             record["attention"] = [[round(float(w), 4) for w in row] for row in found.attention]
+        if found.copied is not None:
+            places = zip(*(found.copied >= _LEAST_COPIED).nonzero(), strict=True)
+            record["copied"] = [
+                [int(token), int(source), round(float(found.copied[token, source]), 4)]
+                for token, source in places
+            ]
         return record
 
     def _header(self, answer: Prediction) -> list[str]:

@@ -22,8 +22,12 @@ _OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "beam": ({"type": int}, "Hypotheses kept at each step; 1 is greedy search."),
     "n_best": ({"type": int}, "Hypotheses given for each text, with their scores."),
     "length_penalty": ({"type": float}, "0 prefers short outputs; 1 is about the mean by token."),
+    "length_prior": ({"type": float}, "How much it costs to be longer or shorter than usual."),
+    "coverage_penalty": ({"type": float}, "How much it costs to leave parts of a text out."),
     "min_length": ({"type": int}, "Tokens of an output at the least."),
     "max_length": ({"type": int}, "Tokens of an output at the most."),
+    "max_words": ({"type": int}, "Words of an output at the most."),
+    "no_repeat_ngram": ({"type": int}, "No run of so many tokens occurs twice in an output."),
     "sample": ({"is_flag": True, "default": None}, "Draw the outputs instead of searching."),
     "temperature": ({"type": float}, "Of the draws; below 1 they are less various."),
     "top_k": ({"type": int}, "Draw from so many most probable tokens."),
@@ -57,7 +61,7 @@ def decoding_options(function: F) -> F:
         multiple=True,
         metavar="KEY=VALUE",
         callback=_pairs,
-        help="Any key of head.decoding: coverage_penalty=0.2, no_repeat_ngram=3.",
+        help="Any key of head.decoding: max_ratio=0.5, diverse_groups=2.",
     )(gathered)
     for key, (kind, text) in reversed(_OPTIONS.items()):
         name = _NAMES.get(key, f"--{key.replace('_', '-')}")

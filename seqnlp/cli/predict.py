@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import click
 
@@ -20,6 +20,7 @@ from seqnlp.types import Prediction
 
 if TYPE_CHECKING:
     from seqnlp.cli.attention_map import MapPrinter
+    from seqnlp.cli.explain import CopyPrinter
     from seqnlp.tasks.base import Stream, Task
 
 WINDOW = 1024
@@ -32,31 +33,44 @@ _PICTURES = {
     ".tiff", ".webp",
 }  # fmt: skip
 """Endings of pictures, most of which there are not, which is then said."""
+_PAGES = {".htm", ".html", ".shtml", ".xhtml"}
 
 
-class MapCommand(click.Command):
-    """A command whose `--attention` may be followed by the file of a picture."""
+class Answering(Protocol):
+    """See `Task.answer_texts`."""
+
+    def __call__(self, texts: Sequence[str], *, batch_size: int) -> list[Prediction]: ...
+
+
+class ShowingCommand(click.Command):
+    """A command whose `--attention` and `--explain copy` may be followed by a file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _with_picture(args))
+        return super().parse_args(ctx, _with_files(args))
 
 
-def _with_picture(words: Sequence[str]) -> list[str]:
-    """`--attention FILE` as one word, where the next one looks like a picture and no text."""
+def _with_files(words: Sequence[str]) -> list[str]:
+    """`--attention FILE` as one word, where the next one looks like a picture and no text; and
+    the page behind `--explain copy` as an option of its own.
+    """
     result: list[str] = []
     for word in words:
-        if result and result[-1] == "--attention=" and _is_picture(word):
+        if result and result[-1] == "--attention=" and _ends_in(word, _PICTURES):
             result[-1] += word
+        elif _ends_in(word, _PAGES) and (
+            result[-2:] == ["--explain", "copy"] or result[-1:] == ["--explain=copy"]
+        ):
+            result.append(f"--explain-page={word}")
         else:
             result.append("--attention=" if word == "--attention" else word)
     return result
 
 
-def _is_picture(word: str) -> bool:
-    return Path(word).suffix.lower() in _PICTURES and " " not in word
+def _ends_in(word: str, endings: Set[str]) -> bool:
+    return Path(word).suffix.lower() in endings and " " not in word
 
 
-@click.command(cls=MapCommand, short_help="Answer texts with a saved model.")
+@click.command(cls=ShowingCommand, short_help="Answer texts with a saved model.")
 @model_argument
 @click.argument("inputs", nargs=-1)
 @click.option(
@@ -80,6 +94,13 @@ def _is_picture(word: str) -> bool:
     type=click.Path(path_type=Path),
     help="A file of alignments between words, a line for each text, in the format of Pharaoh.",
 )
+@click.option(
+    "--explain",
+    type=click.Choice(["copy"]),
+    help="Show which words were copied and from where, on standard error, or in the .html file "
+    "that follows.",
+)
+@click.option("--explain-page", type=click.Path(path_type=Path), hidden=True)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @engine_option
@@ -98,6 +119,8 @@ def command(
     decoding: dict[str, object],
     attention: str | None,
     alignments: Path | None,
+    explain: str | None,
+    explain_page: Path | None,
     batch_size: int,
     device: str,
     engine: str | None,
@@ -116,7 +139,15 @@ def command(
     from seqnlp.tasks.decoding import pharaoh
 
     picture = Path(attention) if attention else None
-    check_outputs(inputs, {"--output": output, "--alignments": alignments, "--attention": picture})
+    check_outputs(
+        inputs,
+        {
+            "--output": output,
+            "--alignments": alignments,
+            "--attention": picture,
+            "--explain copy": explain_page,
+        },
+    )
     maps = _maps(attention)
     loaded = load(model, device=device_name(device, quantize), engine=engine)
     if quantize is not None:
@@ -131,6 +162,7 @@ def command(
             raise InputError(
                 f"{option} is for tasks that write texts, and not for {task.settings.task!r}"
             )
+    answering = task.answer_texts if explain is None else _explained(task)
     writer = writer_for(
         layout,
         decodes=task.decoding is not None,
@@ -140,7 +172,7 @@ def command(
     blocks = (
         _as_they_come(loaded.stream(), read_texts(inputs))
         if stream
-        else _answered(task, inputs, batch_size)
+        else _answered(task, answering, inputs, batch_size)
     )
     with ExitStack() as open_:
         out: BinaryIO = sys.stdout.buffer
@@ -148,6 +180,7 @@ def command(
             out = open_.enter_context(new_file(output))
         words = open_.enter_context(new_file(alignments)) if alignments is not None else None
         advance = open_.enter_context(following(inputs, shown=output is not None and not stream))
+        copies = _copies(explain, explain_page, task, open_)
         if stream:
             open_.enter_context(suppress(KeyboardInterrupt))
         for block in blocks:
@@ -158,6 +191,9 @@ def command(
                 if maps is not None:
                     out.flush()
                     maps.show(answer)
+                if copies is not None:
+                    out.flush()
+                    copies.show(answer)
             out.flush()
             advance(len(block))
 
@@ -170,14 +206,44 @@ def _maps(attention: str | None) -> MapPrinter | None:
     return MapPrinter(Path(attention) if attention else None)
 
 
+def _copies(
+    explain: str | None, page: Path | None, task: Task, open_: ExitStack
+) -> CopyPrinter | None:
+    if explain is None:
+        return None
+    from seqnlp.cli.explain import CopyPrinter
+
+    return CopyPrinter(page, task.pipelines, open_)
+
+
+def _explained(task: Task) -> Answering:
+    """How a task answers texts and says what it copied.
+
+    Raises:
+        InputError: it copies nothing.
+    """
+    from seqnlp.tasks.writing_task import WritingTask
+
+    if not isinstance(task, WritingTask) or not task.options.copying:
+        raise InputError(
+            "--explain copy is for models that copy words: of a task that writes, trained with "
+            f"head.copying = true; this one is of the task {task.settings.task!r}"
+        )
+
+    def answer(texts: Sequence[str], *, batch_size: int) -> list[Prediction]:
+        return task.answer(task.read_texts(texts), batch_size=batch_size, want_copies=True)
+
+    return answer
+
+
 def _answered(
-    task: Task, inputs: tuple[str, ...], batch_size: int
+    task: Task, answering: Answering, inputs: tuple[str, ...], batch_size: int
 ) -> Iterator[Sequence[tuple[str, Prediction]]]:
     # input.de is a mistyped file, where German is read.
     languages = task.settings.corpus.source, task.settings.corpus.target
     suffixes = [f".{language}" for language in languages if language]
     for block in read_blocks(inputs, size=max(WINDOW, batch_size), suffixes=suffixes):
-        answers = task.answer_texts(block, batch_size=batch_size)
+        answers = answering(block, batch_size=batch_size)
         yield list(zip(block, answers, strict=True))
 
 

@@ -26,6 +26,7 @@ class Draft:
     log_probability: float | None
     tokens: tuple[str, ...] = ()
     weights: Floats | None = None
+    copied: Floats | None = None
 
 
 def within(drafts: Sequence[Draft], most: int) -> list[Draft]:
@@ -39,6 +40,7 @@ def within(drafts: Sequence[Draft], most: int) -> list[Draft]:
             score=0.0,
             log_probability=0.0,
             weights=None if draft.weights is None else draft.weights[-1:],
+            copied=None if draft.copied is None else draft.copied[-1:],
         )
         for place, (draft, words) in enumerate(zip(drafts, sums, strict=True))
     ]
@@ -72,10 +74,13 @@ class Chooser:
 
         Args:
             drafts: by their scores, best first.
-            near: texts as the model would write them, with the similarities of their sources.
+            near: texts as the model would write them, with the similarities of their sources;
+                those of over `max_words` words are left out.
         """
         if not self.decoding.mbr:
             return list(drafts)
+        if (most := self.decoding.max_words) is not None:
+            near = [pair for pair in near if len(pair[0].split()) <= most]
         logs = [draft.log_probability or 0.0 for draft in drafts]
         weight = self.decoding.neighbor_weight
         chosen = choose(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from seqnlp.tasks.alignment import words_of
 from seqnlp.tasks.choosing import Chooser, Draft, within
+from seqnlp.tasks.copying import copy_probabilities
 from seqnlp.tasks.decoding import EnsembleStepper, Found, UsualLength, replace_unknown, search
 from seqnlp.tasks.demands import Demands
 from seqnlp.tasks.neighbors import Near
@@ -44,6 +46,7 @@ class Writer:
         usual_length: of answers, as it was measured on train.
         sentence_case: whether the first letter of an answer is written in upper case.
         want_weights: whether hypotheses have their attention.
+        want_copies: whether the best hypothesis of each text says what was copied.
     """
 
     def __init__(
@@ -56,8 +59,9 @@ class Writer:
         usual_length: UsualLength | None,
         sentence_case: bool,
         want_weights: bool,
+        want_copies: bool = False,
     ) -> None:
-        self.usual_length = usual_length
+        self.usual_length, self.want_copies = usual_length, want_copies
         self.networks, self.chooser = networks, chooser
         decoding = self.decoding = chooser.search
         self.source, self.pipeline = source, pipeline
@@ -80,13 +84,34 @@ class Writer:
             for index, one in zip(indices, self._search(rows, indices), strict=True):
                 found[index] = one
         ends = np.searchsorted(documents, np.arange(len(rows.blank) + 1))
+        drafts: list[list[Draft]] = [[] for _ in documents]
         near = self._near(rows)
+        for index in asked.tolist():
+            document = documents[index]
+            # Each part is chosen for itself; neighbors are of whole documents.
+            alone = ends[document + 1] - ends[document] == 1
+            source = rows.source.names(index)
+            own = [self._draft(one, source) for one in found[index]]
+            drafts[index] = self.chooser.order(own, near[document] if alone else [])
+        if self.want_copies:
+            self._explain(rows, order, drafts, batch_size)
         return [
             NOTHING
             if rows.blank[number]
-            else self._compose(rows, found, range(*ends[number:][:2]), near[number])
+            else self._compose(rows, drafts, range(*ends[number:][:2]))
             for number in range(len(rows.blank))
         ]
+
+    def _explain(
+        self, rows: SourceRows, order: Ints, drafts: Sequence[list[Draft]], batch_size: int
+    ) -> None:
+        """Let the best drafts of rows say what was copied."""
+        for begin in range(0, len(order), batch_size):
+            indices = order[begin : begin + batch_size]
+            outputs = [drafts[index][0].tokens for index in indices]
+            found = copy_probabilities(self.networks, self._vocabulary, rows, indices, outputs)
+            for index, copied in zip(indices, found, strict=True):
+                drafts[index][0] = replace(drafts[index][0], copied=copied)
 
     def _near(self, rows: SourceRows) -> Sequence[Near]:
         """For each document, what is nearest to it in train, as the model would write it."""
@@ -144,28 +169,18 @@ class Writer:
         return [[named(one, own) for one in each] for each, own in zip(found, slots, strict=True)]
 
     def _compose(
-        self, rows: SourceRows, found: Sequence[Sequence[_Named]], parts: range, near: Near
+        self, rows: SourceRows, drafts: Sequence[Sequence[Draft]], parts: range
     ) -> Prediction:
-        """The prediction for a document of one row or more.
-
-        Each part is chosen for itself; neighbors are of whole documents.
-        """
-        names = [rows.source.names(part) for part in parts]
-        drafts = [
-            self.chooser.order(
-                [self._draft(one, names[number]) for one in found[part]],
-                near if len(parts) == 1 else [],
-            )
-            for number, part in enumerate(parts)
-        ]
-        most = max(map(len, drafts))
+        """The prediction for a document of one row or more."""
+        own = [drafts[part] for part in parts]
         hypotheses = tuple(
-            self._join([each[min(rank, len(each) - 1)] for each in drafts]) for rank in range(most)
+            self._join([each[min(rank, len(each) - 1)] for each in own])
+            for rank in range(max(map(len, own)))
         )
         return Prediction(
             output=hypotheses[0].text,
             hypotheses=hypotheses,
-            source_tokens=tuple(name for each in names for name in each),
+            source_tokens=tuple(name for part in parts for name in rows.source.names(part)),
         )
 
     def _draft(self, named: _Named, source: Sequence[str]) -> Draft:
@@ -210,6 +225,7 @@ class Writer:
             log_probability=None if None in logs else sum(filter(None, logs)),
             tokens=tuple(token for draft in drafts for token in draft.tokens),
             attention=_blocks([draft.weights for draft in drafts]),
+            copied=_blocks([draft.copied for draft in drafts]),
         )
 
 
@@ -225,7 +241,7 @@ def _numbers(source: TokenBatch, parts: Sequence[int]) -> list[int]:
 
 
 def _blocks(weights: Sequence[Floats | None]) -> Floats | None:
-    """The attention of parts one after another: [T + 1, S], each part's rows over its own columns.
+    """What is known of parts one after another: [T + 1, S], a part's rows over its own columns.
 
     The ends of all parts but the last have no row.
     """

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from seqnlp.config import Settings
+from seqnlp.data.batching import LengthBuckets
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.tokens import TokenizedText, tokenize_split
 from seqnlp.errors import InputError
@@ -70,7 +71,8 @@ class WritingTask(Task):
 
     Options = WritingOptions
     cuts_sources: ClassVar[bool] = False
-    """Whether a source that is cut at `text.max_tokens` still goes with its target."""
+    """Whether sources are long and targets short: one cut at `text.max_tokens` still goes with its
+    target, and batches are of sources of like length alone."""
 
     def __init__(
         self,
@@ -273,6 +275,7 @@ class WritingTask(Task):
             outputs=self.outputs,
             copies=self._copies(source),
             target_types=target.types,
+            mixed=self.cuts_sources,
         )
 
     def _sampled(self, split: Split) -> Any:
@@ -309,10 +312,17 @@ class WritingTask(Task):
         total = torch.stack([loss.total for loss in losses]).sum()
         return Loss(total=total, units=sum(loss.units for loss in losses))
 
-    def answer(self, rows: Rows, *, batch_size: int) -> list[Prediction]:
+    def answer(self, rows: Rows, *, batch_size: int, want_copies: bool = False) -> list[Prediction]:
+        """See `Task.answer`; with `want_copies` the best hypotheses say what was copied.
+
+        Raises:
+            InputError: that is wanted of a model that copies nothing.
+        """
         assert isinstance(rows, SourceRows)
+        if want_copies and not self.options.copying:
+            raise InputError("this model copies nothing; one trained with head.copying = true does")
         with self.evaluating(), torch.inference_mode():
-            writer = self._writer(self.decoding, want_weights=True)
+            writer = self._writer(self.decoding, want_weights=True, want_copies=want_copies)
             return writer.write(rows, batch_size=batch_size)
 
     @staticmethod
@@ -320,7 +330,9 @@ class WritingTask(Task):
     def utility(candidates: Sequence[str], references: Sequence[str]) -> Floats:
         """How good C texts are against R others, [C, R], of 1: what `decoding.mbr` goes by."""
 
-    def _writer(self, decoding: Decoding, *, want_weights: bool) -> Writer:
+    def _writer(
+        self, decoding: Decoding, *, want_weights: bool, want_copies: bool = False
+    ) -> Writer:
         if decoding.neighbors and self.neighbors is None:
             raise InputError(
                 f"decoding.neighbors: {decoding.neighbors} are asked for, but this model keeps no "
@@ -339,6 +351,7 @@ class WritingTask(Task):
             usual_length=self.usual_length,
             sentence_case=self.options.sentence_case,
             want_weights=want_weights,
+            want_copies=want_copies,
         )
 
     def figures_on(self, rows: Rows) -> tuple[str, ...]:
@@ -359,10 +372,10 @@ class WritingTask(Task):
             greedy = {key: getattr(self.decoding, key) for key in RULES}
             writer = self._writer(Decoding(**greedy), want_weights=False)
             figures = self.score(writer.write(rows, batch_size=batch_size), references)
-            order = np.lexsort(rows.pairs.lengths.T[::-1])
+            buckets = LengthBuckets(rows.pairs.lengths, batch_size=batch_size, shuffle=False)
             losses = [
-                self._loss(rows.pairs.batch(order[begin : begin + batch_size]).to(self.device), 0.0)
-                for begin in range(0, len(order), batch_size)
+                self._loss(rows.pairs.batch(indices).to(self.device), 0.0)
+                for indices in buckets.batches()
             ]
         if not (units := sum(loss.units for loss in losses)):
             return {**figures}
