@@ -59,6 +59,7 @@ class Sides:
         outputs: V, how many tokens of the target's vocabulary can be generated.
         copies: what can be copied; None where nothing is.
         target_types: the token types of targets.
+        mixed: whether batches are of sources of like length, whatever that of their targets.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class Sides:
         outputs: int,
         copies: CopyTable | None,
         target_types: Sequence[str],
+        mixed: bool = False,
     ) -> None:
-        self.source, self.target = source, target
+        self.source, self.target, self.mixed = source, target, mixed
         self._outputs, self._copies = outputs, copies
         # Special tokens stand in no source.
         self._numbers = (
@@ -120,10 +122,11 @@ class PairRows(Rows):
         self.sides, self.chosen = sides, chosen
         self._again, self._own_share = again, own_share
         self.own_share, self.notes = own_share(epoch), notes
-        # Steps of the decoder cost the most, and so are padded the least.
-        self.lengths = np.stack(
-            [sides.target.lengths[chosen], sides.source.lengths[chosen]], axis=1
-        )
+        source, target = sides.source.lengths[chosen], sides.target.lengths[chosen]
+        # Steps of the decoder cost the most, and so are padded the least. But of short targets a
+        # batch of one length has few tokens, each of which would weigh so much the more that
+        # outputs would end too soon.
+        self.lengths = source if sides.mixed else np.stack([target, source], axis=1)
 
     def batch(self, indices: Ints) -> SequenceBatch:
         return self.sides.batch(self.chosen[indices], own_share=self.own_share)
