@@ -123,6 +123,16 @@ def test_without_weight_neighbors_can_be_chosen_but_do_not_choose(model: Model) 
         assert after.hypotheses[0].score >= before.hypotheses[0].score - 1e-12
 
 
+def test_neighbors_have_as_many_words_as_outputs_may_have(model: Model, pairs_corpus: Path) -> None:
+    source = (pairs_corpus / "train.de").read_text().splitlines()[5]
+    options = {"beam": 2, "mbr": True, "neighbors": 1, "neighbor_weight": 1000.0}
+    [long] = answers(model, [source], **options, max_words=7)
+    [short] = answers(model, [source], **options, max_words=3)
+    assert long.hypotheses[0].log_probability is None
+    assert short.hypotheses[0].log_probability is not None
+    assert len(short.output.split()) <= 3
+
+
 def test_what_is_like_nothing_in_train_and_what_is_empty(model: Model) -> None:
     options = {"beam": 2, "mbr": True, "neighbors": 2}
     empty, odd = answers(model, ["", "qwx"], **options)
