@@ -94,9 +94,14 @@ def main() -> int:
     parser.add_argument("answers", type=Path, help="a headline a line; - is the standard input")
     parser.add_argument("--split", choices=("validation", "test"), default="test")
     options = parser.parse_args()
-    given = sys.stdin if str(options.answers) == "-" else options.answers.open(encoding="utf-8")
-    with given as file:
-        answers = file.read().splitlines()
+    try:
+        text = (
+            sys.stdin.read() if str(options.answers) == "-" else options.answers.read_text("utf-8")
+        )
+    except OSError as error:
+        print(f"cannot read {options.answers}: {error.strerror}", file=sys.stderr)
+        return 2
+    answers = text.removesuffix("\n").split("\n")
     summaries = read(options.split, 1)
     if len(answers) != len(summaries):
         print(

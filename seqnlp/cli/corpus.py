@@ -81,9 +81,10 @@ def _print(screen: Console, summary: CorpusSummary) -> None:
             cells += [f"{lengths.vocabulary:,}", new]
             sizes.add_row(name, f"{split.rows:,}", field, *cells)
     screen.print(sizes)
-    parallel = any(split.ratios is not None for split in summary.splits.values())
-    if parallel:
-        ratios = Table(title="words of the target for one of the source", title_justify="left")
+    if summary.pair and any(split.ratios is not None for split in summary.splits.values()):
+        read, written = summary.pair
+        title = f"words of the {written} for one of the {read}"
+        ratios = Table(title=title, title_justify="left")
         for heading in ("split", "mean", "5 %", "95 %", "least", "most"):
             ratios.add_column(heading, justify="left" if heading == "split" else "right")
         for name, split in summary.splits.items():
@@ -108,13 +109,14 @@ def _print(screen: Console, summary: CorpusSummary) -> None:
         where = f"within {each.first}" if each.first == each.second else (
             f"of {each.second} also in {each.first}"
         )  # fmt: skip
-        other = "with another translation" if parallel else "under another label"
+        answers = {"target": "with another translation", "summary": "with another summary"}
+        other = answers[summary.pair[1]] if summary.pair else "under another label"
         conflict = f", {each.conflicting:,} {other}" if each.conflicting else ""
         screen.print(f"duplicates: {each.rows:,} texts {where}{conflict}")
     for name, split in summary.splits.items():
         for row in split.examples:
-            values = [_short(str(value)) for value in row.values()]
-            shown = " -> ".join(values) if "target" in row else "  ".join(reversed(values))
+            values = [_short(str(row[field])) for field in summary.pair or reversed([*row])]
+            shown = (" -> " if summary.pair else "  ").join(values)
             screen.print(f"{name}: {shown}", markup=False, soft_wrap=True)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.languages import SIDES, count_words
-from seqnlp.data.split import first_examples
+from seqnlp.data.split import SUMMARIZED, first_examples
 from seqnlp.types import Example, Field
 
 Ints = NDArray[np.int64]
@@ -47,8 +47,9 @@ class TextLengths:
 
 @dataclass(frozen=True, kw_only=True)
 class Ratios:
-    """How many words of the target there are for one of the source, over the rows of a split whose
-    sides are not blank: mean, the bounds of the middle 90 %, least and most.
+    """How many words of the target there are for one of the source, or of the summary for one of
+    the document, over the rows of a split where neither is blank: mean, the bounds of the middle
+    90 %, least and most.
     """
 
     mean: float
@@ -61,7 +62,7 @@ class Ratios:
 @dataclass(frozen=True, kw_only=True)
 class SplitSummary:
     """rows: how many. labels: label to rows, most frequent first; empty where the task has none.
-    lengths: text field to its lengths. ratios: of parallel texts. examples: the first rows.
+    lengths: text field to its lengths. ratios: of texts that go in pairs. examples: the first rows.
     """
 
     rows: int
@@ -77,7 +78,7 @@ class Duplicates:
 
     first, second: the splits; the same name for repeats within one. rows: how many rows of
     `second` have a text of `first`, or of an earlier row where the two are one. conflicting:
-    those among them whose label, or translation, none of the earlier ones has.
+    those among them whose label, translation or summary none of the earlier ones has.
     """
 
     first: str
@@ -89,7 +90,8 @@ class Duplicates:
 @dataclass(frozen=True, kw_only=True)
 class CorpusSummary:
     """splits: by name. duplicates: of every split and pair of splits that has any, by the first
-    text field, white space at the ends aside.
+    text field, white space at the ends aside. pair: the fields of texts that go in pairs: source
+    and target, or document and summary.
     """
 
     name: str
@@ -98,6 +100,7 @@ class CorpusSummary:
     splits: Mapping[str, SplitSummary]
     duplicates: tuple[Duplicates, ...]
     notes: tuple[str, ...]
+    pair: tuple[str, str] | None = None
 
 
 def describe(corpus: Corpus, *, fields: Sequence[Field], examples: int = 3) -> CorpusSummary:
@@ -127,7 +130,12 @@ def describe(corpus: Corpus, *, fields: Sequence[Field], examples: int = 3) -> C
         splits={name: summaries[name] for name in corpus.splits},
         duplicates=_duplicates(corpus, texts[0]) if texts else (),
         notes=corpus.notes,
+        pair=next((pair for split in corpus.splits.values() if (pair := _pair(split))), None),
     )
+
+
+def _pair(split: Split) -> tuple[str, str] | None:
+    return next((pair for pair in (SIDES, SUMMARIZED) if set(pair) <= set(split.fields)), None)
 
 
 def _summarize(
@@ -143,7 +151,7 @@ def _summarize(
         rows=len(split),
         labels=labels,
         lengths={field: _lengths(split, field, known) for field in texts},
-        ratios=_ratios(split) if set(SIDES) <= set(split.fields) else None,
+        ratios=_ratios(split, pair) if (pair := _pair(split)) else None,
         examples=tuple(first_examples(split, examples)),
     )
 
@@ -172,8 +180,8 @@ def _lengths(split: Split, field: str, known: dict[str, set[str]]) -> TextLength
     )
 
 
-def _ratios(split: Split) -> Ratios | None:
-    pairs = zip(*(split.column(side) for side in SIDES), strict=True)
+def _ratios(split: Split, pair: tuple[str, str]) -> Ratios | None:
+    pairs = zip(*(split.column(side) for side in pair), strict=True)
     counts = ((count_words(source), count_words(target)) for source, target in pairs)
     found = np.array([there / here for here, there in counts if here and there])
     if not len(found):
@@ -206,8 +214,8 @@ def _duplicates(corpus: Corpus, field: str) -> tuple[Duplicates, ...]:
     for name, split in corpus.splits.items():
         # One split may be there under two names.
         if field in split.fields and (split.name, split.fingerprint) not in seen:
-            parallel = set(SIDES) <= set(split.fields)
-            answers = _hashes(split, SIDES[1]) if parallel else _label_numbers(split, numbers)
+            pair = _pair(split)
+            answers = _hashes(split, pair[1]) if pair else _label_numbers(split, numbers)
             rows[name] = (_hashes(split, field), answers)
             seen.add((split.name, split.fingerprint))
     found = [_repeats(name, *rows[name]) for name in rows]

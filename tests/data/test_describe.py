@@ -116,6 +116,27 @@ def test_a_parallel_corpus() -> None:
     assert describe(blank, fields=PAIR_FIELDS).splits["test"].ratios is None
 
 
+def test_documents_and_summaries() -> None:
+    fields = (
+        Field(name="document"),
+        Field(name="summary"),
+        Field(name="references", required=False, several=True),
+    )
+    rows = [("a b c d", "a"), ("a b c d", "d c"), (" ", "a")]
+    train = Split.from_examples("train", [{"document": d, "summary": s} for d, s in rows])
+    row = {"document": "a b c d", "summary": "a", "references": ["x y", "z"]}
+    corpus = Corpus(name="c", splits={"train": train, "test": Split.from_examples("test", [row])})
+    summary = describe(corpus, fields=fields)
+    assert summary.pair == ("document", "summary")
+    ratios = summary.splits["train"].ratios
+    assert ratios is not None
+    assert (ratios.min, ratios.mean, ratios.max) == (0.25, 0.375, 0.5)
+    assert summary.splits["test"].lengths["references"].words.mean == 3
+    assert "references" not in summary.splits["train"].lengths
+    found = {(d.first, d.second): (d.rows, d.conflicting) for d in summary.duplicates}
+    assert found == {("train", "train"): (1, 1), ("train", "test"): (1, 0)}
+
+
 @pytest.mark.data
 def test_test_texts_of_trec_that_occur_in_train() -> None:
     corpus = open_corpus("trec", fields=FIELDS, validation_share=0)
