@@ -119,25 +119,24 @@ class Sources:
         read = self.copies.slots.gather(1, (grouped - classes).clamp_min(0))
         return torch.where(grouped < classes, grouped, read).flatten()
 
+    @torch.no_grad()
     def log_probabilities(
         self, shares: tuple[Tensor, Tensor], logits: Tensor, weights: Tensor
     ) -> Tensor:
-        """Those of all extended ids, float [N, V + X], N = B * K.
+        """Those of all extended ids, float [N, V + X], N = B * K; for a search, without gradients.
 
         Args:
             shares: log g and log(1 - g), float [N].
             logits: float [N, V], of what is generated.
             weights: float [N, S].
         """
-        grouped = (len(self.first), len(logits) // max(1, len(self.first)))
-        found = torch.log_softmax(logits, 1) + shares[0].unsqueeze(1)
-        if self.slots:
-            found = F.pad(found, (0, self.slots), value=-torch.inf)
-        # A token that stands at several positions gets its sum at each of them, so that it is
-        # written several times over with one number.
-        positions = weights.shape[1:]
-        first = self.first.unsqueeze(1).expand(*grouped, *positions).reshape(weights.shape)
-        ids = self.copies.ids.unsqueeze(1).expand(*grouped, *positions).reshape(weights.shape)
+        (rows, classes), sources = logits.shape, len(self.first)
+        found = logits.new_full((rows, classes + self.slots), -torch.inf)
+        torch.add(torch.log_softmax(logits, 1), shares[0].unsqueeze(1), out=found[:, :classes])
+        grouped = sources, rows // max(1, sources), weights.shape[1]
+        first = self.first.unsqueeze(1).expand(grouped).reshape(weights.shape)
+        ids = self.copies.ids.unsqueeze(1).expand(grouped).reshape(weights.shape)
         sums = torch.zeros_like(weights).scatter_add_(1, first, weights).gather(1, first)
-        attended = sums.log() + shares[1].unsqueeze(1)
+        attended = sums.log_().add_(shares[1].unsqueeze(1))
+        # A token of several positions has its sum at each, and is written so often by one number.
         return found.scatter_(1, ids, torch.logaddexp(found.gather(1, ids), attended))
