@@ -32,6 +32,11 @@ _OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "temperature": ({"type": float}, "Of the draws; below 1 they are less various."),
     "top_k": ({"type": int}, "Draw from so many most probable tokens."),
     "top_p": ({"type": float}, "Draw from the fewest tokens that have this probability together."),
+    "mbr": (
+        {"is_flag": True, "default": None},
+        "Of all that the beam has found, give what is most like the rest of it.",
+    ),
+    "neighbors": ({"type": int}, "Outputs of so many training examples choose with --mbr, too."),
     "prefix": ({}, "What every output begins with."),
     "constraints": ({"multiple": True}, "A phrase that must occur; may be given several times."),
     "replace_unknown": (
@@ -98,7 +103,8 @@ def describe(decoding: Decoding | Selection) -> str:
         for key, value in decoding.model_dump().items()
         if key not in ("beam", "sample") and value != getattr(usual, key)
     }
-    return ", ".join([decoding.method, *(f"{key} {value}" for key, value in changed.items())])
+    told = (key if value is True else f"{key} {value}" for key, value in changed.items())
+    return ", ".join([decoding.method, *told])
 
 
 def _pairs(

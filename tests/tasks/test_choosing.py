@@ -178,14 +178,12 @@ def test_what_was_not_written_has_no_log_probability_on_paper(
     run: Path, pairs_corpus: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     source = (pairs_corpus / "train.de").read_text().splitlines()[5]
-    decode = [
-        word
-        for key in ("mbr=true", "neighbors=1", "neighbor_weight=1000")
-        for word in ("--decode", key)
-    ]
-    words = ["predict", run, source, "--beam", 2, *decode, "--format"]
+    near = ["--beam", 2, "--mbr", "--neighbors", 1, "--decode", "neighbor_weight=1000"]
+    words = ["predict", run, source, *near, "--format"]
     _, out, _ = call(capfd, *words, "jsonl")
     [best] = json.loads(out)["hypotheses"]
     assert best["log_probability"] is None
     _, out, _ = call(capfd, *words, "tsv")
     assert out.splitlines()[1].split("\t")[3] == ""
+    _, out, _ = call(capfd, "evaluate", run, *near)
+    assert "\nbeam 2, mbr, neighbors 1, neighbor_weight 1000.0: 17 texts" in out
