@@ -120,9 +120,9 @@ def context(source: Sequence[str], place: int, *, room: int) -> Text:
         place: of the word.
         room: cells.
     """
-    word = f"[{_fitting(source[place], max(room - 2, 3))}]"
+    word = f"[{_fitting(source[place], max(room - 6, 2))}]"
     before, behind = place, place + 1
-    left = room - cell_len(word) - 4  # for what shows that there is more
+    left = room - cell_len(word) - 4  # what shows on each side that there is more
     grown = True
     while grown:
         grown = False

@@ -17,7 +17,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
         "corpus": {"name": "reports"},
         "text": {
-            "normalizers": ["nfc", "lowercase"],
+            "normalizers": ["nfc"],
             "tokenizer": "regex",
             "min_count": 2,
             "ngram_buckets": 0,
@@ -26,6 +26,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         },
         "model": {"embedding_size": 128, "cell": "lstm", "hidden_size": 128},
         "train": {
+            "epochs": 8,
             "batch_size": 32,
             "lr": 2e-3,
             "optimizer_options": {"betas": [0.9, 0.98], "weight_decay": 0.0},
@@ -39,15 +40,15 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
             "attention": "general",
             "decoder_layers_after": 0,
             "label_smoothing": 0.0,
-            "decoding": {"max_ratio": 0.2, "max_extra": 20, "no_repeat_ngram": 3},
+            "decoding": {"max_ratio": 0.2, "max_extra": 20, "no_repeat_ngram": 3, "tidy": True},
         },
         "hooks": {
             "dropout": {
-                "word": 0.0,
+                "word": 0.1,
                 "embedding": 0.3,
                 "memory": 0.3,
                 "layer": 0.3,
-                "context": 0.3,
+                "context": 0.0,
                 "output": 0.3,
                 "kind": "fast",
             },
