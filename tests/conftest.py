@@ -10,8 +10,10 @@ import hypothesis
 import pytest
 import torch
 
+from seqnlp import registry
+from seqnlp.config import load_settings
 from seqnlp.training.run import train
-from tests.toy import small_settings, write_corpus
+from tests.toy import SMALL, small_settings, write_corpus
 from tests.toy_summarization import small_summarization, write_reports
 from tests.toy_translation import small_translation, write_pairs
 
@@ -80,4 +82,21 @@ def reports_run(reports_corpus: Path, tmp_path_factory: pytest.TempPathFactory) 
     """The folder of a summarizer trained on it; read only."""
     folder = tmp_path_factory.mktemp("runs") / "headlines"
     train(small_summarization(reports_corpus), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def keeping_run(reports_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a summarizer that has learned little but keeps its training examples."""
+    folder = tmp_path_factory.mktemp("runs") / "keeping"
+    train(small_summarization(reports_corpus, "head.neighbors=true", "train.epochs=1"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def extracts_run(reports_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that picks sentences, trained on it; read only."""
+    folder = tmp_path_factory.mktemp("runs") / "sentences"
+    small = [f'corpus.name="{reports_corpus}"', *SMALL, "task=extraction", "train.epochs=2"]
+    train(load_settings(None, small, base=registry.tasks.get("extraction").defaults), folder)
     return folder

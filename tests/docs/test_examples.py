@@ -40,8 +40,13 @@ COMMANDS = [
     for line, words, alone in commands(page)
 ]
 MODELS = {"compare", "evaluate", "predict", "show"}
-TRANSLATORS = re.compile(r"[a-z]{2}-[a-z]{2}\b")
-"""How the pages call the folders of models that translate: de-en."""
+KINDS = {
+    r"[a-z]{2}-[a-z]{2}\b": "pairs_run",
+    "headlines$|subjects$": "reports_run",
+    "keeping$": "keeping_run",
+    "sentences$": "extracts_run",
+}
+"""How the pages call the folders of models, and the fixture that has one like it."""
 
 
 @pytest.fixture
@@ -112,8 +117,7 @@ def _parse(words: list[str]) -> click.Context:
 def test_a_command_of_a_page_works(
     words: list[str],
     alone: bool,
-    toy_run: Path,
-    pairs_run: Path,
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -124,9 +128,11 @@ def test_a_command_of_a_page_works(
             # A folder that an earlier command of the page has made.
             folder = Path(word.removesuffix("/config.toml"))
             if folder.parts[:1] == ("runs",) and words[words.index(word) - 1] != "--output":
-                made = pairs_run if TRANSLATORS.match(folder.name) else toy_run
+                kinds = (each for each in KINDS if re.match(each, folder.name))
+                made = request.getfixturevalue(KINDS.get(next(kinds, ""), "toy_run"))
                 shutil.copytree(made, tmp_path / folder, dirs_exist_ok=True)
     (tmp_path / "input.de").write_text("Der Hund kann das Haus sehen.\n")
+    (tmp_path / "reports.txt").write_text("Dora left the club. Emil looked on.\n")
     if words[:1] == ["--version"] or "--help" in words:
         assert run(words, debug=True) == 0
         return
@@ -141,7 +147,7 @@ def test_a_command_of_a_page_works(
         settings = _settings(path, options, own["columns"], own["overrides"])
         preparation.make_hooks(preparation.complete(settings), tmp_path)
         _names_exist(settings)
-    elif alone and options.get("corpus") in (None, "reviews", "stories"):
+    elif alone and options.get("corpus") in (None, "reviews", "stories", "reports"):
         assert run(words, debug=True) == 0
 
 
