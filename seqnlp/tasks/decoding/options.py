@@ -73,7 +73,7 @@ class Decoding(Section):
     """A hypothesis of a beam weighs exp(log P / mbr_temperature); draws count alike."""
     neighbors: int = Limit(default=0, ge=0, le=1000)
     """Outputs of the nearest training examples that choose and may be chosen, too."""
-    neighbor_weight: float = Limit(default=1.0, ge=0, le=1000)
+    neighbor_weight: float = Limit(default=2.0, ge=0, le=1000)
     """Each weighs this times the square of its similarity; all hypotheses weigh 1 together."""
 
     @property

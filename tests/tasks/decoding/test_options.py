@@ -58,7 +58,7 @@ from seqnlp.tasks.decoding import Decoding
         ({"beam": 4, "mbr": True, "neighbors": 5, "prefix": "a"}, "head.decoding: neighbors: 0 with a prefix or constraints, which neighbors do not heed, not 5"),
         ({"beam": 4, "mbr": True, "neighbors": 5, "constraints": ["a"]}, "head.decoding: neighbors: 0 with a prefix or constraints, which neighbors do not heed, not 5"),
         ({"beam": 4, "mbr": True, "neighbors": -1}, "head.decoding: neighbors: Input should be greater than or equal to 0, not -1"),
-        ({"beam": 4, "mbr": True, "neighbor_weight": 2}, "head.decoding: neighbor_weight: the default, 1.0, without neighbors, not 2"),
+        ({"beam": 4, "mbr": True, "neighbor_weight": 3}, "head.decoding: neighbor_weight: the default, 2.0, without neighbors, not 3"),
         ({"beam": 4, "mbr": True, "neighbors": 1, "neighbor_weight": -1}, "head.decoding: neighbor_weight: Input should be greater than or equal to 0, not -1"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
