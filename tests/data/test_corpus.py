@@ -173,8 +173,8 @@ def test_a_name_that_nothing_has(places: Path, monkeypatch: pytest.MonkeyPatch) 
         open_corpus("film", fields=FIELDS)
     roots = os.pathsep.join([f"{places}/one", f"{places}/two"])
     assert str(error.value) == (
-        "no corpus is named 'film'; did you mean 'films'? known: books, films, hf, nltk, reviews, "
-        "stories; "
+        "no corpus is named 'film'; did you mean 'films'? known: books, films, hf, nltk, reports, "
+        "reviews, stories; "
         f"looked among the registered corpora, in the current folder and on SEQNLP_DATA ({roots})"
     )
     monkeypatch.delenv("SEQNLP_DATA")

@@ -102,10 +102,11 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     assert f"train: 1 row without references kept, the first at {origin}{place}" in corpus.notes
 
 
-@given(st.lists(st.tuples(TEXTS, TEXTS, st.lists(TEXTS, max_size=3)), min_size=1, max_size=4))
+@given(st.lists(st.tuples(TEXTS, TEXTS, st.lists(TEXTS, max_size=3)), max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
 def test_any_texts(tmp_path: Path, name: str, rows: list[tuple[str, str, list[str]]]) -> None:
+    rows = [*rows, ("a whole report", "report", [])]
     path = write_rows(tmp_path / name, rows)
     kept = [
         (document, summary, [text for text in refs if text.strip()])
@@ -337,6 +338,14 @@ def test_rows_that_teach_nothing_are_counted(tmp_path: Path) -> None:
     memory = Split.from_examples("train", corpus.split("test"))
     assert memory.short.tolist() == corpus.split("test").short.tolist() == [True, *[False] * 5]
     assert memory.blank_in("summary").tolist() == [False, False, True, True, False, False]
+
+
+def test_nothing_to_learn_from(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", lines({"document": "", "summary": "s"}))
+    assert complaint(path) == (
+        "PATH: nothing is left to learn from: 1 row with an empty document skipped, "
+        "the first at PATH:1"
+    )
 
 
 def test_references_in_memory_and_in_selections() -> None:
