@@ -147,19 +147,8 @@ class EncoderDecoder(nn.Module):
         return replace(encoded, states=self.memory_dropout(encoded.states))
 
     def begin(self, encoded: Encoded) -> tuple[Memory, DecoderState]:
-        """What `step` starts from, a hypothesis for each source."""
+        """What the decoder starts from, a hypothesis for each source."""
         return self.decoder.prepare(encoded), self.decoder.initial_state(encoded)
-
-    def step(
-        self, ids: Tensor, memory: Memory, state: DecoderState
-    ) -> tuple[Tensor, Tensor | None, DecoderState]:
-        """Read a token of each hypothesis, int64 [N].
-
-        Returns:
-            Logits of the next, float [N, V]; weights float [N, S]; the new state.
-        """
-        outputs, weights, state = self.decoder.step(self.embed(ids), memory, state)
-        return self.output(outputs), weights, state
 
     def loss(
         self,

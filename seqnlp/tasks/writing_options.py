@@ -145,4 +145,6 @@ def decoder_options(settings: Settings, options: WritingOptions) -> DecoderOptio
         sentence_tokens=options.sentence_tokens,
         copy=options.copying,
         coverage_loss=options.coverage_loss,
+        intra_attention=options.intra_attention,
+        selection_gate=options.selection_gate,
     )

@@ -62,11 +62,15 @@ def test_by_the_formula() -> None:
     decoder = make(intra_attention=True)
     encoded, x = make_encoded(torch.tensor([6, 2, 3, 1])), make_inputs()
     found = decode(decoder, x, LENGTHS, encoded)
-    cell, bridge = decoder.get_submodule("layers.0.forward_cell"), decoder.bridges[0]
+    cell, bridge = (
+        decoder.get_submodule("layers.0.forward_cell"),
+        decoder.get_submodule("bridges.0"),
+    )
     matrix = decoder.get_parameter("intra_attention.projection.weight")
     for row, length in enumerate(LENGTHS.tolist()):
         states = encoded.states[row][encoded.mask[row]]
-        h, past = torch.tanh(bridge.map(encoded.summary[row])), []
+        h = torch.tanh(bridge.get_submodule("map")(encoded.summary[row]))
+        past: list[Tensor] = []
         for t in range(length):
             h = gru_step(cell, x[row, t], h)
             context = additive_weights(decoder.attention, h, states) @ states
@@ -110,6 +114,7 @@ def test_it_goes_on_from_a_past(fed: bool) -> None:
     assert state.past.shape == (B, 2, H)
     rest = decoder(x[:, 2:], None, memory, state, want_weights=True)
     assert_close(rest.outputs, whole.outputs[:, 2:])
+    assert whole.weights is not None
     assert_close(rest.weights, whole.weights[:, 2:])
 
 

@@ -113,7 +113,8 @@ def test_only_wanted_gradients_are_computed(path: str) -> None:
         expected = expect(leaves, targets, counts)
         for index, leaf in enumerate(leaves):
             leaf.requires_grad_(index in wanted)
-        both = log_probabilities(*leaves, targets)
+        x, weight, bias = leaves
+        both = log_probabilities(x, weight, bias, targets)
         found = torch.autograd.grad(both, [leaves[i] for i in wanted], list(counts))
         assert_equal(found, [expected[2 + i] for i in wanted], 1e-13)
 
@@ -127,7 +128,7 @@ def test_no_rows(path: str) -> None:
 
 def test_second_derivatives_are_refused_but_by_transforms(path: str) -> None:
     leaves, targets = draw(5, 9, 4)
-    found, _ = log_probabilities(*leaves, targets)
+    found, _ = log_probabilities(leaves[0], leaves[1], leaves[2], targets)
     with pytest.raises(RuntimeError, match="can be differentiated once, not with create_graph"):
         torch.autograd.grad(found.sum(), leaves[:1], create_graph=True)
     x, weight, bias = (leaf.detach() for leaf in leaves)
@@ -146,20 +147,20 @@ def test_second_derivatives_are_refused_but_by_transforms(path: str) -> None:
 
 
 def test_a_layer_of_the_first_tokens_alone() -> None:
-    embedding = nn.Embedding(9, 4)
-    layer, x, targets = OutputLayer(4, 9, weight=embedding.weight, classes=6), torch.randn(5, 4), torch.tensor([0, 5, 3, 1, 2])  # fmt: skip
+    words = nn.Parameter(torch.randn(9, 4))
+    layer, x, targets = OutputLayer(4, 9, weight=words, classes=6), torch.randn(5, 4), torch.tensor([0, 5, 3, 1, 2])  # fmt: skip
     assert layer.bias is not None
     with torch.no_grad():
         layer.bias.normal_()
-    logits = F.linear(x, embedding.weight[:6], layer.bias)
+    logits = F.linear(x, words[:6], layer.bias)
     torch.testing.assert_close(layer(x), logits)
     expected = F.cross_entropy(logits, targets, reduction="sum")
     torch.testing.assert_close(layer.loss(x, targets), expected)
     found, means = layer.log_probabilities(x, targets)
     torch.testing.assert_close(-found.sum(), expected)
     torch.testing.assert_close(means, logits.log_softmax(1).mean(1))
-    (gradient,) = torch.autograd.grad(-found.sum(), [embedding.weight])
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected, [embedding.weight])[0])
+    (gradient,) = torch.autograd.grad(-found.sum(), [words])
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, [words])[0])
     assert not gradient[6:].any()
     assert repr(layer) == "OutputLayer(4, 6)"
     assert OutputLayer(4, 9, classes=6).weight.shape == (6, 4)

@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seqnlp import registry
-from seqnlp.config import ModelSettings
+from seqnlp.config import ModelSettings, Settings
 from seqnlp.errors import InputError
 from seqnlp.nn.pointer import Sources, coverage_loss
 from seqnlp.tasks.decoding import Decoding, search
 from seqnlp.tasks.network_stepper import NetworkStepper
 from seqnlp.tasks.sequence import DecoderOptions, EncoderDecoder
+from seqnlp.tasks.writing_options import decoder_options, options_of
 from seqnlp.types import Copies, TokenBatch, lengths_to_mask
 from tests.tasks.test_sequence import BOS, EOS, HIDDEN, OPTIONS, SIZE, V_SOURCE, V_TARGET, batch
 
@@ -252,6 +253,7 @@ def test_scheduled_sampling_reads_what_was_copied(fed: bool) -> None:
 def test_scheduled_sampling_generates_where_nothing_can_be_copied(fed: bool) -> None:
     made = network(replace(COPYING, input_feeding=fed)).eval()
     assert made.pointer is not None
+    assert made.output.bias is not None
     with torch.no_grad():
         made.pointer.gate.bias.fill_(-60.0)
         made.output.bias[7] = 60.0
@@ -304,9 +306,28 @@ def test_parameters_of_the_parts() -> None:
     assert not any("pointer" in name for name, _ in network(OPTIONS).named_parameters())
 
 
+@pytest.mark.parametrize(
+    ("key", "field", "value"),
+    [
+        ("copying", "copy", True),
+        ("coverage_loss", "coverage_loss", 0.5),
+        ("intra_attention", "intra_attention", True),
+        ("selection_gate", "selection_gate", True),
+    ],
+)
+def test_the_table_head_reaches_the_network(key: str, field: str, value: Any) -> None:
+    for task in ("translation", "summarization"):
+        found = [
+            decoder_options(settings, options_of(settings))
+            for settings in (Settings(task=task), Settings(task=task, head={key: value}))
+        ]
+        assert found[1] == replace(found[0], **{field: value})
+    assert found[0] != found[1]
+
+
 PEAK = """
 import resource, torch
-from seqnlp.config import ModelSettings
+from seqnlp.config import ModelSettings, Settings
 from seqnlp.types import Copies, TokenBatch
 from tests.tasks.test_copying import COPYING, SIZE
 from seqnlp.tasks.sequence import EncoderDecoder
