@@ -197,17 +197,17 @@ def test_pairs_that_are_too_long_are_not_learned_from(folder: Path) -> None:
     assert rows.lengths.max(0).tolist() == [10, 8]  # with <bos> and <eos>, and with <eos>
     left_out = len(opened(folder).split("train")) - len(rows.lengths)
     assert rows.notes == (
-        f"train: {left_out} of 85 pairs are left out: longer than max_tokens = 7 in source or 8 in "
-        "target",
+        f"train: {left_out} of 85 pairs are left out: empty, or longer than max_tokens = 7 in "
+        "source or 8 in target",
     )
     said: list[str] = []
     seqnlp.train(
         small_translation(folder, "text.max_tokens=8", "train.epochs=1"), notify=said.append
     )
     assert len(said) == 1
-    assert "pairs are left out: longer" in said[0]
+    assert "pairs are left out: empty, or longer" in said[0]
     with pytest.raises(
-        InputError, match=r"all 85 pairs are longer than max_tokens = 2 in source or 2"
+        InputError, match=r"all 85 pairs are empty, or longer than max_tokens = 2 in source or 2"
     ):
         created(folder, "text.max_tokens=2").read(opened(folder).split("train"), training=True)
 
