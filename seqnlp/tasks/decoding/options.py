@@ -70,7 +70,7 @@ class Decoding(Section):
     """Give, of all hypotheses of the beam or all draws, those that are expected to be most like a
     good output by the task's own figure; see `choose`."""
     mbr_temperature: float = Limit(default=2.0, gt=0, le=1000)
-    """A hypothesis of a beam weighs exp(log P / mbr_temperature); draws count alike."""
+    """With `mbr` a hypothesis of a beam weighs exp(log P / mbr_temperature); draws count alike."""
     neighbors: int = Limit(default=0, ge=0, le=1000)
     """Outputs of the nearest training examples that choose and may be chosen, too."""
     neighbor_weight: float = Limit(default=2.0, ge=0, le=1000)
@@ -152,16 +152,6 @@ class Decoding(Section):
             raise _error(f"false where {key} is 1: there is nothing to choose from", info)
         return value
 
-    @field_validator("mbr_temperature")
-    @classmethod
-    def _weighed(cls, value: float, info: ValidationInfo) -> float:
-        default = cls.model_fields["mbr_temperature"].default
-        if value != default and not info.data.get("mbr", True):
-            raise _error(f"the default, {default}, without mbr = true", info)
-        if value != default and info.data.get("sample"):
-            raise _error(f"the default, {default}, with sample = true: draws count alike", info)
-        return value
-
     @field_validator("neighbors")
     @classmethod
     def _neighbors_choose(cls, value: int, info: ValidationInfo) -> int:
@@ -169,14 +159,6 @@ class Decoding(Section):
             raise _error("0 without mbr = true, which chooses among them", info)
         if value and (info.data.get("prefix") or info.data.get("constraints")):
             raise _error("0 with a prefix or constraints, which neighbors do not heed", info)
-        return value
-
-    @field_validator("neighbor_weight")
-    @classmethod
-    def _of_neighbors(cls, value: float, info: ValidationInfo) -> float:
-        default = cls.model_fields["neighbor_weight"].default
-        if value != default and not info.data.get("neighbors", 1):
-            raise _error(f"the default, {default}, without neighbors", info)
         return value
 
 
