@@ -37,7 +37,7 @@ def test_marks(sentences: str) -> None:
         ("Budget\n\nIt is late\n \n\nagain", ["Budget", "It is late", "again"]),
         ("Hello Ann,\nSee you\r\nBob", ["Hello Ann,", "See you", "Bob"]),
         ("It goes on\nin the next line.\nthanks,\nAnn", ["It goes on in the next line.", "thanks,", "Ann"]),
-        ("1. Buy milk.\n2. Call\n- a\n- b\n* c", ["1. Buy milk.", "2. Call", "- a", "- b", "* c"]),
+        ("1. Buy milk.\n2.) Call\n- a\n- b\n* c", ["1. Buy milk.", "2.) Call", "- a", "- b", "* c"]),
         ("hi bob\nlet me know\nann", ["hi bob", "let me know", "ann"]),
         (
             "A paragraph that was wrapped at sixty characters, as in\n"
