@@ -66,6 +66,9 @@ def test_the_best_n_have_numbers_and_scores(
     (["--beam", 5, "--prefix", "A man"], "A man wants to see the ball."),
     (["--max-length", 3], "The dog wants"),
     (["--decode", "max_length=3"], "The dog wants"),
+    (["--max-words", 2], "The dog"),
+    (["--beam", 4, "--max-words", 2, "--coverage-penalty", 0.1, "--length-prior", 1], "The dog."),
+    (["--prefix", "The the", "--no-repeat-ngram", 1, "--max-length", 3], "The the"),
     (["--sample", "--top-k", 1], "The dog wants to see the ball."),
     (["--sample", "--decode", "top_k=1"], "The dog wants to see the ball."),
 ])  # fmt: skip

@@ -129,7 +129,7 @@ def test_usual_lengths_are_measured_and_kept(
         [len(pipeline.tokens(text)) + 1 for text in split.column(name)]
         for name, pipeline in task.pipelines.items()
     ]
-    assert usual == UsualLength.measured(*map(np.array, sizes))  # type: ignore[arg-type]
+    assert usual == UsualLength.measured(*map(np.array, sizes))
     options: dict[str, Any] = {"beam": 6, "length_penalty": 0.0, "length_prior": 200.0}
     longer = outputs(task, TEXTS, length_ratio=0.7, **options)
     shorter = outputs(task, TEXTS, length_ratio=0.2, **options)

@@ -94,12 +94,11 @@ class Rules:
     def cut(self, logits: Tensor, sources: Tensor, time: int) -> Tensor | None:
         """What the model would go on with where the greatest length ends an output, int64 [N].
 
-        It is the end itself for rows that may go on; None where all may.
+        It is the end itself for rows that may go on; None before the first limit.
         """
-        ending = self.limits[sources] <= time
-        if not ending.any():
+        if time < self._first_limit:
             return None
-        ending = ending.repeat_interleave(len(logits) // len(sources))
+        ending = (self.limits[sources] <= time).repeat_interleave(len(logits) // len(sources))
         return torch.where(ending, logits.argmax(1), self.eos)
 
     def apply(self, scores: Tensor, moment: Moment) -> None:
