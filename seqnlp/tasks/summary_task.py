@@ -21,7 +21,7 @@ class SummaryTask(Task):
             name="summary",
             aliases=("summary", "highlights", "headline", "title", "subject", "target"),
         ),
-        Field(name="references", aliases=("references",), required=False, several=True),
+        Field(name="references", aliases=("references", "reference"), required=False, several=True),
     )
 
     def references(self, split: Split) -> list[Reference]:
