@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -136,15 +137,19 @@ class Seqnlp:
 def with_unknown_words(
     train: Split, fields: tuple[str, str], share: float, most: int = 1000
 ) -> Split:
-    """The first rows of a split, a share of the words of their sources replaced by new ones."""
+    """The first rows of a split, a share of the words of their sources replaced by new ones.
+
+    Marks stay where they are, so that the sources are as long as they were.
+    """
     draw, count = random.Random(0), itertools.count()
     source, target = fields
+
+    def other(word: re.Match[str]) -> str:
+        return f"unseen{next(count)}" if draw.random() < share else word[0]
+
     examples = [
         {
-            source: " ".join(
-                f"unseen{next(count)}" if draw.random() < share else word
-                for word in row[source].split()
-            ),
+            source: re.sub(r"\w+", other, row[source]),
             target: row[target],
         }
         for row in itertools.islice(train, most)
