@@ -11,7 +11,8 @@ median over the rounds, in CPU time.
 For memory, a share of the words of each document is replaced by words that occur nowhere else: up
 to one that has no word left which the model knows. The vocabulary stays as it was. What is measured
 is the most memory that a process ever held, of which most is the libraries': so its growth in
-training is given, too.
+training is given, too. What grows are tables of the corpus, by some hundred bytes for each distinct
+word, and the same share varies by 3 % from run to run.
 
 Corpora are found through SEQNLP_DATA; `--corpus` names another, such as the bundled `reports`.
 """
@@ -82,7 +83,7 @@ def remember_unknown_words(bench: Bench, given: argparse.Namespace) -> Iterator[
             yield Ratio(
                 what=f"peak memory with {share:.0%} of words unknown, over none",
                 value=peak / first[0],
-                most=1.05,
+                most=1.1,
                 detail=f"{detail}; without {first[0]:.0f} and {first[1]:.0f}",
             )
 
