@@ -24,6 +24,7 @@ from seqnlp.tasks.written_words import first_words, whole_words
 from seqnlp.text.normalize import capitalize
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.tidy import balance
+from seqnlp.text.truecase import Truecaser
 from seqnlp.text.vocabulary import BOS, EOS, Vocabulary
 from seqnlp.types import Hypothesis, Prediction, TokenBatch
 
@@ -45,6 +46,7 @@ class Writer:
         chooser: how to search, and what to give of what is found.
         usual_length: of answers, as it was measured on train.
         sentence_case: whether the first letter of an answer is written in upper case.
+        truecaser: gives answers their letter case, where they are written without.
         want_weights: whether hypotheses have their attention.
         want_copies: whether the best hypothesis of each text says what was copied.
     """
@@ -58,6 +60,7 @@ class Writer:
         *,
         usual_length: UsualLength | None,
         sentence_case: bool,
+        truecaser: Truecaser | None = None,
         want_weights: bool,
         want_copies: bool = False,
     ) -> None:
@@ -65,7 +68,7 @@ class Writer:
         self.networks, self.chooser = networks, chooser
         decoding = self.decoding = chooser.search
         self.source, self.pipeline = source, pipeline
-        self.sentence_case = sentence_case
+        self.sentence_case, self.truecaser = sentence_case, truecaser
         self.want_weights = want_weights or decoding.replace_unknown == "attention"
         assert pipeline.vocabulary is not None
         self._vocabulary: Vocabulary = pipeline.vocabulary
@@ -95,12 +98,16 @@ class Writer:
             drafts[index] = self.chooser.order(own, near[document] if alone else [])
         if self.want_copies:
             self._explain(rows, order, drafts, batch_size)
-        return [
+        answers = [
             NOTHING
             if rows.blank[number]
             else self._compose(rows, drafts, range(*ends[number:][:2]))
             for number in range(len(rows.blank))
         ]
+        if (truecaser := self.truecaser) is None:
+            return answers
+        pairs = zip(answers, rows.texts(), strict=True)
+        return [_spelled(answer, text, truecaser) for answer, text in pairs]
 
     def _explain(
         self, rows: SourceRows, order: Ints, drafts: Sequence[list[Draft]], batch_size: int
@@ -227,6 +234,16 @@ class Writer:
             attention=_blocks([draft.weights for draft in drafts]),
             copied=_blocks([draft.copied for draft in drafts]),
         )
+
+
+def _spelled(answer: Prediction, source: str, truecaser: Truecaser) -> Prediction:
+    """The answer with letter case; nothing is left nothing."""
+    if not answer.hypotheses:
+        return answer
+    texts = truecaser.write([each.text for each in answer.hypotheses], source)
+    pairs = zip(answer.hypotheses, texts, strict=True)
+    hypotheses = tuple(replace(each, text=text) for each, text in pairs)
+    return replace(answer, output=texts[0], hypotheses=hypotheses)
 
 
 def _numbers(source: TokenBatch, parts: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ from seqnlp.config import Section, Settings, TextSettings, validate_section
 from seqnlp.errors import SettingsError
 from seqnlp.tasks.decoding import Decoding
 from seqnlp.tasks.sequence import DecoderOptions
+from seqnlp.text.truecase import lowers
 
 
 class WritingOptions(Section):
@@ -24,6 +25,9 @@ class WritingOptions(Section):
     times; the rest is read, and may be copied."""
     sentence_case: bool = False
     """Learn targets with their first letter in lower case, and write it in upper case."""
+    truecase: bool = False
+    """Write answers of a target that is learned in lower case as their sources have each word, and
+    as targets of train usually do."""
     subword_sampling: float = Limit(default=0.0, ge=0, lt=1)
     """How much at random training texts are cut, anew for each epoch: 0.1 is usual with `bpe`, 0.67
     to 0.83 with `unigram`; see `SegmentSampler`."""
@@ -90,6 +94,10 @@ def options_of(settings: Settings) -> WritingOptions:
         raise SettingsError(
             'head.outputs: "targets" chooses from a vocabulary of both sides; set head.joint = true'
         )
+    if options.truecase and options.sentence_case:
+        raise SettingsError(
+            "head.truecase: gives texts their first capital, too; set head.sentence_case = false"
+        )
     shared = ("tokenizer", "tokenizer_options", "min_count", "max_size")
     if options.joint and (own := next((key for key in shared if key in options.target), None)):
         raise SettingsError(f"head.target.{own}: one for both with head.joint; set text.{own}")
@@ -105,6 +113,11 @@ def options_of(settings: Settings) -> WritingOptions:
         raise SettingsError(
             "head.decoding.neighbors: the model keeps no training examples; set head.neighbors = "
             "true"
+        )
+    if options.truecase and not lowers(target_text(settings, options).normalizers):
+        raise SettingsError(
+            "head.truecase: nothing to restore where targets are learned with their letter case; "
+            'text.normalizers or head.target.normalizers must have "lowercase"'
         )
     return options
 

@@ -47,6 +47,7 @@ from seqnlp.tasks.writing_options import (
 )
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.sampling import SegmentSampler
+from seqnlp.text.truecase import Truecaser
 from seqnlp.text.vocabulary import BOS, EOS
 from seqnlp.types import Loss, Prediction
 
@@ -84,13 +85,14 @@ class WritingTask(Task):
         outputs: int | None = None,
         neighbors: NeighborIndex | None = None,
         usual_length: UsualLength | None = None,
+        truecaser: Truecaser | None = None,
     ) -> None:
         super().__init__()
         self.settings, self.options = settings, options_of(settings)
         self.pipeline, self.target = (pipelines[name] for name in self.pipeline_names)
         self.decoding: Decoding = self.options.decoding
         self.length_ratio, self.neighbors = length_ratio, neighbors
-        self.usual_length = usual_length
+        self.usual_length, self.truecaser = usual_length, truecaser
         sizes = [len(each.vocabulary or ()) for each in (self.pipeline, self.target)]
         self.outputs = sizes[1] if outputs is None else outputs
         self.members = nn.ModuleList(
@@ -137,6 +139,12 @@ class WritingTask(Task):
             **_lengths(train, pipelines, settings.text.max_tokens),
             outputs=outputs,
             neighbors=NeighborIndex.of(train, source, target) if options.neighbors else None,
+            truecaser=Truecaser.fit(
+                zip(train.column(source), train.column(target), strict=True),
+                texts[target].normalizers,
+            )
+            if options.truecase
+            else None,
         )
         start_both_sides(
             [member.source_embedding for member in task.members],  # type: ignore[misc]
@@ -163,6 +171,8 @@ class WritingTask(Task):
             raise ValueError(f"outputs must be 1 to {size}, not {outputs}")
         sizes = state.get("neighbors")
         usual = state.get("usual_length")
+        own = options_of(settings).truecase
+        normalizers = pipelines[cls.pipeline_names[1]].normalizers
         return cls(
             settings,
             pipelines,
@@ -171,6 +181,7 @@ class WritingTask(Task):
             usual_length=None if usual is None else UsualLength(**usual),
             outputs=outputs,
             neighbors=None if sizes is None else NeighborIndex.restore(sizes),
+            truecaser=Truecaser.restore(state["truecase"], normalizers) if own else None,
         )
 
     @classmethod
@@ -179,6 +190,8 @@ class WritingTask(Task):
         for name, pipeline in first.pipelines.items():
             if any(task.pipelines[name].vocabulary != pipeline.vocabulary for task in tasks):
                 raise ValueError("tasks of different vocabularies cannot be combined")
+        if any(task.truecaser != first.truecaser for task in tasks):
+            raise ValueError("tasks whose targets differ in letter case cannot be combined")
         combined = cls(
             first.settings,
             first.pipelines,
@@ -187,6 +200,7 @@ class WritingTask(Task):
             usual_length=first.usual_length,
             outputs=first.outputs,
             neighbors=first.neighbors,
+            truecaser=first.truecaser,
         )
         combined.members.extend(member for task in tasks for member in task.members)
         return combined
@@ -199,6 +213,8 @@ class WritingTask(Task):
         }
         if self.usual_length is not None:
             state["usual_length"] = asdict(self.usual_length)
+        if self.truecaser is not None:
+            state["truecase"] = self.truecaser.state()
         return state if self.neighbors is None else {**state, "neighbors": self.neighbors.state()}
 
     def read(self, split: Split, *, training: bool = False) -> Rows:
@@ -350,6 +366,7 @@ class WritingTask(Task):
             ),
             usual_length=self.usual_length,
             sentence_case=self.options.sentence_case,
+            truecaser=self.truecaser,
             want_weights=want_weights,
             want_copies=want_copies,
         )
