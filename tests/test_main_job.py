@@ -36,7 +36,7 @@ def test_every_shipped_recipe_is_valid() -> None:
 
     recipes = sorted(shipped("recipes").glob("*.toml"))
     assert {path.stem for path in recipes} == {
-        "movie_reviews", "mr", "multi30k", "reviews", "sst2", "sst5", "trec",
+        "aeslc", "movie_reviews", "mr", "multi30k", "reviews", "sst2", "sst5", "trec",
     }  # fmt: skip
     for path in recipes:
         task = registry.tasks.get(read_toml(path)["task"])

@@ -16,7 +16,8 @@ SYLLABLES = ("ka", "lo", "mi", "ru", "te", "vo", "sa", "ne", "du", "pi")
 
 SMALL_SUMMARIZATION = [
     "model.embedding_size=32", "model.hidden_size=32", "model.engine=reference",
-    "text.tokenizer=regex", "text.min_count=3", "train.epochs=12", "train.lr=0.02", "train.batch_size=16", "threads=1",
+    "text.normalizers=['nfc', 'lowercase']", "text.tokenizer=regex", "text.min_count=3",
+    "train.epochs=12", "train.lr=0.02", "train.batch_size=16", "threads=1",
     "hooks.dropout=false",
 ]  # fmt: skip
 

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
 from torch import nn
 
 from seqnlp.config import Settings
 from seqnlp.data.batching import LengthBuckets
 from seqnlp.data.corpus import Corpus, Split
-from seqnlp.data.tokens import TokenizedText, tokenize_split
 from seqnlp.errors import InputError
 from seqnlp.tasks.base import Batch, Rows, Stream, Task
 from seqnlp.tasks.choosing import Chooser
-from seqnlp.tasks.copy_rows import CopyTable
-from seqnlp.tasks.decoding import Decoding, UsualLength
+from seqnlp.tasks.decoding import Decoding
+from seqnlp.tasks.learned import Learned
 from seqnlp.tasks.metrics import Floats
-from seqnlp.tasks.neighbors import NeighborIndex
+from seqnlp.tasks.pair_reader import PairReader
 from seqnlp.tasks.pipelines import fit_joint_pipelines, fit_pipeline
-from seqnlp.tasks.rows import TokenRows
 from seqnlp.tasks.sequence import EncoderDecoder
 from seqnlp.tasks.sequence_rows import (
     SOURCE_SPECIALS,
     TARGET_SPECIALS,
-    PairRows,
-    SampledText,
     SequenceBatch,
-    Sides,
     SourceRows,
 )
 from seqnlp.tasks.vectors import start_both_sides
@@ -46,9 +36,6 @@ from seqnlp.tasks.writing_options import (
     target_text,
 )
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.text.sampling import SegmentSampler
-from seqnlp.text.truecase import Truecaser
-from seqnlp.text.vocabulary import BOS, EOS
 from seqnlp.types import Loss, Prediction
 
 MOST_MEMBERS = 1000
@@ -79,22 +66,18 @@ class WritingTask(Task):
         self,
         settings: Settings,
         pipelines: Mapping[str, TokenPipeline],
+        learned: Learned,
         *,
         members: int = 1,
-        length_ratio: float = 1.0,
-        outputs: int | None = None,
-        neighbors: NeighborIndex | None = None,
-        usual_length: UsualLength | None = None,
-        truecaser: Truecaser | None = None,
     ) -> None:
         super().__init__()
         self.settings, self.options = settings, options_of(settings)
         self.pipeline, self.target = (pipelines[name] for name in self.pipeline_names)
         self.decoding: Decoding = self.options.decoding
-        self.length_ratio, self.neighbors = length_ratio, neighbors
-        self.usual_length, self.truecaser = usual_length, truecaser
+        self.learned, self.outputs = learned, learned.outputs
+        # What has buffers is a part by itself.
+        self.neighbors = learned.neighbors
         sizes = [len(each.vocabulary or ()) for each in (self.pipeline, self.target)]
-        self.outputs = sizes[1] if outputs is None else outputs
         self.members = nn.ModuleList(
             EncoderDecoder(
                 settings.model,
@@ -132,20 +115,9 @@ class WritingTask(Task):
                     (target, TARGET_SPECIALS, "head.target"),
                 )
             }
-        train = corpus.split("train")
-        task = cls(
-            settings,
-            pipelines,
-            **_lengths(train, pipelines, settings.text.max_tokens),
-            outputs=outputs,
-            neighbors=NeighborIndex.of(train, source, target) if options.neighbors else None,
-            truecaser=Truecaser.fit(
-                zip(train.column(source), train.column(target), strict=True),
-                texts[target].normalizers,
-            )
-            if options.truecase
-            else None,
-        )
+        size = len(pipelines[target].vocabulary or ()) if outputs is None else outputs
+        learned = Learned.of(corpus.split("train"), settings, options, pipelines, size)
+        task = cls(settings, pipelines, learned)
         start_both_sides(
             [member.source_embedding for member in task.members],  # type: ignore[misc]
             [member.target_embedding for member in task.members],  # type: ignore[misc]
@@ -163,26 +135,9 @@ class WritingTask(Task):
         members = state["members"]
         if not 0 <= members <= MOST_MEMBERS:
             raise ValueError(f"members must be 0 to {MOST_MEMBERS}, not {members}")
-        ratio = float(state.get("length_ratio", 1.0))
-        if not 0 < ratio < math.inf:
-            raise ValueError(f"length_ratio must be positive, not {ratio}")
-        outputs, size = state.get("outputs"), len(pipelines[cls.pipeline_names[1]].vocabulary or ())
-        if outputs is not None and not 0 < outputs <= size:
-            raise ValueError(f"outputs must be 1 to {size}, not {outputs}")
-        sizes = state.get("neighbors")
-        usual = state.get("usual_length")
-        own = options_of(settings).truecase
-        normalizers = pipelines[cls.pipeline_names[1]].normalizers
-        return cls(
-            settings,
-            pipelines,
-            members=members,
-            length_ratio=ratio,
-            usual_length=None if usual is None else UsualLength(**usual),
-            outputs=outputs,
-            neighbors=None if sizes is None else NeighborIndex.restore(sizes),
-            truecaser=Truecaser.restore(state["truecase"], normalizers) if own else None,
-        )
+        target = pipelines[cls.pipeline_names[1]]
+        learned = Learned.restore(state, options_of(settings), target)
+        return cls(settings, pipelines, learned, members=members)
 
     @classmethod
     def combine(cls, tasks: Sequence[Self]) -> Self:
@@ -190,121 +145,30 @@ class WritingTask(Task):
         for name, pipeline in first.pipelines.items():
             if any(task.pipelines[name].vocabulary != pipeline.vocabulary for task in tasks):
                 raise ValueError("tasks of different vocabularies cannot be combined")
-        if any(task.truecaser != first.truecaser for task in tasks):
+        if any(task.learned.truecaser != first.learned.truecaser for task in tasks):
             raise ValueError("tasks whose targets differ in letter case cannot be combined")
-        combined = cls(
-            first.settings,
-            first.pipelines,
-            members=0,
-            length_ratio=first.length_ratio,
-            usual_length=first.usual_length,
-            outputs=first.outputs,
-            neighbors=first.neighbors,
-            truecaser=first.truecaser,
-        )
+        combined = cls(first.settings, first.pipelines, first.learned, members=0)
         combined.members.extend(member for task in tasks for member in task.members)
         return combined
 
     def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {
-            "members": len(self.members),
-            "length_ratio": self.length_ratio,
-            "outputs": self.outputs,
-        }
-        if self.usual_length is not None:
-            state["usual_length"] = asdict(self.usual_length)
-        if self.truecaser is not None:
-            state["truecase"] = self.truecaser.state()
-        return state if self.neighbors is None else {**state, "neighbors": self.neighbors.state()}
+        return {"members": len(self.members), **self.learned.state()}
 
     def read(self, split: Split, *, training: bool = False) -> Rows:
-        texts = [tokenize_split(split, name, each) for name, each in self.pipelines.items()]
-        most = self.settings.text.max_tokens, target_text(self.settings, self.options).max_tokens
-        limits = sys.maxsize if self.cuts_sources else most[0], most[1]
-        fit = [
-            (text.lengths > 0) & (text.lengths <= limit)
-            for text, limit in zip(texts, limits, strict=True)
-        ]
-        chosen = np.flatnonzero(fit[0] & fit[1])
-        pairs = PairRows(self._sides(*texts), chosen=chosen)
-        if not training:
-            return self._sources(texts[0], partial(split.column, self.pipeline_names[0]), pairs)
-        missing = len(split) - len(chosen)
-        target = self.pipeline_names[1]
-        long = [
-            f"{limit} in {name}"
-            for limit, name in zip(most, self.pipeline_names, strict=True)
-            if name == target or not self.cuts_sources
-        ]
-        why = f"empty, or longer than max_tokens = {' or '.join(long)}"
-        if not len(chosen):
-            raise InputError(f"{split.origin}: all {missing:,} pairs are {why}")
-        note = f"train: {missing:,} of {len(split):,} pairs are left out: {why}"
-        return PairRows(
-            pairs.sides,
-            chosen=chosen,
-            again=self._sampled(split) if self.options.subword_sampling else None,
-            own_share=self.options.own_share,
-            notes=(note,) if missing else (),
-        )
+        return self._reader.pairs(split) if training else self._reader.sources(split)
 
     def read_texts(self, texts: Sequence[str]) -> SourceRows:
-        text = TokenizedText.from_tokens(self.pipeline.tokens(each) for each in texts)
-        return self._sources(text, lambda: texts, None)
+        return self._reader.texts(texts)
 
-    def _sources(
-        self, text: TokenizedText, texts: Callable[[], Iterable[str]], pairs: PairRows | None
-    ) -> SourceRows:
-        limits = self.settings.text
-        rows = TokenRows(
-            text,
-            self.pipeline,
-            max_tokens=limits.max_tokens,
-            long_documents=limits.long_documents,
-            end=EOS,
-            sentences=self.options.sentence_tokens > 0,
-        )
-        blank = np.fromiter((not each.strip() for each in texts()), np.bool_, len(text))
-        return SourceRows(
-            rows,
-            blank=blank | (text.lengths == 0),
-            texts=texts,
-            pairs=pairs,
-            copies=self._copies(text),
-        )
-
-    def _copies(self, source: TokenizedText) -> CopyTable | None:
-        if not self.options.copying:
-            return None
-        assert self.target.vocabulary is not None
-        return CopyTable(source, self.target.vocabulary, self.outputs)
-
-    def _sides(self, source: TokenizedText, target: TokenizedText) -> Sides:
-        """A row for each document; whole, but for sources that may be cut."""
-        whole: dict[str, Any] = {"max_tokens": sys.maxsize, "long_documents": "truncate"}
-        cut: dict[str, Any] = {"sentences": self.options.sentence_tokens > 0}
-        if self.cuts_sources:
-            cut["max_tokens"] = self.settings.text.max_tokens
-        return Sides(
-            source=TokenRows(source, self.pipeline, end=EOS, **{**whole, **cut}),
-            target=TokenRows(target, self.target, begin=BOS, end=EOS, **whole),
+    @property
+    def _reader(self) -> PairReader:
+        return PairReader(
+            self.settings,
+            self.options,
+            self.pipelines,
             outputs=self.outputs,
-            copies=self._copies(source),
-            target_types=target.types,
-            mixed=self.cuts_sources,
+            cuts_sources=self.cuts_sources,
         )
-
-    def _sampled(self, split: Split) -> Any:
-        rate, seed = self.options.subword_sampling, self.settings.seed
-        sampled = [
-            SampledText(each, SegmentSampler(each, split.column(name), rate=rate, seed=seed))
-            for name, each in self.pipelines.items()
-        ]
-
-        def again(epoch: int) -> Sides:
-            return self._sides(*(side.text(epoch) for side in sampled))
-
-        return again
 
     def loss(self, batch: Batch) -> Loss:
         """Smoothed cross-entropy summed over target tokens (and members), in nats."""
@@ -354,7 +218,7 @@ class WritingTask(Task):
                 f"decoding.neighbors: {decoding.neighbors} are asked for, but this model keeps no "
                 "training examples; train it with head.neighbors = true"
             )
-        longest = {"max_ratio": decoding.max_ratio * self.length_ratio}
+        longest = {"max_ratio": decoding.max_ratio * self.learned.length_ratio}
         return Writer(
             list(self.members),  # type: ignore[arg-type]
             self.pipeline,
@@ -364,9 +228,9 @@ class WritingTask(Task):
                 utility=self.utility,
                 index=self.neighbors,
             ),
-            usual_length=self.usual_length,
+            usual_length=self.learned.usual_length,
             sentence_case=self.options.sentence_case,
-            truecaser=self.truecaser,
+            truecaser=self.learned.truecaser,
             want_weights=want_weights,
             want_copies=want_copies,
         )
@@ -416,19 +280,3 @@ class WritingTask(Task):
             *(("normalizers", name) for name in target.normalizers),
         ]
         return list(dict.fromkeys(found))
-
-
-def _lengths(train: Split, pipelines: Mapping[str, TokenPipeline], most: int) -> dict[str, Any]:
-    """Target tokens for each source token, what characters are to words; and usual lengths.
-
-    Sources are read up to `most` tokens.
-    """
-    source, target = (
-        tokenize_split(train, name, pipeline).lengths for name, pipeline in pipelines.items()
-    )
-    real = (source > 0) & (target > 0)
-    ratio = max(float(target.sum()) / max(float(source.sum()), 1.0), 1.0)
-    if not real.any():
-        return {"length_ratio": ratio}
-    usual = UsualLength.measured(source[real].clip(max=most) + 1, target[real] + 1)
-    return {"length_ratio": ratio, "usual_length": usual}

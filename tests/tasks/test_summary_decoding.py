@@ -120,7 +120,8 @@ def test_a_text_of_characters_ends_with_a_whole_word(reports_corpus: Path) -> No
 def test_usual_lengths_are_measured_and_kept(
     task: SummarizationTask, reports_run: Path, tmp_path: Path
 ) -> None:
-    usual = task.usual_length
+    learned = task.learned
+    usual = learned.usual_length
     assert usual is not None
     split = open_corpus(
         task.settings.corpus.name, fields=SummarizationTask.fields
@@ -134,13 +135,13 @@ def test_usual_lengths_are_measured_and_kept(
     longer = outputs(task, TEXTS, length_ratio=0.7, **options)
     shorter = outputs(task, TEXTS, length_ratio=0.2, **options)
     assert all(len(a) > len(b) for a, b in zip(longer, shorter, strict=True))
-    task.usual_length = None
+    task.learned = replace(learned, usual_length=None)
     try:
         with pytest.raises(InputError, match=r"nothing was measured of; set length_ratio"):
             outputs(task, TEXTS, length_prior=1.0)
         assert outputs(task, TEXTS, length_prior=1.0, length_ratio=0.5)
     finally:
-        task.usual_length = usual
+        task.learned = learned
     state = task.state()
     with pytest.raises(ValueError, match="spread must be positive"):
         SummarizationTask.restore(

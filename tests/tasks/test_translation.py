@@ -17,6 +17,7 @@ from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import InputError, SettingsError, UnknownNameError
 from seqnlp.tasks.decoding import Decoding
+from seqnlp.tasks.network_stepper import NetworkStepper
 from seqnlp.tasks.translation import TranslationTask
 from seqnlp.training.preparation import complete
 from seqnlp.types import Prediction
@@ -154,15 +155,13 @@ def test_an_ensemble_answers_by_the_mean_of_probabilities(folder: Path) -> None:
     target = made.task.pipelines["target"].ids(answer.tokens).tolist()
     total = 0.0
     with torch.no_grad():
-        encoded = [task.members[0].encode(batch.source) for task in singles]  # type: ignore[operator, union-attr]
-        states = [task.members[0].begin(each) for task, each in zip(singles, encoded, strict=True)]  # type: ignore[operator, union-attr]
+        steppers = [
+            NetworkStepper(network, network.encode(batch.source))  # type: ignore[arg-type, operator]
+            for network in (task.members[0] for task in singles)
+        ]
         for before, after in zip([2, *target], [*target, 3], strict=True):
-            shares = []
-            for number, task in enumerate(singles):
-                memory, state = states[number]
-                logits, _, state = task.members[0].step(torch.tensor([before]), memory, state)  # type: ignore[operator, union-attr]
-                states[number] = memory, state
-                shares.append(torch.softmax(logits[0], 0)[after])
+            found = [stepper.step(torch.tensor([before])) for stepper in steppers]
+            shares = [scores.log_probabilities()[0, after].exp() for scores in found]
             total += math.log(sum(shares) / 2)
     assert answer.log_probability == pytest.approx(total, rel=1e-4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,10 @@ def created(folder: Path, *overrides: str) -> SummarizationTask:
 def test_members_of_an_ensemble_share_it(reports_corpus: Path) -> None:
     first, second = (created(reports_corpus, *LOWER) for _ in range(2))
     combined = SummarizationTask.combine([first, second])
-    assert first.truecaser is not None
-    assert combined.truecaser == first.truecaser == second.truecaser
-    assert combined.state()["truecase"] == first.truecaser.state()
-    second.truecaser = None
+    assert first.learned.truecaser is not None
+    assert combined.learned.truecaser == first.learned.truecaser == second.learned.truecaser
+    assert combined.state()["truecase"] == first.learned.truecaser.state()
+    second.learned = replace(second.learned, truecaser=None)
     with pytest.raises(ValueError, match="targets differ in letter case cannot be combined"):
         SummarizationTask.combine([first, second])
 
@@ -109,7 +110,7 @@ def test_a_state_without_what_settings_ask_for_is_refused(reports_corpus: Path) 
     task = created(reports_corpus, *LOWER)
     state = task.state()
     restored = SummarizationTask.restore(task.settings, task.pipelines, state)
-    assert restored.truecaser == task.truecaser
+    assert restored.learned.truecaser == task.learned.truecaser
     del state["truecase"]
     with pytest.raises(KeyError, match="truecase"):
         SummarizationTask.restore(task.settings, task.pipelines, state)
