@@ -45,16 +45,8 @@ class Classifier(nn.Module):
         evidence: float | None = None,
     ) -> None:
         super().__init__()
-        assert pipeline.vocabulary is not None
         model = settings.model
-        self.embedding = TokenEmbedding(
-            len(pipeline.vocabulary),
-            model.embedding_size,
-            buckets=settings.text.ngram_buckets,
-            scale=model.embedding_scale,
-            ngram_scale=model.embedding_scale,
-            ngram_pooling=model.ngram_pooling,
-        )
+        self.embedding = build_embedding(settings, pipeline)
         self.encoder = build_encoder(model, model.embedding_size)
         self.poolings = nn.ModuleList(
             build(
@@ -91,6 +83,20 @@ def mean_log_probabilities(logits: Sequence[Tensor]) -> Tensor:
     if len(logs) == 1:
         return logs[0]
     return torch.logsumexp(torch.stack(logs), dim=0) - math.log(len(logs))
+
+
+def build_embedding(settings: Settings, pipeline: TokenPipeline) -> TokenEmbedding:
+    """The vectors of a pipeline's tokens, as the settings say."""
+    assert pipeline.vocabulary is not None
+    model = settings.model
+    return TokenEmbedding(
+        len(pipeline.vocabulary),
+        model.embedding_size,
+        buckets=settings.text.ngram_buckets,
+        scale=model.embedding_scale,
+        ngram_scale=model.embedding_scale,
+        ngram_pooling=model.ngram_pooling,
+    )
 
 
 def build_encoder(model: ModelSettings, input_size: int) -> Encoder:

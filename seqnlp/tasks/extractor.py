@@ -12,8 +12,7 @@ from seqnlp import registry
 from seqnlp.config import Settings, build
 from seqnlp.nn.affine import Affine
 from seqnlp.nn.dropout import DropoutSite
-from seqnlp.nn.embedding import TokenEmbedding
-from seqnlp.tasks.classifier import build_sentence_encoder
+from seqnlp.tasks.classifier import build_embedding, build_sentence_encoder
 from seqnlp.tasks.extraction_rows import ExtractionBatch
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Encoded
@@ -52,16 +51,8 @@ class Extractor(nn.Module):
         pooling_options: dict[str, Any],
     ) -> None:
         super().__init__()
-        assert pipeline.vocabulary is not None
         model = settings.model
-        self.embedding = TokenEmbedding(
-            len(pipeline.vocabulary),
-            model.embedding_size,
-            buckets=settings.text.ngram_buckets,
-            scale=model.embedding_scale,
-            ngram_scale=model.embedding_scale,
-            ngram_pooling=model.ngram_pooling,
-        )
+        self.embedding = build_embedding(settings, pipeline)
         kind, where = registry.poolings.get(pooling), "head.pooling_options"
         make = partial(build, kind, pooling_options, where=where)
         self.encoder = build_sentence_encoder(
