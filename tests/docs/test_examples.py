@@ -43,7 +43,7 @@ MODELS = {"compare", "evaluate", "predict", "show"}
 KINDS = {
     r"[a-z]{2}-[a-z]{2}\b": "pairs_run",
     "headlines$|subjects$": "reports_run",
-    "keeping$": "keeping_run",
+    "keeping$|subjects$": "keeping_run",
     "sentences$": "extracts_run",
 }
 """How the pages call the folders of models, and the fixture that has one like it."""
