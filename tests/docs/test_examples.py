@@ -42,7 +42,7 @@ COMMANDS = [
 MODELS = {"compare", "evaluate", "predict", "show"}
 KINDS = {
     r"[a-z]{2}-[a-z]{2}\b": "pairs_run",
-    "headlines$|subjects$": "reports_run",
+    "headlines$": "reports_run",
     "keeping$|subjects$": "keeping_run",
     "sentences$": "extracts_run",
 }
