@@ -76,17 +76,19 @@ def explain_copies(
     inside = [place for place, token in enumerate(answer.source_tokens) if token != EOS]
     names = [answer.source_tokens[place] for place in inside]
     read = group_words(names, reading)
+    source = [_text(group, names, reading) for group in read]
     starts = [group[0] for group in read]
     # Probabilities of tokens, [T, S], to those of source words, [T, words].
     shares = best.copied[:-1][:, inside]
     shares = np.add.reduceat(shares, starts, axis=1) if starts else shares[:, :0]
-    return CopyExplanation(
-        source=tuple(_text(group, names, reading) for group in read),
-        words=tuple(
-            _written(_text(group, best.tokens, writing), shares[_letters(group, best.tokens)])
-            for group in group_words(best.tokens, writing)
-        ),
+    # Spaces and broken letters may be groups of their own, which are no words.
+    shares = shares[:, [number for number, text in enumerate(source) if text]]
+    words = (
+        _written(text, shares[_letters(group, best.tokens, writing)])
+        for group in group_words(best.tokens, writing)
+        if (text := _text(group, best.tokens, writing))
     )
+    return CopyExplanation(source=tuple(filter(None, source)), words=tuple(words))
 
 
 def group_words(tokens: Sequence[str], tokenizer: Tokenizer) -> list[list[int]]:
@@ -190,10 +192,13 @@ def _written(text: str, shares: Floats) -> WrittenWord:
     )
 
 
-def _letters(group: Sequence[int], tokens: Sequence[str]) -> list[int]:
+def _letters(group: Sequence[int], tokens: Sequence[str], tokenizer: Tokenizer) -> list[int]:
     """Those of the places that are more than marks; all, if there are none."""
-    return [p for p in group if any(map(str.isalnum, tokens[p]))] or list(group)
+    texts = {place: tokenizer.detokenize([tokens[place]]) for place in group}
+    return [place for place in group if any(map(str.isalnum, texts[place]))] or list(group)
 
 
 def _text(group: Sequence[int], tokens: Sequence[str], tokenizer: Tokenizer) -> str:
-    return tokenizer.detokenize([tokens[place] for place in group]).strip()
+    """A word as it is written among others: alone, a mark at its end might be put apart."""
+    text = tokenizer.detokenize([tokens[place] for place in group]).replace("\ufffd", "")
+    return "".join(text.split())

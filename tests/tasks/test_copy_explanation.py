@@ -127,7 +127,49 @@ def test_words_of_several_tokens_have_their_mean_without_marks() -> None:
     assert word.text == "blue-green"
     assert word.copied == pytest.approx((0.8 + 0.9) / 2)
     assert [origin.place for origin in word.origins] == [0, 1]
-    assert [origin.probability for origin in word.origins] == pytest.approx([0.4, 0.45][::-1])
+    assert [origin.probability for origin in word.origins] == pytest.approx([0.75, 0.1])
+
+
+def test_a_closing_quote_stands_at_its_word() -> None:
+    pipeline = TokenPipeline(tokenizer=RegexTokenizer())
+    tokens = ('"', "a", "boat", '"')
+    copied = np.zeros((5, 5), dtype=np.float32)
+    best = Hypothesis(text='"a boat"', score=0.0, log_probability=0.0, tokens=tokens, copied=copied)
+    answer = Prediction(output=best.text, hypotheses=(best,), source_tokens=(*tokens, "<eos>"))
+    found = explain_copies(answer, {"document": pipeline, "summary": pipeline})
+    assert found is not None
+    assert found.source == ('"a', 'boat"')
+    assert tuple(word.text for word in found.words) == found.source
+
+
+def test_what_shows_nothing_is_no_word() -> None:
+    pipeline = TokenPipeline(tokenizer=CharTokenizer())
+    copied = np.zeros((5, 6), dtype=np.float32)
+    copied[0, 4] = copied[1, 3] = 0.5
+    # Spaces, and a part of a letter that is left out of the text.
+    best = Hypothesis(
+        text="b", score=0.0, log_probability=0.0, tokens=("b", " ", " ", "\ufffd"), copied=copied
+    )
+    answer = Prediction(
+        output="b", hypotheses=(best,), source_tokens=("a", " ", " ", " ", "b", "<eos>")
+    )
+    found = explain_copies(answer, {"document": pipeline, "summary": pipeline})
+    assert found is not None
+    assert found.source == ("a", "b")
+    (word,) = found.words
+    assert (word.text, word.origins) == ("b", (Origin(place=1, probability=0.5),))
+
+
+def test_how_subwords_are_written_is_no_letter() -> None:
+    tokenizer = BPETokenizer(size=280).train(TEXTS * 3)
+    pipeline = TokenPipeline(tokenizer=tokenizer)
+    copied = np.array([[0.0, 0], [0.6, 0], [0.0, 0]], dtype=np.float32)
+    best = Hypothesis(text="a", score=0.0, log_probability=0.0, tokens=("Ġ", "a"), copied=copied)
+    answer = Prediction(output="a", hypotheses=(best,), source_tokens=("a", "<eos>"))
+    found = explain_copies(answer, {"document": pipeline, "summary": pipeline})
+    assert found is not None
+    (word,) = found.words
+    assert word.copied == pytest.approx(0.6)
 
 
 def test_parts_of_a_text_have_places_in_the_whole(reports_run: Path) -> None:
