@@ -219,7 +219,8 @@ class Writer:
         # What is forced may be more words; a tokenizer may part what it joins elsewhere.
         if self.decoding.max_words is None or self.decoding.prefix or self.decoding.constraints:
             return text
-        return first_words(text, self.decoding.max_words)
+        text = first_words(text, self.decoding.max_words)
+        return balance(text) if self.decoding.tidy else text
 
     def _join(self, drafts: Sequence[Draft]) -> Hypothesis:
         if len(drafts) > 1 and self.decoding.max_words is not None:

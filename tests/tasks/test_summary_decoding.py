@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from seqnlp.tasks.decoding import Decoding, UsualLength
 from seqnlp.tasks.demands import Demands
 from seqnlp.tasks.summarization import SummarizationTask
 from seqnlp.text.pipeline import TokenPipeline
+from seqnlp.text.tidy import balance
 from seqnlp.text.tokenizers import CharTokenizer, RegexTokenizer
 from seqnlp.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from seqnlp.training.preparation import complete
@@ -91,6 +93,21 @@ def test_marks_without_a_partner_are_left_out_where_it_is_asked(
     tidy = outputs(task, texts, prefix='" Kadir', tidy=True)
     assert tidy == [plain[0].removeprefix('"')]
     assert SummarizationTask.defaults["head"]["decoding"]["tidy"] is True
+
+
+def test_marks_have_their_partner_in_a_text_that_was_cut(trained: SummarizationTask) -> None:
+    task = deepcopy(trained)
+    network: Any = task.members[0]
+    with torch.no_grad():
+        network.pointer.gate.bias.fill_(-20.0)  # so that it copies
+    # Written between marks, some of these are more words than by themselves.
+    options = {"sample": True, "n_best": 200, "max_words": 1, "max_length": 6, "tidy": True}
+    task.decoding = Decoding(**options)
+    (answer,) = task.answer_texts(["[ & / ]"], batch_size=1)
+    texts = {each.text for each in answer.hypotheses}
+    assert any("&" in text for text in texts)
+    assert {text for text in texts if balance(text) != text} == set()
+    assert max(len(text.split()) for text in texts) == 1
 
 
 def test_a_text_of_characters_ends_with_a_whole_word(reports_corpus: Path) -> None:
