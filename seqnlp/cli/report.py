@@ -86,8 +86,8 @@ def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:
         *(["; TER is better when lower"] if "ter" in shown else []),
     ]
     table = plain_table(f"figures in {unit}, with 95 % bootstrap intervals{''.join(remarks)}")
-    for title in ("split", "system"):
-        table.add_column(title)
+    table.add_column("split", min_width=len("validation"), overflow="fold")
+    table.add_column("system", overflow="fold")
     for title in (*(heading(*each) for each in shown.items()), *(["ECE"] if calibrated else [])):
         table.add_column(title, justify="right", no_wrap=True)
     for split, system, report in rows:

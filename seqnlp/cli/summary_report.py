@@ -21,8 +21,10 @@ def by_similarity(report: Mapping[str, Any]) -> Table:
     first = next(iter(shown))
     headings = [heading(*each) for each in shown.items()]
     titles = [f"{headings[0]}, {name} of others" for name in others]
-    for title in ("cosine", "examples", *headings, *titles):
+    for title in ("cosine", "examples", *headings):
         table.add_column(title, justify="right", no_wrap=True)
+    for title in titles:  # which may break: they are longer than what stands below
+        table.add_column(title, justify="right")
     for bucket in report["similarity"]:
         last = bucket["to"]
         likeness = f"from {bucket['from']}" if last is None else f"{bucket['from']} to {last}"
@@ -37,10 +39,10 @@ def by_similarity(report: Mapping[str, Any]) -> Table:
 def originality(report: Mapping[str, Any]) -> Table:
     """What of the summaries and of their references is new, and what is copied."""
     table = plain_table("in % of the words, or of the distinct runs of words")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     titles = [f"new {n}-grams" for n in _ORDERS]
     for title in (*titles, "copied", "words copied in a row"):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right")
     for name, prefix in (("summaries", ""), ("references", "reference_")):
         new, copied = report[f"{prefix}novelty"], report[f"{prefix}copied"]
         shares = [*(new[n] for n in _ORDERS), copied["rate"]]

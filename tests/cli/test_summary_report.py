@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from seqnlp.cli.report import evaluation, figures
+from seqnlp.cli.summary_report import by_similarity, originality
 from seqnlp.tasks.metrics import against_others, figures_of, signatures
 from seqnlp.tasks.summary_metrics import Reference, report
 
@@ -26,9 +27,9 @@ OUTPUTS = ["gas deal gas deal gas deal", "dogs came home"]
 REPORT = report(OUTPUTS, REFERENCES)
 
 
-def printed(*things: Any) -> str:
+def printed(*things: Any, width: int = 160) -> str:
     file = StringIO()
-    console = Console(file=file, width=160, highlight=False)
+    console = Console(file=file, width=width, highlight=False)
     for thing in things:
         console.print(thing)
     return file.getvalue()
@@ -74,6 +75,16 @@ def test_an_evaluation_tells_all_that_is_known() -> None:
     # gas, deal, dogs, came; of "home" alone the document knows nothing.
     assert re.search(r"^summaries +20\.0 +50\.0 +100\.0 +88\.9 +2\.0 *$", out, re.M)
     assert re.search(r"^references +0\.0 +50\.0 +100\.0 +100\.0 +1\.5 *$", out, re.M)
+
+
+def test_a_narrow_terminal_breaks_headings_and_cuts_nothing_off() -> None:
+    out = printed(by_similarity(REPORT), originality(REPORT), width=80)
+    assert "…" not in out
+    assert re.search(r"^ *cosine +examples +ROUGE-1 +ROUGE-2 +ROUGE-L +others", out, re.M)
+    assert re.search(r"^summaries( +\d+\.\d){5} *$", out, re.M)
+    out = printed(figures([("validation", "some-name-of-a-model", REPORT)]), width=80)
+    assert "…" not in out
+    assert re.search(r"^validation ", out, re.M)
 
 
 def test_what_is_not_known_is_not_printed() -> None:
