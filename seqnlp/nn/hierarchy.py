@@ -63,7 +63,7 @@ class SentenceEncoder(nn.Module):
         layout = self.find(x, lengths, ends)
         read = self.read(x, layout)
         return self.read_document(
-            layout, [(group, self.pooling(encoded)) for group, encoded in read]
+            layout, [(group, self.pooling(encoded)) for group, encoded in read], x
         )
 
     def find(self, x: Tensor, lengths: Tensor, ends: Tensor | None) -> Sentences:
@@ -81,10 +81,11 @@ class SentenceEncoder(nn.Module):
             lengths = torch.from_numpy(layout.sizes[group]).to(x.device)
             yield group, self.words(own.view(len(group), longest, -1), lengths)
 
-    def read_document(self, layout: Sentences, vectors: list[tuple[Ints, Tensor]]) -> Encoded:
-        """The second encoder over the vectors of groups of sentences."""
-        parameter = next(self.parameters())
-        rows = parameter.new_zeros(len(layout.counts) * layout.width, self.sentences.input_size)
+    def read_document(
+        self, layout: Sentences, vectors: list[tuple[Ints, Tensor]], like: Tensor
+    ) -> Encoded:
+        """The second encoder over the vectors of groups of sentences, of the type of `like`."""
+        rows = like.new_zeros(len(layout.counts) * layout.width, self.sentences.input_size)
         if vectors:
             order = np.concatenate([group for group, _ in vectors])
             found = torch.cat([each for _, each in vectors])
@@ -132,7 +133,7 @@ class HierarchicalEncoder(Encoder):
         layout = reader.find(x, lengths, ends)
         read = list(reader.read(x, layout))
         document = reader.read_document(
-            layout, [(group, reader.pooling(encoded)) for group, encoded in read]
+            layout, [(group, reader.pooling(encoded)) for group, encoded in read], x
         )
         contexts = self.context(document.states.flatten(0, 1))
         states = self._add(layout, read, contexts, x.shape[0] * x.shape[1])

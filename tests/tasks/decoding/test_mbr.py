@@ -24,13 +24,13 @@ def utility(candidates: Sequence[str], references: Sequence[str]) -> NDArray[np.
 
 
 texts = st.text("abcd", max_size=3)
-pairs = st.tuples(texts, st.floats(-30, 0))
+pairs = st.tuples(texts, st.floats(-30, 0, allow_subnormal=False))
 
 
 @given(
     st.lists(pairs, min_size=1, max_size=6),
     st.floats(0.1, 5),
-    st.lists(st.tuples(texts, st.floats(0, 3)), max_size=3),
+    st.lists(st.tuples(texts, st.floats(0, 3, allow_subnormal=False)), max_size=3),
 )
 def test_the_choice_is_that_of_the_plain_definition(
     own: list[tuple[str, float]], temperature: float, extra: list[tuple[str, float]]
