@@ -17,6 +17,7 @@ from seqnlp.tasks.sentiment import SentimentTask
 from seqnlp.training.hooks import Hook
 from seqnlp.training.hooks.selection import EarlyStoppingHook
 from seqnlp.training.preparation import choose_device, make_hooks
+from seqnlp.training.run import short_example
 from seqnlp.training.trainer import Trainer
 from tests.toy import small_settings
 
@@ -144,6 +145,19 @@ def test_without_best_checkpoint_the_last_weights_are_kept(
     model = seqnlp.train(settings, tmp_path / "run")
     assert model.metrics["training"][0]["best_epoch"] is None
     assert seqnlp.load(tmp_path / "run")("fine") == model("fine")
+
+
+@pytest.mark.parametrize(
+    ("texts", "example"),
+    [
+        (["many " * 13 + "words", "two\n words", "one"], "two words"),
+        (["", "many " * 13 + "words"], ("many " * 12).strip()),
+        (["x" * 70], "x" * 60),
+        ([], ""),
+    ],
+)
+def test_an_example_to_try_ends_at_a_whole_word(texts: list[str], example: str) -> None:
+    assert short_example(texts) == example
 
 
 def test_threads_are_set(toy_corpus: Path) -> None:
