@@ -149,7 +149,7 @@ class Decoding(Section):
     def _several_to_choose_from(cls, value: bool, info: ValidationInfo) -> bool:
         key = "n_best" if info.data.get("sample") else "beam"
         if value and info.data.get(key, 2) == 1:
-            raise _error(f"false where {key} is 1: there is nothing to choose from", info)
+            raise _error(f"false without {key} = 2 or more, to choose from", info)
         return value
 
     @field_validator("neighbors")
