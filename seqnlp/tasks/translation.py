@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
             "hidden_size": 256,
         },
         "train": {
+            "epochs": 8,
             "batch_size": 64,
             "optimizer_options": {"betas": [0.9, 0.98], "weight_decay": 0.0},
             "monitor": "bleu",
