@@ -169,9 +169,10 @@ class Hypothesis:
     score: what ranked it. log_probability: of its tokens and the end after them, in nats; None of
     a text that was not written but taken from the training examples, which has no tokens either.
     tokens: T of them, without the end. attention: float32 [T + 1, S], a row of weights over the
-    source tokens for each target token and then for the end; None where the model has no attention.
-    copied: float32 [T + 1, S], the probability that each was copied from a source token, given that
-    it was written; None unless it was asked for.
+    source tokens for each target token and then for the end; None of a text that the model has not
+    written, or has read in very many parts. copied: float32 [T + 1, S], the probability that each
+    was copied from a source token, given that it was written; None there, too, and unless it was
+    asked for.
     """
 
     text: str

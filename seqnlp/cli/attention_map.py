@@ -67,13 +67,16 @@ class MapPrinter:
         """Show the next answer, if it is of more than an empty text.
 
         Raises:
-            InputError: the model has no attention, or the picture cannot be written.
+            InputError: the output has no attention, or the picture cannot be written.
         """
         if not answer.hypotheses:
             return
         best = answer.hypotheses[0]
         if best.attention is None:
-            raise InputError("this model has no attention to show")
+            raise InputError(
+                "no attention to show is known of a text that the model has not written, or has "
+                "read in very many parts"
+            )
         self.number += 1
         source = [self.labels[0](token) for token in answer.source_tokens]
         target = [self.labels[1](token) for token in best.tokens]

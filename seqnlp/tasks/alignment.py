@@ -32,13 +32,16 @@ def align_words(
         pipelines: of source and target, in this order.
 
     Raises:
-        InputError: the model has no attention.
+        InputError: the output has no attention, see `Hypothesis`.
     """
     if not answer.hypotheses:
         return ()
     best = answer.hypotheses[0]
     if best.attention is None:
-        raise InputError("this model has no attention to align words by")
+        raise InputError(
+            "no attention to align words by is known of a text that the model has not written, or "
+            "has read in very many parts"
+        )
     # A text that was read in parts has an end after each.
     inside = [place for place, token in enumerate(answer.source_tokens) if token != EOS]
     texts = [answer.source_tokens[place] for place in inside], best.tokens

@@ -70,7 +70,12 @@ def explain_copies(
         return None
     best = answer.hypotheses[0]
     if best.copied is None:
-        raise InputError("this answer does not say what was copied: ask for it when answering")
+        raise InputError(
+            "this answer does not say what was copied: ask for it when answering a text of fewer "
+            "parts"
+            if best.attention is None
+            else "this answer does not say what was copied: ask for it when answering"
+        )
     reading, writing = (pipeline.tokenizer for pipeline in pipelines.values())
     # A text that was read in parts has an end after each.
     inside = [place for place, token in enumerate(answer.source_tokens) if token != EOS]

@@ -32,6 +32,8 @@ Floats: TypeAlias = NDArray[np.float32]
 _Named: TypeAlias = tuple[Found, tuple[str, ...]]
 NOTHING = Prediction(output="")
 """The answer to an empty text."""
+MOST_WEIGHTS = 1 << 27
+"""Of the attention to a text that is read in parts: it grows with the square of their number."""
 
 
 class Writer:
@@ -261,7 +263,7 @@ def _numbers(source: TokenBatch, parts: Sequence[int]) -> list[int]:
 def _blocks(weights: Sequence[Floats | None]) -> Floats | None:
     """What is known of parts one after another: [T + 1, S], a part's rows over its own columns.
 
-    The ends of all parts but the last have no row.
+    The ends of all parts but the last have no row. None where it would be over `MOST_WEIGHTS`.
     """
     found = [each for each in weights if each is not None]
     if len(found) != len(weights):
@@ -269,7 +271,10 @@ def _blocks(weights: Sequence[Floats | None]) -> Floats | None:
     if len(found) == 1:
         return found[0]
     rows = [len(each) - 1 for each in found[:-1]] + [len(found[-1])]
-    whole = np.zeros((sum(rows), sum(each.shape[1] for each in found)), dtype=np.float32)
+    shape = sum(rows), sum(each.shape[1] for each in found)
+    if shape[0] * shape[1] > MOST_WEIGHTS:
+        return None
+    whole = np.zeros(shape, dtype=np.float32)
     row = column = 0
     for each, count in zip(found, rows, strict=True):
         whole[row : row + count, column : column + each.shape[1]] = each[:count]

@@ -166,7 +166,7 @@ def test_further_pictures_have_numbers_and_an_end(
 def test_what_cannot_be_drawn_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"^--attention map.gif: a picture ends in .png, .svg, "):
         MapPrinter(Path("map.gif"))
-    with pytest.raises(InputError, match=r"^this model has no attention to show$"):
+    with pytest.raises(InputError, match="^no attention to show is known of a text"):
         MapPrinter(None).show(answer(None))
     monkeypatch.setattr(attention_map, "find_spec", lambda _: None)
     with pytest.raises(

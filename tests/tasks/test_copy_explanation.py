@@ -12,6 +12,8 @@ import seqnlp
 from seqnlp.bundle import Model
 from seqnlp.data.split import Split
 from seqnlp.errors import InputError
+from seqnlp.tasks import writing
+from seqnlp.tasks.alignment import align_words
 from seqnlp.tasks.copying import Origin, explain_copies, group_words
 from seqnlp.tasks.decoding import Decoding
 from seqnlp.tasks.sequence_rows import SequenceBatch
@@ -187,6 +189,28 @@ def test_parts_of_a_text_have_places_in_the_whole(reports_run: Path) -> None:
         if word.text in ("kadir", "tovopi"):
             assert found.source[word.origins[0].place] == word.text
     assert {"kadir", "tovopi"} <= {word.text for word in found.words}
+
+
+def test_a_text_of_very_many_parts_has_no_square_of_weights(
+    reports_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = seqnlp.load(reports_run).task
+    assert isinstance(task, SummarizationTask)
+    text = task.settings.text.model_copy(update={"max_tokens": 7, "long_documents": "chunk"})
+    task.settings = task.settings.model_copy(update={"text": text})
+    long = "Kadir lost a mill on Friday. " * 5
+    whole, short = answers(task, [long, "Kadir lost a mill."])
+    assert whole.hypotheses[0].attention is not None
+    monkeypatch.setattr(writing, "MOST_WEIGHTS", whole.hypotheses[0].attention.size - 1)
+    cut, same = answers(task, [long, "Kadir lost a mill."])
+    assert (cut.output, same) == (whole.output, short)
+    assert same.hypotheses[0].attention is not None
+    assert cut.hypotheses[0].attention is None
+    assert cut.hypotheses[0].copied is None
+    with pytest.raises(InputError, match="ask for it when answering a text of fewer parts$"):
+        explain_copies(cut, task.pipelines)
+    with pytest.raises(InputError, match="^no attention to align words by is known of a text"):
+        align_words(cut, task.pipelines)
 
 
 @pytest.mark.parametrize(
