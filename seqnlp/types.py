@@ -166,8 +166,9 @@ class Loss:
 class Hypothesis:
     """One text that a decoder found for an example.
 
-    score: what ranked it. log_probability: of its tokens and the end after them, in nats; None of
-    a text that was not written but taken from the training examples, which has no tokens either.
+    score: what ranked it. log_probability: of its tokens and the end after them, in nats, and of a
+    broken last word that was left out of them; None of a text that was not written but taken from
+    the training examples, which has no tokens either.
     tokens: T of them, without the end. attention: float32 [T + 1, S], a row of weights over the
     source tokens for each target token and then for the end; None of a text that the model has not
     written, or has read in very many parts. copied: float32 [T + 1, S], the probability that each
