@@ -26,7 +26,9 @@ def test_what_copying_costs_is_told(reports_corpus: Path, tmp_path: Path) -> Non
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    rows = re.findall(r"^\| (.*) \| ([\d.]+) \| at most ([\d.]+) \| (.*) \|$", page.read_text(), re.M)
+    rows = re.findall(
+        r"^\| (.*) \| ([\d.]+) \| at most ([\d.]+) \| (.*) \|$", page.read_text(), re.M
+    )
     assert [row[0] for row in rows] == [
         "training with copying, over without",
         "training with copying and coverage, over without",

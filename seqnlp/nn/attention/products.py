@@ -29,8 +29,8 @@ class DotAttention(ScoredAttention):
         if query_size != memory_size:
             raise InputError(
                 f"dot attention needs queries of the memory's size, but they have {query_size} "
-                f"and {memory_size} features; use 'general', which maps one to the other, or give a "
-                f"decoder as many: head.decoder_hidden_size = {memory_size}"
+                f"and {memory_size} features; use 'general', which maps one to the other, or give "
+                f"a decoder as many: head.decoder_hidden_size = {memory_size}"
             )
         super().__init__(query_size, memory_size)
         self.scaled = scaled
