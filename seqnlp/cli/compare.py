@@ -80,8 +80,10 @@ def command(
 
 def _check(models: Sequence[Model], folders: Sequence[Path]) -> None:
     """Raise an InputError, unless both models answer the same question."""
-    tasks = [model.settings.task for model in models]
-    if tasks[0] != tasks[1]:
+    one, other = (type(model.task) for model in models)
+    # Summaries are compared, whether they are written or picked.
+    if one.compare is not other.compare:
+        tasks = [model.settings.task for model in models]
         raise InputError(
             f"{folders[0]} is for {tasks[0]} and {folders[1]} for {tasks[1]}: models are compared "
             "in one task"
