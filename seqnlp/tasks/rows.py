@@ -107,9 +107,14 @@ class TokenRows:
             types[sizes == 0, 0] = self._unknown
         return types
 
-    def tokens(self, indices: Ints) -> TokenBatch:
-        """The rows of these indices, int64 [B], padded to the longest among them."""
-        types = self.types(indices)
+    def tokens(self, indices: Ints, types: Ints | None = None) -> TokenBatch:
+        """The rows of these indices, int64 [B], padded to the longest among them.
+
+        Args:
+            indices: of the rows.
+            types: what `types` says of them, where it was asked before.
+        """
+        types = self.types(indices) if types is None else types
         return TokenBatch(
             ids=torch.from_numpy(self._ids[types]),
             lengths=torch.from_numpy(self.lengths[indices]),

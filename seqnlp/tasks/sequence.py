@@ -43,7 +43,7 @@ class DecoderOptions:
     tie_embeddings: bool
     tie_all: bool
     sentence_tokens: int = 0
-    copy: bool = False
+    copying: bool = False
     coverage_loss: float = 0.0
     intra_attention: bool = False
     selection_gate: bool = False
@@ -133,7 +133,7 @@ class EncoderDecoder(nn.Module):
             weight=self.target_embedding.words if tied else None,
             classes=outputs,
         )
-        self.pointer = Pointer(size, size) if options.copy else None
+        self.pointer = Pointer(size, size) if options.copying else None
         self.selection = SelectionGate(memory_size, memory_size) if options.selection_gate else None
         _initialize(self.pointer, self.selection)
         self.coverage_factor = options.coverage_loss

@@ -12,7 +12,7 @@ from torch import device as Device
 
 from seqnlp.data.tokens import TokenizedText
 from seqnlp.tasks.base import Batch, Rows
-from seqnlp.tasks.copy_rows import CopyTable, Slots
+from seqnlp.tasks.copy_rows import CopyTable
 from seqnlp.tasks.rows import Ints, TokenRows
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.sampling import SegmentSampler
@@ -81,16 +81,16 @@ class Sides:
 
     def batch(self, documents: Ints, *, own_share: float) -> SequenceBatch:
         """The rows of these documents."""
-        target = self.target.tokens(documents)
+        types = [side.types(documents) for side in (self.source, self.target)]
+        target = self.target.tokens(documents, types[1])
         ids = target.ids[:, 1:].numpy()
         copies, goals = None, np.where(ids < self._outputs, ids, UNKNOWN)
         if self._copies is not None and self._numbers is not None:
-            slots = self._copies.slots(self.source.types(documents))
-            numbers = self._numbers[self.target.types(documents)[:, 1:]]
-            goals = self._copies.goals(slots, ids, numbers)
+            slots = self._copies.slots(types[0])
+            goals = self._copies.goals(slots, ids, self._numbers[types[1][:, 1:]])
             copies = self._copies.copies(slots)
         return SequenceBatch(
-            source=self.source.tokens(documents),
+            source=self.source.tokens(documents, types[0]),
             target=target,
             copies=copies,
             goals=torch.from_numpy(goals),
@@ -163,20 +163,17 @@ class SourceRows(Rows):
         self.lengths = source.lengths
 
     def batch(self, indices: Ints) -> SequenceBatch:
-        source, slots = self.source.tokens(indices), self._slots(indices)
-        if self.copies is None or slots is None:
+        types = self.source.types(indices)
+        source = self.source.tokens(indices, types)
+        if self.copies is None:
             return SequenceBatch(source=source)
-        return SequenceBatch(source=source, copies=self.copies.copies(slots))
+        return SequenceBatch(source=source, copies=self.copies.copies(self.copies.slots(types)))
 
     def slot_names(self, indices: Ints) -> list[tuple[str, ...]]:
         """The tokens that rows can copy and not generate, in the order of their extended ids."""
-        slots = self._slots(indices)
-        if self.copies is None or slots is None:
+        if self.copies is None:
             return [()] * len(indices)
-        return self.copies.names(slots)
-
-    def _slots(self, indices: Ints) -> Slots | None:
-        return None if self.copies is None else self.copies.slots(self.source.types(indices))
+        return self.copies.names(self.copies.slots(self.source.types(indices)))
 
 
 class SampledText:

@@ -156,7 +156,7 @@ def decoder_options(settings: Settings, options: WritingOptions) -> DecoderOptio
         tie_embeddings=options.tie_embeddings,
         tie_all=options.tie_all,
         sentence_tokens=options.sentence_tokens,
-        copy=options.copying,
+        copying=options.copying,
         coverage_loss=options.coverage_loss,
         intra_attention=options.intra_attention,
         selection_gate=options.selection_gate,

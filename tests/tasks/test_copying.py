@@ -26,7 +26,7 @@ from tests.tasks.test_sequence import BOS, EOS, HIDDEN, OPTIONS, SIZE, V_SOURCE,
 
 # Of the 11 tokens that a decoder reads, it can generate 8.
 V, UNK = 8, 1
-COPYING = replace(OPTIONS, copy=True)
+COPYING = replace(OPTIONS, copying=True)
 VARIANTS = {
     **{
         name: replace(COPYING, attention=name, hidden_size=2 * HIDDEN if name == "dot" else HIDDEN)
@@ -309,7 +309,7 @@ def test_parameters_of_the_parts() -> None:
 @pytest.mark.parametrize(
     ("key", "field", "value"),
     [
-        ("copying", "copy", True),
+        ("copying", "copying", True),
         ("coverage_loss", "coverage_loss", 0.5),
         ("intra_attention", "intra_attention", True),
         ("selection_gate", "selection_gate", True),
