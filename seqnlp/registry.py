@@ -134,6 +134,7 @@ def _source(module: str) -> Path | None:
 cells: Registry[type[Cell]] = Registry("cells")
 engines: Registry[Any] = Registry("engines")
 encoders: Registry[Any] = Registry("encoders")
+decoders: Registry[Any] = Registry("decoders")
 attentions: Registry[type[Attention]] = Registry("attentions")
 poolings: Registry[Any] = Registry("poolings")
 normalizers: Registry[Callable[[str], str]] = Registry("normalizers")
@@ -145,7 +146,7 @@ hooks: Registry[Any] = Registry("hooks")
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
     for registry in (
-        cells, engines, encoders, attentions, poolings,
+        cells, engines, encoders, decoders, attentions, poolings,
         normalizers, tokenizers, corpora, tasks, hooks,
     )
 }  # fmt: skip
