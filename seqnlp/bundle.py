@@ -1,7 +1,7 @@
 """A trained model as a folder, and back: files that one can read.
 
 config.toml            the settings; `seqnlp train config.toml` repeats the run
-pipeline.json, ...     the token pipeline; a second one in a folder of its name
+pipeline.json, ...     the token pipeline, if any; a second one in a folder of its name
 weights.safetensors    the weights; tied ones are stored once
 metrics.json           figures on validation and test, baselines, the course of training
 README.md              the model card
@@ -35,6 +35,7 @@ from seqnlp.manifest import (
     Manifest,
     check_requirements,
     digest,
+    format_for,
     hashed_files,
     read,
     read_manifest,
@@ -147,7 +148,7 @@ class Model:
         files["config.toml"] = self.settings.to_toml().encode()
         files["weights.safetensors"] = _pack(self.task)
         manifest = Manifest(
-            format=1 if len(self.task.pipelines) == 1 else FORMAT,
+            format=format_for(list(self.task.pipelines)),
             seqnlp=version("seqnlp"),
             torch=torch.__version__,
             state=self.task.state(),

@@ -7,7 +7,14 @@ from typing import Any
 
 from seqnlp.config import Settings
 from seqnlp.tasks.base import Task
-from seqnlp.tasks.metrics import against_others, figures_of, heading, in_hundreds, signatures
+from seqnlp.tasks.metrics import (
+    against_others,
+    digits_of,
+    figures_of,
+    heading,
+    in_hundreds,
+    signatures,
+)
 
 
 def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
@@ -84,10 +91,13 @@ def _describe(task: Task) -> str:
     ensemble = task.settings.ensemble
     number = f"{ensemble} models averaged, each " if ensemble > 1 else ""
     size = sum(parameter.numel() for parameter in task.parameters())
-    return (
-        f"{number}{model.layers} {model.cell} layer{'s' * (model.layers > 1)}"
-        f" of {model.hidden_size} in {direction}, {size:,} parameters"
+    network = (
+        f"{model.layers} {model.cell} layer{'s' * (model.layers > 1)}"
+        f" of {model.hidden_size} in {direction}"
+        if model.encoder == "recurrent"
+        else f"encoder {model.encoder}"
     )
+    return f"{number}{network}, {size:,} parameters"
 
 
 def _seeds(settings: Settings) -> str:
@@ -99,6 +109,7 @@ def _about(corpus: Mapping[str, Any], settings: Settings) -> str:
     return str(corpus.get("description") or settings.corpus.name).rstrip("./")
 
 
-def _interval(figure: Mapping[str, float]) -> str:
+def _interval(figure: Mapping[str, Any]) -> str:
     value, low, high = in_hundreds(figure)
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+    digits = digits_of(figure)
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

@@ -141,7 +141,7 @@ class TrainSettings(Section):
     refit: bool = False
     """Once validation has chosen the epoch, train again up to it on train and validation."""
     monitor: str = "accuracy"
-    """The validation figure that chooses the best epoch; `loss` is minimized, others maximized."""
+    """The validation figure that chooses the best epoch; `loss` is minimized, and so are errors."""
 
 
 DEFAULT_HOOKS: dict[str, dict[str, Any] | bool] = {

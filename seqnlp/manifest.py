@@ -16,11 +16,11 @@ from seqnlp import registry
 from seqnlp.errors import BundleError
 from seqnlp.text.pipeline import PIPELINE_FILES
 
-FORMAT = 2
+FORMAT = 3
 """The newest that is read. A model of one pipeline is written in 1, which older readers know; in 2
-there are several, all but the first in a folder of their name."""
+there are several, all but the first in a folder of their name; in 3 there is none."""
 MANIFEST = "bundle.json"
-_HASHED = ("config.toml", "weights.safetensors", *PIPELINE_FILES)
+_HASHED = ("config.toml", "weights.safetensors")
 _MORE = re.compile(rf"[a-z][a-z0-9_]*/({'|'.join(map(re.escape, PIPELINE_FILES))})")
 
 
@@ -30,7 +30,13 @@ def hashed_files(pipelines: Sequence[str]) -> tuple[str, ...]:
     Args:
         pipelines: their names.
     """
-    return *_HASHED, *(f"{name}/{file}" for name in pipelines[1:] for file in PIPELINE_FILES)
+    folders = ["" if number == 0 else f"{name}/" for number, name in enumerate(pipelines)]
+    return *_HASHED, *(f"{folder}{file}" for folder in folders for file in PIPELINE_FILES)
+
+
+def format_for(pipelines: Sequence[str]) -> int:
+    """The oldest format that a model with these pipelines can be written in; see `FORMAT`."""
+    return {0: 3, 1: 1}.get(len(pipelines), 2)
 
 
 class Requirement(BaseModel):
@@ -75,8 +81,9 @@ def read_manifest(folder: Path) -> Manifest:
             )
         manifest = Manifest.model_validate_json(data)
         known = set(registry.REGISTRIES)
-        more = set(manifest.sha256) - set(_HASHED)
-        whole = set(_HASHED) <= set(manifest.sha256) and all(map(_MORE.fullmatch, more))
+        least = {*_HASHED, *(PIPELINE_FILES if manifest.format < FORMAT else ())}
+        more = set(manifest.sha256) - least
+        whole = least <= set(manifest.sha256) and all(map(_MORE.fullmatch, more))
         whole = whole and all(part.kind in known for part in manifest.requires)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: damaged: not the manifest of a model") from error

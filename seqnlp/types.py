@@ -190,13 +190,14 @@ class Prediction:
 
     output: the label, or the text. probabilities: label to probability, where the task has
     labels. hypotheses: the texts that a decoder found, the best first. source_tokens: what its
-    attention looks at.
+    attention looks at. details: what else the task says, as JSON values.
     """
 
     output: str
     probabilities: Mapping[str, float] | None = None
     hypotheses: tuple[Hypothesis, ...] = ()
     source_tokens: tuple[str, ...] = ()
+    details: Mapping[str, object] | None = None
 
 
 def lengths_to_mask(lengths: Tensor, time: int) -> Tensor:

@@ -17,7 +17,7 @@ def writer_for(layout: str, *, decodes: bool, n_best: int = 1, maps: bool = Fals
     """What writes the answers of a task in one of `FORMATS`.
 
     Args:
-        decodes: the answers are texts that were searched for, and not labels.
+        decodes: the answers are texts that were searched for, and no labels or numbers.
         n_best: hypotheses of each. maps: JSON has the weights of attention too.
     """
     if decodes:
@@ -53,18 +53,30 @@ class AnswerWriter(ABC):
 
 
 class LabelWriter(AnswerWriter):
-    """text: label, probability, text. tsv: label, all probabilities, text. jsonl: the same."""
+    """text: label, probability, text. tsv: label, all probabilities, text. jsonl: the same.
+
+    Of an answer without probabilities, output, text and what else the task says.
+    """
 
     def _record(self, text: str, answer: Prediction) -> dict[str, object]:
-        shares = dict(answer.probabilities or {})
-        return {"text": text, "label": answer.output, "probabilities": shares}
+        if answer.probabilities is None:
+            return {"text": text, "output": answer.output, **(answer.details or {})}
+        shares = dict(answer.probabilities)
+        return {"text": text, "label": answer.output, "probabilities": shares} | dict(
+            answer.details or {}
+        )
 
     def _header(self, answer: Prediction) -> list[str]:
-        return ["label", *(f"p({label})" for label in answer.probabilities or {}), "text"]
+        if answer.probabilities is None:
+            return ["output", "text"]
+        return ["label", *(f"p({label})" for label in answer.probabilities), "text"]
 
     def _rows(self, text: str, answer: Prediction) -> Iterator[str]:
-        shares = answer.probabilities or {}
-        if self.layout == "text":
+        shares = answer.probabilities
+        if shares is None:
+            output = one_line(answer.output)
+            yield output if self.layout == "text" else f"{flat(output)}\t{text}"
+        elif self.layout == "text":
             yield f"{answer.output}\t{shares.get(answer.output, 1.0):.4f}\t{text}"
         else:
             yield "\t".join([answer.output, *(f"{p:.6f}" for p in shares.values()), text])

@@ -105,18 +105,18 @@ def _answers(model: Model, corpus: Corpus, split: str, batch_size: int) -> list[
 def _table(compared: Mapping[str, Any], names: tuple[str, str], where: str) -> Table:
     from seqnlp.cli.report import interval
     from seqnlp.cli.tables import plain_table
-    from seqnlp.tasks.metrics import heading
+    from seqnlp.tasks.metrics import digits_of, heading, scale_of
 
     table = plain_table(f"{where}: {names[1]} against {names[0]}, by paired bootstrap")
     table.add_column("figure")
     for title in ("first", "second", "difference, 95 %", "second better in", "p"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, each in compared.items():
-        scale = 1 if each.get("unit") == "points" else 100
+        scale, digits = scale_of(each), digits_of(each) + 1
         table.add_row(
             heading(name, each),
-            f"{scale * each['first']:.2f}",
-            f"{scale * each['second']:.2f}",
+            f"{scale * each['first']:.{digits}f}",
+            f"{scale * each['second']:.{digits}f}",
             interval({**each["difference"], "unit": each.get("unit")}, signed=True),
             f"{100 * each['wins']:.1f} %",
             f"{each['p_value']:.3f}",
@@ -129,7 +129,7 @@ def _verdicts(compared: Mapping[str, Any], names: tuple[str, str]) -> list[str]:
 
     lines = []
     for name, each in compared.items():
-        better = names[each["difference"]["value"] > 0]
+        better = names[(each["difference"]["value"] > 0) != (each.get("better") == "lower")]
         if each["p_value"] < LEVEL:
             told = f"{better} is better; p < {LEVEL}"
         else:

@@ -11,7 +11,9 @@ from seqnlp.cli.inputs import count_lines
 
 
 @contextmanager
-def following(inputs: tuple[str, ...], *, shown: bool) -> Iterator[Callable[[int], None]]:
+def following(
+    inputs: tuple[str, ...], *, shown: bool, whole: bool = False
+) -> Iterator[Callable[[int], None]]:
     """Yield what is told of every few answers; standard error shows it, where it is a terminal."""
     if not shown or not sys.stderr.isatty():
         yield lambda _: None
@@ -37,7 +39,7 @@ def following(inputs: tuple[str, ...], *, shown: bool) -> Iterator[Callable[[int
         transient=True,
         refresh_per_second=4,
     ) as progress:
-        bar = progress.add_task("answers", total=count_lines(inputs), speed="")
+        bar = progress.add_task("answers", total=count_lines(inputs, whole=whole), speed="")
 
         def advance(answers: int) -> None:
             nonlocal done

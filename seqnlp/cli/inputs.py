@@ -23,7 +23,7 @@ def read_texts(inputs: tuple[str, ...]) -> Iterator[str]:
 
 
 def read_blocks(
-    inputs: tuple[str, ...], *, size: int, suffixes: Iterable[str] = ()
+    inputs: tuple[str, ...], *, size: int, suffixes: Iterable[str] = (), whole: bool = False
 ) -> Iterator[list[str]]:
     """The texts in blocks of `size`, fewer where another text would have to be waited for.
 
@@ -33,12 +33,14 @@ def read_blocks(
         inputs: texts; files, of which every line is a text; "-" for standard input, which is also
             read where there are none.
         suffixes: more endings like those of `SUFFIXES`.
+        whole: an input that is no pipe is an example itself, by its path.
 
     Raises:
         InputError: a folder, a file that does not exist, or bytes that are not UTF-8.
     """
     block: list[str] = []
-    for text in _items(inputs, SUFFIXES.union(suffixes)):
+    items = _paths(inputs) if whole else _items(inputs, SUFFIXES.union(suffixes))
+    for text in items:
         if text is not None:
             block.append(text)
         if block and (text is None or len(block) == size):
@@ -48,14 +50,14 @@ def read_blocks(
         yield block
 
 
-def count_lines(inputs: tuple[str, ...]) -> int | None:
-    """How many texts there are; None where some come through a pipe."""
+def count_lines(inputs: tuple[str, ...], *, whole: bool = False) -> int | None:
+    """How many texts there are; None where some come through a pipe. See `read_blocks`."""
     total = 0
     for item in inputs or ("-",):
         mode = _mode(item)
         if item == "-" or _is_pipe(mode):
             return None
-        if not stat.S_ISREG(mode):
+        if whole or not stat.S_ISREG(mode):
             total += 1
             continue
         with Path(item).open("rb") as file:
@@ -102,6 +104,15 @@ def _items(inputs: tuple[str, ...], suffixes: Set[str]) -> Iterator[str | None]:
             raise InputError(
                 f"{item}: no such file; a text that looks like one goes through a pipe"
             )
+        else:
+            yield item
+
+
+def _paths(inputs: tuple[str, ...]) -> Iterator[str | None]:
+    """The inputs as they are; of a pipe every line is one."""
+    for item in inputs or ("-",):
+        if item == "-" or _is_pipe(_mode(item)):
+            yield from _items((item,), frozenset())
         else:
             yield item
 

@@ -129,9 +129,9 @@ def command(
 ) -> None:
     """Answer INPUTS with the MODEL in a folder.
 
-    An input that is a file is read line by line; any other is a text itself; without inputs, or
-    with "-", standard input is read, and each line answered before the next is waited for. One
-    answer a line, in order.
+    An input that is a file is read line by line, or answered as a whole where the task reads no
+    texts; any other is a text itself; without inputs, or with "-", standard input is read, and each
+    line answered before the next is waited for. One answer a line, in order.
     """
     from seqnlp.bundle import load
     from seqnlp.files import new_file
@@ -179,7 +179,9 @@ def command(
         if output is not None:
             out = open_.enter_context(new_file(output))
         words = open_.enter_context(new_file(alignments)) if alignments is not None else None
-        advance = open_.enter_context(following(inputs, shown=output is not None and not stream))
+        advance = open_.enter_context(
+            following(inputs, shown=output is not None and not stream, whole=task.reads_files)
+        )
         copies = _copies(explain, explain_page, task, open_)
         if stream:
             open_.enter_context(suppress(KeyboardInterrupt))
@@ -242,7 +244,8 @@ def _answered(
     # input.de is a mistyped file, where German is read.
     languages = task.settings.corpus.source, task.settings.corpus.target
     suffixes = [f".{language}" for language in languages if language]
-    for block in read_blocks(inputs, size=max(WINDOW, batch_size), suffixes=suffixes):
+    size = max(WINDOW, batch_size)
+    for block in read_blocks(inputs, size=size, suffixes=suffixes, whole=task.reads_files):
         answers = answering(block, batch_size=batch_size)
         yield list(zip(block, answers, strict=True))
 

@@ -10,12 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from seqnlp import registry
 from seqnlp.bundle import Model
 from seqnlp.cli import summary_report
 from seqnlp.cli.tables import plain_table
 from seqnlp.config import Settings
 from seqnlp.tasks.metrics import (
     against_others,
+    digits_of,
     figures_of,
     heading,
     in_hundreds,
@@ -29,18 +31,25 @@ MOST_CLASSES = 12
 
 def announce(screen: Console, settings: Settings, recipe: Path | None) -> None:
     """One line of what is about to happen."""
-    model = settings.model
     attention = settings.head.get("attention")
+    reads_text = registry.tasks.get(settings.task).pipeline_names
     parts = [
         f"{settings.task} on {settings.corpus.name}" + _direction(settings),
-        f"{model.layers} x {model.cell} of {model.hidden_size}"
-        + (" in two directions" if model.bidirectional else ""),
+        _network(settings),
         *([f"{attention} attention"] if attention else []),
-        f"tokenizer {settings.text.tokenizer}",
+        *([f"tokenizer {settings.text.tokenizer}"] if reads_text else []),
         f"seed {settings.seed}",
         *([f"recipe {recipe.stem}"] if recipe is not None else []),
     ]
     screen.print(", ".join(parts), markup=False, soft_wrap=True)
+
+
+def _network(settings: Settings) -> str:
+    model = settings.model
+    if model.encoder != "recurrent":
+        return f"encoder {model.encoder}"
+    both = " in two directions" if model.bidirectional else ""
+    return f"{model.layers} x {model.cell} of {model.hidden_size}{both}"
 
 
 def _direction(settings: Settings) -> str:
@@ -80,12 +89,12 @@ def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:
     """Figures with their intervals, a row for each (split, system, report)."""
     shown = figures_of([report for _, _, report in rows])
     calibrated = any("calibration_error" in report for _, _, report in rows)
-    unit = "points" if any(f.get("unit") == "points" for f in shown.values()) else "%"
+    lower = [heading(*each) for each in shown.items() if each[1].get("better") == "lower"]
     remarks = [
         *(["; ECE: expected calibration error"] if calibrated else []),
-        *(["; TER is better when lower"] if "ter" in shown else []),
+        *([f"; {' and '.join(lower)} {_is(lower)} better when lower"] if lower else []),
     ]
-    table = plain_table(f"figures in {unit}, with 95 % bootstrap intervals{''.join(remarks)}")
+    table = plain_table(f"figures{_units(shown)}, with 95 % bootstrap intervals{''.join(remarks)}")
     table.add_column("split", min_width=len("validation"), overflow="fold")
     table.add_column("system", overflow="fold")
     for title in (*(heading(*each) for each in shown.items()), *(["ECE"] if calibrated else [])):
@@ -102,6 +111,21 @@ def figures(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Table:
                 "", f"  {name}", *(interval(others[key]) for key in shown if key in others)
             )
     return table
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _units(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the numbers of a table are, where that is the same for all."""
+    units = {figure.get("unit") or "%" for figure in figures.values()}
+    if units == {"plain"}:
+        return ""
+    if len(units) == 1:
+        return f" in {units.pop()}"
+    shares = [heading(name, f) for name, f in figures.items() if (f.get("unit") or "%") == "%"]
+    return f" ({', '.join(shares)} in %)" if shares else ""
 
 
 def by_length(report: Mapping[str, Any]) -> Table:
@@ -165,6 +189,7 @@ def confusion(report: Mapping[str, Any], title: str) -> Table | str:
 
 def interval(figure: Mapping[str, Any], *, signed: bool = False) -> str:
     """87.1 [85.5, 88.6]; of a difference +1.62 [+0.30, +2.91]."""
-    form = "+.2f" if signed else ".1f"
+    digits = digits_of(figure)
+    form = f"+.{digits + 1}f" if signed else f".{digits}f"
     value, low, high = (f"{number:{form}}" for number in in_hundreds(figure))
     return f"{value} \\[{low}, {high}]"

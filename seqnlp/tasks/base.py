@@ -81,12 +81,16 @@ class Task(nn.Module, ABC):
     Options: ClassVar[type[Section]]
     """Its own settings, the table `head` of a recipe."""
     figures: ClassVar[tuple[str, ...]]
-    """The names of the figures that `validate` gives; "loss" is better when lower."""
+    """The names of the figures that `validate` gives."""
+    lower_is_better: ClassVar[frozenset[str]] = frozenset({"loss"})
+    """Those of them that are better when lower."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Settings that suit the task where a recipe does not say otherwise."""
 
     pipeline_names: ClassVar[tuple[str, ...]] = ("text",)
-    """What its pipelines are called. The first is `pipeline`."""
+    """What its pipelines are called. The first is `pipeline`; without texts there is none."""
+    reads_files: ClassVar[bool] = False
+    """Whether an input that is a file is an example, by its path, and not a file of lines."""
 
     pipeline: TokenPipeline
     settings: Settings
@@ -220,14 +224,21 @@ class Task(nn.Module, ABC):
             SettingsError: an option that the task does not have.
         """
         text, model = settings.text, settings.model
-        return [
+        parts = [
             ("tasks", settings.task),
             ("encoders", model.encoder),
             ("cells", model.cell),
             *([("engines", model.engine)] if model.engine != "auto" else []),
-            ("tokenizers", text.tokenizer.partition(":")[0]),
-            *(("normalizers", name) for name in text.normalizers),
         ]
+        if cls.pipeline_names:
+            parts.append(("tokenizers", text.tokenizer.partition(":")[0]))
+            parts += [("normalizers", name) for name in text.normalizers]
+        return parts
+
+    @classmethod
+    def example(cls, split: Split) -> str:
+        """An input of a split to try a model on: the first short one, or the beginning of one."""
+        return short_example(str(text) for text in islice(split.column(split.fields[0]), 100))
 
     def baselines(self, corpus: Corpus) -> dict[str, dict[str, Any]]:
         """Reports on the test split of models that anybody should beat, by name."""
@@ -256,10 +267,17 @@ class Task(nn.Module, ABC):
     @property
     def pipelines(self) -> Mapping[str, TokenPipeline]:
         """All pipelines by name, in the order of `pipeline_names`."""
-        return {self.pipeline_names[0]: self.pipeline}
+        return {self.pipeline_names[0]: self.pipeline} if self.pipeline_names else {}
 
     @property
     def device(self) -> Device:
         """Where the weights are."""
         parameter: Tensor = next(self.parameters())
         return parameter.device
+
+
+def short_example(texts: Iterable[str], *, most: int = 60) -> str:
+    """The first short text, to try a model on; else the beginning of one, in whole words."""
+    lines = (" ".join(text.split()) for text in texts)
+    line = min(lines, key=lambda line: (not line, len(line) > most), default="")
+    return line if len(line) <= most else line[: most + 1].rpartition(" ")[0] or line[:most]

@@ -69,7 +69,8 @@ def intervals_of(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The figures of a report that have an interval, by name; what tables and cards show.
 
     A figure is a mapping with `value`, `low` and `high`: shares of one, unless its `unit` is
-    "points" of a hundred. It may have a `name` of its own.
+    "points" of a hundred, or "plain" for a number that has none. It may have a `name` of its own,
+    and `better` is "lower" where it is.
     """
     return {
         name: figure
@@ -109,9 +110,19 @@ def signatures(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def in_hundreds(figure: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Value, low and high of a figure as people read them: in % or in points."""
-    scale = 1 if figure.get("unit") == "points" else 100
+    """Value, low and high of a figure as people read them: in %, in points, or as it is."""
+    scale = scale_of(figure)
     return scale * figure["value"], scale * figure["low"], scale * figure["high"]
+
+
+def scale_of(figure: Mapping[str, Any]) -> int:
+    """What makes the number that people read of the one that is kept."""
+    return 100 if figure.get("unit") in (None, "%") else 1
+
+
+def digits_of(figure: Mapping[str, Any]) -> int:
+    """After the point, as people read it: a number without a unit is often near one."""
+    return 3 if figure.get("unit") == "plain" else 1
 
 
 def heading(name: str, figure: Mapping[str, Any]) -> str:

@@ -57,6 +57,7 @@ def report(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, An
             "unit": "points",
             "name": each.figure.name,
             "signature": each.signature,
+            **({"better": "lower"} if name == "ter" else {}),
         }
     lengths = measured["bleu"].statistics[:, :2]
     made["length_ratio"] = _length_ratio(lengths)

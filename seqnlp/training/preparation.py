@@ -39,17 +39,26 @@ def complete(settings: Settings) -> Settings:
             "train.refit: the schedule 'plateau' needs a validation after every epoch, which "
             "training again has not; use another kind"
         )
-    # A path must lead to the same files from wherever the saved settings are used.
-    name = settings.corpus.name
-    if Path(name).exists() and name not in registry.corpora.names():
-        name = str(Path(name).resolve())
     return settings.model_copy(
         update={
             "head": head.model_dump(mode="json", exclude_none=True),
             "hooks": hooks,
-            "corpus": settings.corpus.model_copy(update={"name": name}),
+            "corpus": settings.corpus.model_copy(update={"name": _lasting(settings.corpus.name)}),
         }
     )
+
+
+def _lasting(corpus: str) -> str:
+    """A corpus by a name that leads to the same files from wherever saved settings are used."""
+    family, _, argument = corpus.partition(":")
+    registered = family in registry.corpora.names()
+    # nltk:word names no file of the folder one happens to be in.
+    looks_like_one = "/" in argument or Path(argument).suffix
+    if registered and looks_like_one and Path(argument).exists():
+        return f"{family}:{Path(argument).resolve()}"
+    if registered or not Path(corpus).exists():
+        return corpus
+    return str(Path(corpus).resolve())
 
 
 def _check_languages(settings: Settings, fields: Sequence[str]) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from seqnlp import registry
 from seqnlp.bundle import Model
 from seqnlp.config import Settings
-from seqnlp.data.corpus import Corpus, Split, open_corpus
+from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import InputError, TrainingError
 from seqnlp.tasks.base import Task
 from seqnlp.training.hooks.base import Hook
@@ -226,20 +225,9 @@ def _measure(model: Model, selected: Model, corpus: Corpus) -> dict[str, Any]:
         "description": corpus.description,
         "rows": {name: len(split) for name, split in corpus.splits.items()},
         "notes": list(corpus.notes),
-        "example": short_example(_texts(corpus.splits[held_out[-1]])),
+        "example": model.task.example(corpus.splits[held_out[-1]]),
     }
     return metrics
-
-
-def _texts(split: Split) -> Iterable[str]:
-    return (str(text) for text in islice(split.column(split.fields[0]), 100))
-
-
-def short_example(texts: Iterable[str], *, most: int = 60) -> str:
-    """The first short text, to try the model on; else the beginning of one, in whole words."""
-    lines = (" ".join(text.split()) for text in texts)
-    line = min(lines, key=lambda line: (not line, len(line) > most), default="")
-    return line if len(line) <= most else line[: most + 1].rpartition(" ")[0] or line[:most]
 
 
 def _course(trainer: Trainer) -> dict[str, Any]:

@@ -160,7 +160,7 @@ class Trainer:
             validation, references, batch_size=4 * self.settings.batch_size
         )
         monitor = self.settings.monitor
-        self.goodness = self.figures[monitor] * (-1 if monitor == "loss" else 1)
+        self.goodness = self.figures[monitor] * (-1 if monitor in self.task.lower_is_better else 1)
         self.history[-1] |= self.figures
         self._emit("on_evaluate_end")
 

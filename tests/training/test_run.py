@@ -13,11 +13,11 @@ import torch
 import seqnlp
 from seqnlp.data.corpus import open_corpus
 from seqnlp.errors import InputError, SettingsError, TrainingError
+from seqnlp.tasks.base import short_example
 from seqnlp.tasks.sentiment import SentimentTask
 from seqnlp.training.hooks import Hook
 from seqnlp.training.hooks.selection import EarlyStoppingHook
 from seqnlp.training.preparation import choose_device, make_hooks
-from seqnlp.training.run import short_example
 from seqnlp.training.trainer import Trainer
 from tests.toy import small_settings
 
