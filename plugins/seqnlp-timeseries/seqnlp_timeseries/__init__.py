@@ -1,0 +1,1 @@
+"""Numeric series for seqnlp: forecasts with intervals, anomalies, backtests."""
