@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from seqnlp.errors import InputError
@@ -67,7 +68,9 @@ class NTMCell(MemoryCell):
         check_size("read_heads", read_heads)
         check_size("write_heads", write_heads)
         if not 0 <= 2 * shift < slots:
-            raise InputError(f"shift must be at least 0 and below half of {slots} slots, not {shift}")
+            raise InputError(
+                f"shift must be at least 0 and below half of {slots} slots, not {shift}"
+            )
         heads, moves = read_heads + write_heads, 2 * shift + 1
         self._sizes = [(heads + write_heads) * width, write_heads * width + heads, 2 * heads,
                        heads * moves]  # fmt: skip
@@ -92,20 +95,20 @@ class NTMCell(MemoryCell):
         """See `MemoryCell.access` and the class."""
         weights, slots = memory
         heads, writers = self.read_heads + self.write_heads, self.write_heads
-        vectors, units, scales, moves = interface.split(self._sizes, 1)
-        keys, adds = torch.tanh(vectors).unflatten(1, (-1, self.width)).split([heads, writers], 1)
-        erases, gates = torch.sigmoid(units).split([writers * self.width, heads], 1)
-        beta, gamma = torch.nn.functional.softplus(scales).unsqueeze(2).chunk(2, 1)
-        moves = torch.softmax(moves.unflatten(1, (heads, -1)), 2)
+        vectors, units, scales, moves = torch.split(interface, self._sizes, 1)
+        rows = torch.tanh(vectors).view(len(interface), -1, self.width)
+        keys, adds = torch.split(rows, [heads, writers], 1)
+        erases, gates = torch.split(torch.sigmoid(units), [writers * self.width, heads], 1)
+        beta, gamma = F.softplus(scales).unsqueeze(2).chunk(2, 1)
+        moves = torch.softmax(moves.reshape(len(interface), heads, -1), 2)
 
         content = torch.softmax(beta * cosine(keys, slots), 2)
         weights = torch.lerp(weights, content, gates.unsqueeze(2))
         weights = sharpen(rotate(weights, moves), 1 + gamma)
 
-        reading, writing = weights.split([self.read_heads, writers], 1)
-        for each, erase in zip(
-            writing.unbind(1), erases.unflatten(1, (writers, -1)).unbind(1), strict=True
-        ):
+        reading, writing = torch.split(weights, [self.read_heads, writers], 1)
+        erasing = erases.reshape(len(interface), writers, -1)
+        for each, erase in zip(writing.unbind(1), erasing.unbind(1), strict=True):
             slots = torch.addcmul(slots, slots * each.unsqueeze(2), erase.unsqueeze(1), value=-1)
         slots = torch.baddbmm(slots, writing.transpose(1, 2), adds)
         return torch.bmm(reading, slots).flatten(1), (weights, slots)
@@ -125,7 +128,7 @@ def cosine(keys: Tensor, slots: Tensor) -> Tensor:
 
 
 def rotate(weights: Tensor, moves: Tensor) -> Tensor:
-    """Circular convolution: weights [B, A, N] moved by -s to s places, as moves [B, A, 2s+1] say."""
+    """Circular convolution: weights [B, A, N] moved by -s to s places, by moves [B, A, 2s+1]."""
     shift = moves.shape[2] // 2
     if not shift:
         return weights

@@ -72,7 +72,8 @@ class StackCell(MemoryCell):
     def access(self, interface: Tensor, memory: State) -> tuple[Tensor, State]:
         """See `MemoryCell.access` and the class."""
         (stack,) = memory
-        actions, values = interface.unflatten(1, (self.stacks, -1)).split([ACTIONS, self.width], 2)
+        each = interface.view(len(interface), self.stacks, -1)
+        actions, values = torch.split(each, [ACTIONS, self.width], 2)
         pushed = torch.sigmoid(values).unsqueeze(2)
         padded = torch.cat((pushed, stack, torch.full_like(pushed, EMPTY)), 2)
         # Window i holds what would come to place i by a push, by nothing and by a pop.
