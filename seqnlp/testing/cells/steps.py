@@ -1,0 +1,256 @@
+"""Checks of a single step: what it takes and gives, and what it must leave alone."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqnlp.nn import Cell, GatedCell, LinearCell, State, unroll
+from seqnlp.testing.cells.subject import (
+    EXACT,
+    B,
+    CellSubject,
+    D,
+    H,
+    T,
+    distance,
+    draw,
+    is_real_valued,
+    show,
+    start_of,
+    weigh,
+)
+from seqnlp.testing.contract import Violation
+
+# Different from H, D and each other, so that no axis passes for another.
+_ROWS = 5
+
+
+def check_made(subject: CellSubject) -> None:
+    """A subclass of `Cell` that can be made from its two sizes and keeps them."""
+    factory = subject.part.factory
+    if not (isinstance(factory, type) and issubclass(factory, Cell)):
+        found = "a function" if not isinstance(factory, type) else f"the class {factory.__name__}"
+        raise Violation(
+            f"{found} is registered, which is no Cell",
+            "register a class that derives from seqnlp.GatedCell, seqnlp.LinearCell or seqnlp.Cell",
+        )
+    for sizes in ((D, H), (H, H), (1, 1)):
+        cell = subject.make(*sizes)
+        kept = (cell.input_size, cell.hidden_size)
+        if kept != sizes:
+            raise Violation(
+                f"made with input_size={sizes[0]} and hidden_size={sizes[1]} it has {kept[0]} and "
+                f"{kept[1]}",
+                "give both to super().__init__(input_size, hidden_size) and set them nowhere else",
+            )
+    if not list(subject.make().parameters()):
+        raise Violation(
+            "it has no parameters",
+            "make weights in __init__, as self.weight = nn.Parameter(...), after super().__init__",
+        )
+
+
+def check_shapes(subject: CellSubject) -> None:
+    """A step gives float [B, H] and a state like the one that it was given, in either precision."""
+    for dtype in (torch.float32, torch.float64):
+        cell = subject.make(dtype=dtype)
+        state = _check_initial(cell, dtype)
+        with torch.no_grad():
+            result: object = cell(draw(_ROWS, D, dtype=dtype), state)
+        output, new = _check_result(cell, result)
+        if list(output.shape) != [_ROWS, H] or output.dtype != dtype:
+            raise Violation(
+                f"the output of {_ROWS} rows is {show([output])[1:-2]}, not "
+                f"{show([draw(_ROWS, H, dtype=dtype)])[1:-2]}",
+                f"return {_output_advice(cell)}, float [B, hidden_size]",
+            )
+        _check_like(cell, new, state)
+    _check_device(subject.make())
+
+
+def _check_initial(cell: Cell, dtype: torch.dtype) -> State:
+    state: object = cell.initial_state(_ROWS)
+    if not isinstance(state, tuple) or not all(isinstance(leaf, Tensor) for leaf in state):
+        raise Violation(
+            f"initial_state returns a {type(state).__name__}",
+            "return a tuple of tensors: return (h,), with a comma where there is one",
+        )
+    for index, leaf in enumerate(state):
+        if leaf.dim() == 0 or len(leaf) != _ROWS:
+            raise Violation(
+                f"leaf {index} of initial_state({_ROWS}) is {show([leaf])[1:-2]}",
+                f"make its first axis the rows: new_zeros(batch_size, ...), here [{_ROWS}, ...]",
+            )
+        if leaf.is_floating_point() and leaf.dtype != dtype:
+            raise Violation(
+                f"leaf {index} of initial_state is {show([leaf])[1:-2]} where the parameters are "
+                f"{str(dtype).removeprefix('torch.')}",
+                "make it like a parameter: self.weight.new_zeros(...), not torch.zeros(...)",
+            )
+    return state
+
+
+def _check_result(cell: Cell, result: object) -> tuple[Tensor, State]:
+    """The output and the state, if that is what a step returned."""
+    if isinstance(result, tuple) and len(result) == 2:
+        output, new = result
+        tensors = isinstance(new, tuple) and all(isinstance(leaf, Tensor) for leaf in new)
+        if isinstance(output, Tensor) and tensors:
+            return output, new
+        found = f"a {type(output).__name__} and a {type(new).__name__}"
+    elif isinstance(result, tuple):
+        found = f"a tuple of {len(result)}"
+    else:
+        found = f"a {type(result).__name__} alone"
+    raise Violation(
+        f"forward returns {found}, not the output and a tuple of tensors",
+        "return both: return output, (h, c), or return h, (h,) with a comma where there is one",
+    )
+
+
+def _check_like(cell: Cell, new: State, state: State) -> None:
+    found, wanted = ([(leaf.shape, leaf.dtype) for leaf in leaves] for leaves in (new, state))
+    if found == wanted:
+        return
+    place = "update" if isinstance(cell, GatedCell) else "forward"
+    remedy = f"let {place} return as many leaves as initial_state, of the same shapes and types"
+    if sorted(map(str, found)) == sorted(map(str, wanted)):
+        remedy = f"return the leaves in the order of initial_state, in which {place} reads them"
+    raise Violation(
+        f"a step from a state of {show(state)} gives one of {show(new)}",
+        remedy,
+    )
+
+
+def _output_advice(cell: Cell) -> str:
+    if isinstance(cell, GatedCell):
+        return "h first from update"
+    return "it from output()" if isinstance(cell, LinearCell) else "it first from forward"
+
+
+def _check_device(cell: Cell) -> None:
+    """Leaves are made where the parameters are: seen on torch's device for shapes alone."""
+    try:
+        state = cell.to("meta").initial_state(_ROWS)
+    except (RuntimeError, NotImplementedError):
+        return  # it computes what it begins with, which has no values there
+    for index, leaf in enumerate(state):
+        if not leaf.is_meta:
+            raise Violation(
+                f"leaf {index} of initial_state is on the CPU wherever the parameters are",
+                "make it like a parameter: self.weight.new_zeros(...), or with device=",
+            )
+
+
+def check_sizes(subject: CellSubject) -> None:
+    """No row, one row, one step and none at all run as others do."""
+    cell = subject.make_moved()
+    with torch.no_grad():
+        for rows in (0, 1):
+            output, new = cell(draw(rows, D), cell.initial_state(rows))
+            if list(output.shape) != [rows, H]:
+                raise Violation(
+                    f"the output of {rows} rows is {list(output.shape)}",
+                    f"keep the axis of rows, [{rows}, {H}], whatever its size: no squeeze()",
+                )
+            _check_like(cell, new, cell.initial_state(rows))
+        for rows, time in ((0, T), (1, T), (B, 1), (B, 0)):
+            outputs, _ = unroll(cell, draw(rows, time, D))
+            if list(outputs.shape) != [rows, time, H]:
+                raise Violation(
+                    f"{rows} rows of {time} steps give {list(outputs.shape)}",
+                    f"keep the axis of rows, whatever its size: [{rows}, {H}] at each step",
+                )
+
+
+def check_in_place(subject: CellSubject) -> None:
+    """A step leaves its arguments and parameters alone, and nothing that a gradient needs."""
+    for training in (False, True):
+        cell = subject.make_moved(training=training)
+        x, state = draw(B, D), tuple(leaf.detach() for leaf in start_of(cell))
+        given = {"x": x, **{f"leaf {i} of the state": leaf for i, leaf in enumerate(state)}}
+        own: dict[str, Tensor] = {**dict(cell.named_parameters())}
+        own |= {} if training else dict(cell.named_buffers())
+        kept = {name: tensor.detach().clone() for name, tensor in (given | own).items()}
+        with torch.no_grad():
+            cell(x, state)
+        for name, tensor in (given | own).items():
+            if not torch.equal(to_comparable(tensor), to_comparable(kept[name])):
+                raise Violation(
+                    f"a step changes {name if name in given else f'the tensor self.{name}'}",
+                    "make a new tensor in place of changing one: h = f * h, not h *= f, "
+                    "h.mul_(f) or h[:] = ...",
+                )
+        output, new = cell(x.requires_grad_(), state)
+        if weigh(output, new).requires_grad:
+            weigh(output, new).backward()  # type: ignore[no-untyped-call]
+
+
+def to_comparable(tensor: Tensor) -> Tensor:
+    """The bits of a tensor, in which NaN equals itself."""
+    return tensor.detach().nan_to_num(1e9) if is_real_valued(tensor) else tensor.detach()
+
+
+def check_forgets(subject: CellSubject) -> None:
+    """What a step gives depends on its arguments alone: nothing is kept on the module."""
+    cell = subject.make_moved()
+    before = set(dict(cell.named_parameters()))
+    tensors = _plain_tensors(cell)
+    x, other = draw(B, T, D), draw(B, T, D)
+    state = cell.initial_state(B)
+    with torch.no_grad():
+        first, _ = unroll(cell, x, state=state, engine="reference")
+        unroll(cell, other, state=state, engine="reference")
+        again, _ = unroll(cell, x, state=state, engine="reference")
+    made = sorted(set(dict(cell.named_parameters())) - before)
+    if made:
+        raise Violation(
+            f"a step registers the parameter {made[0]!r}, which the optimizer then does not know",
+            f"make self.{made[0].split('.')[0]} in __init__",
+        )
+    off = distance(again, first)
+    if not off <= EXACT:
+        raise Violation(
+            f"the same inputs give other outputs after another batch: they differ by {off:.2g}",
+            "keep what a step remembers in the state that it returns, and nothing on self",
+        )
+    kept = [name for name, tensor in _plain_tensors(cell).items() if tensors.get(name) != tensor]
+    if kept:
+        raise Violation(
+            f"a step keeps a tensor on the module: self.{kept[0]}",
+            "keep what a step remembers in the state that it returns, and nothing on self",
+        )
+
+
+def _plain_tensors(cell: nn.Module) -> dict[str, int]:
+    """The attributes of a module and its parts that are tensors, by name, and which they are."""
+    return {
+        f"{path}.{name}" if path else name: id(value)
+        for path, module in cell.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, Tensor)
+        or (isinstance(value, tuple | list) and any(isinstance(each, Tensor) for each in value))
+    }
+
+
+def check_certain(subject: CellSubject) -> None:
+    """In evaluation a step draws no random numbers, from any generator."""
+    cell = subject.make_moved()
+    x, state = draw(B, D), start_of(cell)
+    numbers = torch.random.get_rng_state()
+    others = (random.getstate(), str(np.random.get_state()))
+    with torch.no_grad():
+        first, _ = cell(x, state)
+        again, _ = cell(x, state)
+    drew = not torch.equal(torch.random.get_rng_state(), numbers)
+    drew |= (random.getstate(), str(np.random.get_state())) != others
+    if drew or not torch.equal(first.nan_to_num(), again.nan_to_num()):
+        raise Violation(
+            "a step draws random numbers in evaluation",
+            "draw where self.training is set alone (F.dropout(..., training=self.training)), "
+            "begin a state with zeros, and make layers in __init__, not in a step",
+        )
