@@ -34,11 +34,13 @@ class UnknownNameError(InputError):
         kind: what was looked up, in the singular: "cell", "tokenizer".
         name: the name that was asked for.
         known: the names that exist.
+        hint: what to say where none of them is near.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        super().__init__(f"no {kind} is named {name!r}; {suggest(name, self.known)}")
+        more = f"; {hint}" if hint and near(name, self.known) is None else ""
+        super().__init__(f"no {kind} is named {name!r}; {suggest(name, self.known)}{more}")
 
 
 class NameTakenError(SeqnlpError):
@@ -65,8 +67,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     listing = f"known: {', '.join(names)}" if names else "none is known"
-    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
-    if not near:
-        return listing
-    best = next(n for n in names if n.lower() == near[0])
-    return f"did you mean {best!r}? {listing}"
+    best = near(name, names)
+    return listing if best is None else f"did you mean {best!r}? {listing}"
+
+
+def near(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is nearest to `name`, if one is near."""
+    names = sorted(known)
+    found = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
+    return next((n for n in names if [n.lower()] == found), None)

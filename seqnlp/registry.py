@@ -1,25 +1,29 @@
 """Names to parts, through package metadata: a plugin is a package with entry points, nothing else.
 
-The built-in parts are entry points of this package, so they are found the way a plugin's are.
+The built-in parts are entry points of this package, so they are found the way a plugin's are. What
+is wrong with one plugin stays with its own names: they are `broken`, all others work.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib.util
+import importlib
+import traceback
 from collections.abc import Callable
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from seqnlp.errors import NameTakenError, SeqnlpError, UnknownNameError
+from seqnlp.discovery import Declared, declarations, silent_plugins
+from seqnlp.errors import NameTakenError, SeqnlpError, UnknownNameError, near
+from seqnlp.outline import Outline, outline
 
 if TYPE_CHECKING:
     from seqnlp.nn.attention import Attention
     from seqnlp.nn.cells import Cell
 
 T = TypeVar("T")
+INTERFACE = 1
+"""The version of the interface between the toolkit and plugins. A package says which it is written
+for by an entry point of that name in the group `seqnlp.interface`; one that does not, is of 1."""
 THIS_PROCESS = "this process"
 """Where a part comes from that no package declares."""
 Registered = TypeVar("Registered")
@@ -58,25 +62,33 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: nothing has that name; the message suggests the nearest.
-            SeqnlpError: the package that provides it cannot be imported.
+            NameTakenError: two packages claim it.
+            SeqnlpError: the package that provides it is for another version of the plugin
+                interface, or cannot be imported; the message says what is wrong with it.
         """
         if name in self._local:
             return self._local[name]
-        if name not in self._entries:
-            raise UnknownNameError(self.singular, name, self.names())
-        entry = self._entries[name]
+        entry = self._entry(name)
         try:
-            part: T = entry.load()
-        except (ImportError, AttributeError) as error:
+            part: T = importlib.import_module(entry.module)  # type: ignore[assignment]
+            for attribute in entry.attribute.split("."):
+                part = getattr(part, attribute)
+        # Whatever a plugin does when it is imported, the reader is told which one and why.
+        except (Exception, SystemExit) as error:
             raise SeqnlpError(
-                f"the {self.singular} {name!r} of {_distribution(entry)} cannot be loaded "
-                f"from {entry.value}: {error}"
+                f"{self._named(entry)} cannot be loaded: {_reason(error, entry)}"
             ) from error
         return part
 
     def names(self) -> dict[str, str]:
-        """Every name with the distribution it comes from, sorted; imports nothing."""
-        found = {name: _distribution(entry) for name, entry in self._entries.items()}
+        """Every name with the distribution it comes from, sorted; imports nothing.
+
+        Of a name that several packages claim these are all of them: see `broken`.
+        """
+        found = {
+            name: " and ".join(dict.fromkeys(entry.distribution for entry in entries))
+            for name, entries in self._entries.items()
+        }
         found.update(dict.fromkeys(self._local, THIS_PROCESS))
         return dict(sorted(found.items()))
 
@@ -87,48 +99,118 @@ class Registry(Generic[T]):
             return lines[0] if lines else ""
         if name not in self._entries:
             raise UnknownNameError(self.singular, name, self.names())
-        return _summary(self._entries[name])
+        return self._outline(name).summary
+
+    def broken(self) -> dict[str, str]:
+        """The names that cannot be used, with the reason, as far as it shows without an import."""
+        found = {
+            name: self._obstacle(name) or self._outline(name).problem for name in self._entries
+        }
+        return {name: reason for name, reason in found.items() if reason}
+
+    def origins(self, name: str) -> tuple[Declared, ...]:
+        """The entry points that claim a name: one, unless the name is broken; none of a part of
+        this process.
+        """
+        return self._entries.get(name, ())
+
+    def _entry(self, name: str) -> Declared:
+        if name not in self._entries:
+            raise UnknownNameError(self.singular, name, self.names(), self._hint())
+        if obstacle := self._obstacle(name):
+            taken = len(self._entries[name]) > 1
+            raise (NameTakenError if taken else SeqnlpError)(obstacle)
+        entry = self._entries[name][0]
+        if not entry.attribute:
+            raise SeqnlpError(
+                f"{self._named(entry)} cannot be loaded: its entry point names the module "
+                f"{entry.module}; name what is in it: {entry.module}:Class"
+            )
+        return entry
+
+    def _obstacle(self, name: str) -> str:
+        """Why the metadata alone rule a name out; empty where they do not."""
+        entries = self._entries[name]
+        if len(entries) > 1:
+            owners = " and ".join(entry.package for entry in entries)
+            return (
+                f"the {self.singular} name {name!r} is claimed by {owners}; uninstall all but one"
+            )
+        entry = entries[0]
+        spoken = _interfaces(entry.distribution)
+        if not spoken or str(INTERFACE) in spoken:
+            return ""
+        newer = all(version.isdigit() and int(version) > INTERFACE for version in spoken)
+        advice = "upgrade seqnlp" if newer else f"look for a newer {entry.distribution}"
+        return (
+            f"{self._named(entry)} is written for version {' or '.join(spoken)} of the plugin "
+            f"interface, and this seqnlp has {INTERFACE}: {advice}"
+        )
+
+    def _outline(self, name: str) -> Outline:
+        entry = self._entries[name][0]
+        return outline(entry.module, entry.attribute)
+
+    def _named(self, entry: Declared) -> str:
+        return f"the {self.singular} {entry.name!r} of {entry.package}"
+
+    def _hint(self) -> str:
+        """How a name comes to be known, for someone who has written a plugin and misses it."""
+        silent = silent_plugins()
+        group = f"an entry point in the group seqnlp.{self.kind}"
+        if silent:
+            return (
+                f"{' and '.join(silent)} declares no part: add {group} to its pyproject.toml and "
+                "install it again"
+            )
+        return f"a package offers its own by {group}, once it is installed"
 
     @cached_property
-    def _entries(self) -> dict[str, EntryPoint]:
-        found: dict[str, EntryPoint] = {}
-        for entry in entry_points(group=f"seqnlp.{self.kind}"):
-            other = found.setdefault(entry.name, entry)
-            if other.value != entry.value:
-                raise NameTakenError(
-                    f"the {self.singular} name {entry.name!r} is claimed by both "
-                    f"{_distribution(other)} and {_distribution(entry)}; uninstall one of them"
-                )
+    def _entries(self) -> dict[str, tuple[Declared, ...]]:
+        found: dict[str, tuple[Declared, ...]] = {}
+        for entry in declarations():
+            if entry.group == self.kind:
+                found[entry.name] = (*found.get(entry.name, ()), entry)
         return found
 
 
-def _distribution(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else "an unknown package"
+def _interfaces(distribution: str) -> list[str]:
+    """The versions of the plugin interface that a distribution says it is written for."""
+    return [
+        entry.name
+        for entry in declarations()
+        if entry.group == "interface" and entry.distribution == distribution
+    ]
 
 
-def _summary(entry: EntryPoint) -> str:
-    """Read the definition in the module's source, so that listing a plugin never runs it."""
-    path = _source(entry.module)
-    if path is None:
-        return ""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == entry.attr:
-            lines = (ast.get_docstring(node) or "").splitlines()
-            return lines[0] if lines else ""
-    return ""
+def _reason(error: BaseException, entry: Declared) -> str:
+    """What went wrong in loading a part, and where in the plugin."""
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        if error.name == entry.module or entry.module.startswith(f"{error.name}."):
+            return (
+                f"there is no module {error.name}, which its entry point {entry.value} names; "
+                "mend the entry point or the module, and install the package again"
+            )
+        top = error.name.partition(".")[0]
+        return f"{_place(error)}it imports {error.name}, which is not installed; pip install {top}"
+    if isinstance(error, AttributeError) and error.name == entry.attribute.rpartition(".")[2]:
+        best = near(entry.attribute, [name for name in dir(error.obj) if name[0] != "_"])
+        hint = f"; did you mean {best!r}?" if best else ""
+        return f"{entry.module} has no {entry.attribute}{hint}"
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {error.msg}"
+    return f"{_place(error)}{type(error).__name__}: {error}"
 
 
-def _source(module: str) -> Path | None:
-    """The source file of a module, without importing the packages above it."""
-    top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
-    if spec is None or spec.origin is None:
-        return None
-    if not rest:
-        return Path(spec.origin)
-    base = Path(spec.origin).parent.joinpath(*rest)
-    candidates = (base.with_suffix(".py"), base / "__init__.py")
-    return next((path for path in candidates if path.is_file()), None)
+def _place(error: BaseException) -> str:
+    """File and line of the plugin that an error comes from, where that is known."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and frame.filename != __file__
+        and not frame.filename.endswith("importlib/__init__.py")
+    ]  # fmt: skip
+    return f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
 
 
 cells: Registry[type[Cell]] = Registry("cells")

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from seqnlp.discovery import declarations
 from seqnlp.errors import NameTakenError, SeqnlpError, UnknownNameError
-from seqnlp.registry import REGISTRIES, Registry, cells
+from seqnlp.registry import INTERFACE, REGISTRIES, Registry, cells
+from tests.planting import plant
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)
 def test_every_built_in_name_loads_and_has_a_summary(kind: str) -> None:
     registry = REGISTRIES[kind]
     for name, package in registry.names().items():
-        assert package
+        if package != "seqnlp":  # a plugin that happens to be installed
+            continue
         part = registry.get(name)
         first = (part.__doc__ or "").strip().splitlines()[0]
         assert registry.summary(name) == first
@@ -61,25 +66,219 @@ def test_registering_in_this_process() -> None:
         registry.register("mine")(Mine)
 
 
-def _planted(monkeypatch: pytest.MonkeyPatch, *entries: EntryPoint) -> Registry[object]:
-    monkeypatch.setattr("seqnlp.registry.entry_points", lambda group: entries)
-    return Registry("cells")
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that packages are looked for in; what is imported from it is forgotten again."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
 
 
-def test_a_plugin_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = _planted(monkeypatch, EntryPoint("broken", "no_such_module:Cell", "seqnlp.cells"))
-    assert list(registry.names()) == ["broken"]
-    assert registry.summary("broken") == ""
-    message = "the cell 'broken' of an unknown package cannot be loaded from no_such_module:Cell"
-    with pytest.raises(SeqnlpError, match=message):
-        registry.get("broken")
+CELL = '''"""A module."""
 
 
-def test_two_packages_that_claim_one_name_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = _planted(
-        monkeypatch,
-        EntryPoint("same", "one:Cell", "seqnlp.cells"),
-        EntryPoint("same", "two:Cell", "seqnlp.cells"),
+class Mine:
+    r"""A cell of mine.
+
+    More of it.
+    """
+'''
+
+
+def _refusal(kind: str, name: str) -> str:
+    with pytest.raises(SeqnlpError) as caught:
+        Registry(kind).get(name)
+    return str(caught.value)
+
+
+def test_the_metadata_say_what_importlib_says() -> None:
+    found = {
+        (each.group, each.name, each.value, each.distribution, each.version)
+        for each in declarations()
+    }
+    expected = {
+        (entry.group.removeprefix("seqnlp."), entry.name, entry.value, dist.name, dist.version)
+        for dist in importlib.metadata.distributions()
+        for entry in dist.entry_points
+        if entry.group.startswith("seqnlp.")
+    }
+    assert found == expected
+    assert len(found) > 50
+
+
+def test_a_plugin_is_found_by_its_metadata(site: Path) -> None:
+    plant(
+        site,
+        "seqnlp-mine",
+        {"seqnlp.cells": {"mine": "mine:Mine [extra]"}, "other": {"x": "y:z"}},
+        files={"mine.py": CELL},
     )
-    with pytest.raises(NameTakenError, match="'same' is claimed by both"):
-        registry.names()
+    registry: Registry[type] = Registry("cells")
+    assert registry.names()["mine"] == "seqnlp-mine"
+    assert registry.summary("mine") == "A cell of mine."
+    assert "mine" not in sys.modules
+    assert "mine" not in registry.broken()
+    assert [each.package for each in registry.origins("mine")] == ["seqnlp-mine 1.0"]
+    assert registry.get("mine").__name__ == "Mine"
+
+
+def test_a_summary_is_found_through_the_modules_that_pass_a_part_on(site: Path) -> None:
+    init = "from .deep import (\n    f,\n    Kept as Mine,  # renamed\n)\n"
+    plant(
+        site,
+        "seqnlp-mine",
+        {"seqnlp.cells": {"mine": "mine:Mine", "far": "mine.sub.far:Far", "plain": "mine.deep:f"}},
+        files={
+            "mine/__init__.py": init,
+            "mine/deep.py": "from mine.deeper import Mine as Kept\n\n\ndef f(\n    x: int,\n) -> int:"
+            "\n    'One line.'\n\n\nclass NoDoc:\n    def f(self):\n        'Not this.'\n",
+            "mine/deeper.py": CELL,
+            "mine/sub/__init__.py": "",
+            "mine/sub/far.py": "from ..deep import NoDoc as Far\n",
+        },
+    )
+    registry: Registry[type] = Registry("cells")
+    assert registry.summary("mine") == "A cell of mine."
+    assert registry.summary("plain") == "One line."
+    assert registry.summary("far") == ""
+    assert not {"mine", "far", "plain"} & registry.broken().keys()
+    assert registry.get("far").__name__ == "NoDoc"
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "broken", "refused"),
+    [
+        ("mine:Mine", None, "there is no module mine",
+         "there is no module mine, which its entry point mine:Mine names; mend the entry point or "
+         "the module, and install the package again"),
+        ("mine", CELL, "it names the module SITE/mine.py; name what is in it: module:Class",
+         "its entry point names the module mine; name what is in it: mine:Class"),
+        ("mine:Mina", CELL, "SITE/mine.py has no Mina; did you mean 'Mine'?",
+         "mine has no Mina; did you mean 'Mine'?"),
+        ("mine:Mine", "class Mine(:\n    pass\n", "SITE/mine.py:1: invalid syntax",
+         "SITE/mine.py:1: invalid syntax"),
+        ("mine:Mine", f"'''\nfrom here to there\nimport nothing more\n'''\nimport no_such_thing.deep\n{CELL}",
+         "SITE/mine.py imports no_such_thing, which is not installed",
+         "SITE/mine.py:5: it imports no_such_thing, which is not installed; pip install "
+         "no_such_thing"),
+        ("mine:Mine", f"\nraise ValueError('no luck')\n{CELL}", None,
+         "SITE/mine.py:2: ValueError: no luck"),
+        ("mine:Mine", f"import sys\nsys.exit(3)\n{CELL}", None, "SITE/mine.py:2: SystemExit: 3"),
+        ("mine:Mine", f"Mine = undefined\n{CELL}", None,
+         "SITE/mine.py:1: NameError: name 'undefined' is not defined"),
+        ("mine:Mine.inner", CELL, None, "mine has no Mine.inner"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_plugin_is_said(
+    site: Path, value: str, source: str | None, broken: str | None, refused: str
+) -> None:
+    files = {} if source is None else {"mine.py": source}
+    plant(site, "seqnlp-mine", {"seqnlp.cells": {"mine": value}}, files=files)
+    registry: Registry[type] = Registry("cells")
+    expected = {} if broken is None else {"mine": broken.replace("SITE", str(site))}
+    assert registry.broken() == expected
+    assert "mine" not in sys.modules
+    message = f"the cell 'mine' of seqnlp-mine 1.0 cannot be loaded: {refused}"
+    assert _refusal("cells", "mine") == message.replace("SITE", str(site))
+    assert registry.get("lstm").__name__ == "LSTMCell"
+
+
+def test_a_name_that_two_packages_claim_is_broken_and_no_other(site: Path) -> None:
+    for name in ("seqnlp-one", "seqnlp-two"):
+        entries = {"lstm": "mine:Mine", name[-3:]: "mine:Mine"}
+        plant(site, name, {"seqnlp.cells": entries}, files={"mine.py": CELL})
+    registry: Registry[type] = Registry("cells")
+    assert registry.names()["one"] == "seqnlp-one"
+    owners = registry.names()["lstm"].split(" and ")
+    assert sorted(owners) == ["seqnlp", "seqnlp-one", "seqnlp-two"]
+    claim = "the cell name 'lstm' is claimed by "
+    advice = "; uninstall all but one"
+    told = registry.broken()
+    assert list(told) == ["lstm"]
+    assert told["lstm"].startswith(claim)
+    assert told["lstm"].endswith(advice)
+    assert "seqnlp-one 1.0 and " in told["lstm"] or " and seqnlp-one 1.0" in told["lstm"]
+    with pytest.raises(NameTakenError, match=claim):
+        registry.get("lstm")
+    assert registry.get("one").__name__ == "Mine"
+    assert registry.get("gru").__name__ == "GRUCell"
+
+
+@pytest.mark.parametrize(
+    ("versions", "advice"),
+    [
+        ([str(INTERFACE)], None),
+        ([], None),
+        ([str(INTERFACE + 1), str(INTERFACE)], None),
+        ([str(INTERFACE + 1)], "upgrade seqnlp"),
+        ([str(INTERFACE - 1)], "look for a newer seqnlp-mine"),
+        (["one"], "look for a newer seqnlp-mine"),
+    ],
+)
+def test_the_version_of_the_interface_is_checked(
+    site: Path, versions: list[str], advice: str | None
+) -> None:
+    plant(
+        site,
+        "seqnlp-mine",
+        {
+            "seqnlp.cells": {"mine": "mine:Mine"},
+            "seqnlp.interface": dict.fromkeys(versions, "mine"),
+        },
+        files={"mine.py": CELL},
+    )
+    registry: Registry[type] = Registry("cells")
+    if advice is None:
+        assert registry.broken() == {}
+        assert registry.get("mine").__name__ == "Mine"
+        return
+    message = (
+        f"the cell 'mine' of seqnlp-mine 1.0 is written for version {versions[0]} of the plugin "
+        f"interface, and this seqnlp has {INTERFACE}: {advice}"
+    )
+    assert registry.broken() == {"mine": message}
+    assert _refusal("cells", "mine") == message
+    assert "mine" not in sys.modules
+
+
+def test_of_two_copies_of_a_distribution_the_first_counts(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(site / "old", "Seqnlp.Mine", {"seqnlp.cells": {"mine": "old:Mine"}})
+    plant(site / "new", "seqnlp-mine", {"seqnlp.cells": {"mine": "new:Mine"}}, version="2.0")
+    for name in ("old", "new"):
+        monkeypatch.syspath_prepend(site / name)
+    assert [each.package for each in Registry("cells").origins("mine")] == ["seqnlp-mine 2.0"]
+
+
+def test_a_package_in_an_archive_is_found(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    plant(
+        site / "x", "seqnlp-mine", {"seqnlp.cells": {"mine": "mine:Mine"}}, files={"mine.py": CELL}
+    )
+    archive = shutil.make_archive(str(site / "packed"), "zip", site / "x")
+    monkeypatch.syspath_prepend(archive)
+    registry: Registry[type] = Registry("cells")
+    assert registry.names()["mine"] == "seqnlp-mine"
+    assert registry.broken() == {}
+    assert registry.get("mine").__name__ == "Mine"
+
+
+def test_a_miss_says_how_a_name_comes_to_be_known(site: Path) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        Registry("cells").get("zzz")
+    assert str(caught.value).endswith(
+        "; a package offers its own by an entry point in the group seqnlp.cells, once it is "
+        "installed"
+    )
+    plant(site, "seqnlp-zzz", {}, files={"seqnlp_zzz.py": CELL})
+    with pytest.raises(UnknownNameError) as caught:
+        Registry("cells").get("zzz")
+    assert str(caught.value).endswith(
+        "; seqnlp-zzz declares no part: add an entry point in the group seqnlp.cells to its "
+        "pyproject.toml and install it again"
+    )

@@ -2,49 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
-from rich.table import Table
-
-from seqnlp.cli.screen import open_screen
 
 if TYPE_CHECKING:
     from seqnlp.nn.engines import Engine
 
+GAP = "  "
+NARROW = 24
+"""The least width of the last column, on however narrow a screen."""
+
 
 @click.command("list", short_help="List what is registered: cells, tokenizers, corpora, ...")
 @click.argument("kind", required=False)
-def command(kind: str | None) -> None:
+@click.option(
+    "--long",
+    is_flag=True,
+    help="Where each part comes from: package with version, module and file. Plugins are imported, "
+    "so that all that is wrong with one shows.",
+)
+def command(kind: str | None, long: bool) -> None:
     """List every registered part of a KIND (cells, attentions, corpora, ...), or of all kinds.
 
     Name, the package that it comes from, and one line of what it is. No plugin is imported, but for
-    `list cells`, which makes a small cell of each and asks every engine whether it can run it.
+    `--long`, and for `list cells`, which makes a small cell of each and asks every engine whether
+    it can run it. What cannot be used is listed as broken, with the reason.
     """
     from seqnlp.errors import UnknownNameError
     from seqnlp.registry import REGISTRIES
 
     if kind is not None and kind not in REGISTRIES:
         raise UnknownNameError("kind", kind, REGISTRIES)
-    screen = open_screen()
-    engines, broken = _working_engines() if kind == "cells" else ({}, [])
-    table = Table(box=None, pad_edge=False)
-    for heading in ("kind", "name", "from", *(["engines"] if engines else []), "what it is"):
-        table.add_column(heading, overflow="fold")
-    for each in [kind] if kind is not None else list(REGISTRIES):
-        for name, package in REGISTRIES[each].names().items():
-            running = [escape(_runners(name, engines))] if engines else []
-            table.add_row(each, name, package, *running, escape(REGISTRIES[each].summary(name)))
-        if each == "corpora":
-            from seqnlp.data.corpus import found_names
+    kinds = [kind] if kind is not None else list(REGISTRIES)
+    if long:
+        _print(("kind", "name", "from", "file", "what it is"), _long_rows(kinds))
+        return
+    engines, notes = _working_engines() if kind == "cells" else ({}, [])
+    headings = ("kind", "name", "from", *(["engines"] if engines else []), "what it is")
+    _print(headings, _rows(kinds, engines))
+    for line in notes:
+        click.echo(f"note: {line}")
 
-            for name in found_names():
-                table.add_row(each, name, "SEQNLP_DATA", "")
-    screen.print(table)
-    for line in broken:
-        screen.print(f"note: {line}", markup=False, soft_wrap=True)
+
+def _rows(kinds: Sequence[str], engines: Mapping[str, Engine]) -> Iterator[Sequence[str]]:
+    from seqnlp.registry import REGISTRIES
+
+    for kind in kinds:
+        registry = REGISTRIES[kind]
+        broken = registry.broken()
+        for name, package in registry.names().items():
+            reason = broken.get(name)
+            running = [_runners(name, engines)] if engines else []
+            what = f"broken: {reason}" if reason else registry.summary(name)
+            yield kind, name, package, *running, what
+        if kind == "corpora":
+            for name in _found_corpora():
+                yield kind, name, "SEQNLP_DATA", *([""] if engines else []), ""
+
+
+def _long_rows(kinds: Sequence[str]) -> Iterator[Sequence[str]]:
+    from seqnlp.errors import SeqnlpError
+    from seqnlp.outline import find_source
+    from seqnlp.registry import REGISTRIES, THIS_PROCESS
+
+    for kind in kinds:
+        registry = REGISTRIES[kind]
+        broken = registry.broken()
+        for name in registry.names():
+            origins = registry.origins(name)
+            reason = broken.get(name)
+            if reason is None and any(each.distribution != "seqnlp" for each in origins):
+                try:
+                    registry.get(name)
+                except SeqnlpError as error:
+                    reason = str(error)
+            what = f"broken: {reason}" if reason else registry.summary(name)
+            for each in origins:
+                where = find_source(each.module) or each.value
+                yield kind, name, each.package, where, what
+            if not origins:
+                yield kind, name, THIS_PROCESS, "", what
+        if kind == "corpora":
+            for name in _found_corpora():
+                yield kind, name, "SEQNLP_DATA", "", ""
+
+
+def _found_corpora() -> list[str]:
+    """Corpora that are found by their folder; the readers are imported only if there can be any."""
+    import os
+
+    if not os.environ.get("SEQNLP_DATA"):
+        return []
+    from seqnlp.data.corpus import found_names
+
+    return found_names()
+
+
+def _print(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
+    """A table in columns; on a screen the last one is wrapped to its width.
+
+    rich, which draws all other tables, takes longer to import than this command to answer.
+    """
+    table = [headings, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(headings) - 1)]
+    indent = sum(widths) + len(GAP) * len(widths)
+    screen = sys.stdout.isatty()
+    room = max(NARROW, shutil.get_terminal_size().columns - indent) if screen else 0
+    for number, row in enumerate(table):
+        first, *more = _wrapped(row[-1], room)
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        line = GAP.join([*cells, first]).rstrip()
+        click.echo(click.style(line, bold=True) if number == 0 else line)
+        for each in more:
+            click.echo(" " * indent + each)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    if not width or len(text) <= width:
+        return [text]
+    import textwrap
+
+    return textwrap.wrap(text, width)
 
 
 def _working_engines() -> tuple[dict[str, Engine], list[str]]:

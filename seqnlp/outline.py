@@ -1,0 +1,188 @@
+"""What the source of a module says of a part, read without importing it.
+
+A part that would fail when it is imported is mostly known by its source: its module or its class is
+missing, it has a syntax error, or it needs a package that is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from functools import lru_cache
+from importlib.machinery import SOURCE_SUFFIXES
+from typing import NamedTuple
+
+from seqnlp.errors import near
+
+_DEPTH = 4
+"""How many modules a name is followed through that is imported from one into the next."""
+_DEFINED = re.compile(r"^(?:class|(?:async\s+)?def)\s+(\w+)", re.MULTILINE)
+_IMPORTED = re.compile(r"^from\s+(\.*[\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
+_NEEDED = re.compile(
+    r"^from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b"
+    r"|^import[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]*(?:,|as\b|#|;|$)",
+    re.MULTILINE,
+)
+"""Packages that are imported at the top of a module; prose that begins with "from" is none."""
+_HEADER_END = re.compile(r":[ \t]*(?:#[^\n]*)?\n")
+_FIRST_LINE = re.compile(r"\s*[rRuU]?(\"\"\"|'''|\"|')([^\n]*)")
+
+
+class Outline(NamedTuple):
+    """path: the module's source, None where there is none. summary: the first line of the part's
+    docstring, where it is found. problem: why the part cannot be used, empty where none is known.
+    """
+
+    path: str | None
+    summary: str = ""
+    problem: str = ""
+
+
+def outline(module: str, attribute: str) -> Outline:
+    """What is known of `module:attribute`."""
+    path = find_source(module)
+    if path is None:
+        if _is_compiled(module):
+            return Outline(None)
+        return Outline(None, problem=f"there is no module {module}")
+    text = _read(path)
+    problem = _problem(path, text, attribute)
+    return Outline(path, "" if problem else _summary(module, attribute, _DEPTH), problem)
+
+
+def find_source(module: str) -> str | None:
+    """The source file of a module, without importing the packages above it."""
+    top, *rest = module.split(".")
+    origin, folders = _package(top, tuple(sys.path))
+    if not rest:
+        # A module in an archive has a name that leads to no file.
+        source = origin and origin.endswith(tuple(SOURCE_SUFFIXES)) and os.path.isfile(origin)
+        return origin if source else None
+    for folder in folders:
+        base = os.path.join(folder, *rest)
+        for candidate in (f"{base}.py", os.path.join(base, "__init__.py")):
+            if os.path.isfile(candidate):
+                return candidate
+    return None
+
+
+@lru_cache(maxsize=256)
+def _package(top: str, path: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """File and folders of a package that stands on no other; both empty where there is none."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None, ()
+    if spec is None:
+        return None, ()
+    return spec.origin, tuple(spec.submodule_search_locations or ())
+
+
+def _is_compiled(module: str) -> bool:
+    """Whether there may be a module all the same, of which there is no source."""
+    top, *rest = module.split(".")
+    origin, folders = _package(top, tuple(sys.path))
+    if not rest:
+        return origin is not None
+    places = [os.path.join(folder, *rest[:-1]) for folder in folders]
+    return any(
+        name.startswith(f"{rest[-1]}.")
+        for place in places
+        if os.path.isdir(place)
+        for name in os.listdir(place)
+    )
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def _problem(path: str, text: str, attribute: str) -> str:
+    top = attribute.partition(".")[0]
+    if not top:
+        return f"it names the module {path}; name what is in it: module:Class"
+    # The toolkit's own modules are tested: reading all of them would take as long as the rest.
+    if path.startswith(_OWN):
+        return ""
+    if error := _syntax_error(path, text):
+        return error
+    for pair in _NEEDED.findall(text):
+        if not _exists(name := "".join(pair)):
+            return f"{path} imports {name}, which is not installed"
+    known = _DEFINED.findall(text)
+    elsewhere = "import *" in text or "__getattr__" in text
+    if not elsewhere and not re.search(rf"\b{re.escape(top)}\b", text):
+        best = near(top, known)
+        hint = f"; did you mean {best!r}?" if best else ""
+        return f"{path} has no {top}{hint}"
+    return ""
+
+
+def _syntax_error(path: str, text: str) -> str:
+    """Where the source is no Python; asked of what has been compiled before by a look at that."""
+    if _was_compiled(path):
+        return ""
+    try:
+        compile(text, path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return f"{path}:{error.lineno}: {error.msg}"
+    except ValueError as error:  # a null byte
+        return f"{path}: {error}"
+    return ""
+
+
+def _was_compiled(path: str) -> bool:
+    """Whether Python's own cache has this very source: by time and size, see PEP 552."""
+    try:
+        with open(importlib.util.cache_from_source(path), "rb") as file:
+            header = file.read(16)
+        state = os.stat(path)
+    except (OSError, NotImplementedError):
+        return False
+    flags, time, size = (int.from_bytes(header[at : at + 4], "little") for at in (4, 8, 12))
+    now = int(state.st_mtime) & 0xFFFFFFFF, state.st_size & 0xFFFFFFFF
+    return flags == 0 and (time, size) == now
+
+
+def _exists(package: str) -> bool:
+    known = package in sys.modules or package in sys.stdlib_module_names
+    return known or _package(package, tuple(sys.path)) != (None, ())
+
+
+def _summary(module: str, attribute: str, depth: int) -> str:
+    path = find_source(module)
+    if path is None or depth == 0:
+        return ""
+    text = _read(path)
+    match = re.search(rf"^(?:class|def)\s+{re.escape(attribute)}\b", text, re.MULTILINE)
+    if match is None:
+        other = _origin(module, path, text, attribute)
+        return _summary(*other, depth - 1) if other else ""
+    end = _HEADER_END.search(text, match.end())
+    first = _FIRST_LINE.match(text, end.end()) if end else None
+    return first[2].partition(first[1])[0].strip() if first else ""
+
+
+def _origin(module: str, path: str, text: str, name: str) -> tuple[str, str] | None:
+    """The module that a name is imported from, and what it is called there."""
+    for source, names in _IMPORTED.findall(text):
+        for each in names.strip("()").split(","):
+            original, _, alias = each.partition("#")[0].strip().partition(" as ")
+            if (alias.strip() or original) == name:
+                return _absolute(module, path, source), original
+    return None
+
+
+def _absolute(module: str, path: str, source: str) -> str:
+    dots = len(source) - len(source.lstrip("."))
+    if not dots:
+        return source
+    parts = module.split(".")
+    up = dots - path.endswith("__init__.py")
+    return ".".join([*parts[: len(parts) - up], *filter(None, [source[dots:]])])
+
+
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep

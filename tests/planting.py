@@ -1,0 +1,36 @@
+"""Packages with entry points, planted into a folder as an installer would leave them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def plant(
+    site: Path,
+    distribution: str,
+    entry_points: Mapping[str, Mapping[str, str]],
+    *,
+    version: str = "1.0",
+    files: Mapping[str, str] | None = None,
+) -> None:
+    """Install a package into the folder `site`.
+
+    Args:
+        entry_points: group to name to value.
+        files: path to text, of the package's modules.
+    """
+    folder = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(
+        f"Metadata-Version: 2.4\nName: {distribution}\nVersion: {version}\n\nName: no header\n"
+    )
+    lines = []
+    for group, entries in entry_points.items():
+        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()), ""]
+    if lines:
+        (folder / "entry_points.txt").write_text("\n".join(lines))
+    for name, text in (files or {}).items():
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
