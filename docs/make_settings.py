@@ -113,25 +113,30 @@ def page() -> str:
     for name, kind in tables.items():
         parts += [f"## `[{name}]`\n", f"{_first_line(kind)}\n", _section(kind, f"{name}.")]
     told: dict[type[BaseModel], str] = {}
-    for task in registry.tasks.names():
+    for task in _own(registry.tasks):
         parts += _task(task, told)
     on = [f"`{name}`" for name in Settings().hooks]
     parts.append(HOOKS.format(defaults=", ".join(on)))
-    for name in registry.hooks.names():
+    for name in _own(registry.hooks):
         parts.append(f"### `hooks.{name}`\n")
         parts.append(_factory(registry.hooks.get(name), Settings().hooks.get(name)))
     parts.append(OPTIONS)
     given = {"input_size", "hidden_size", "query_size", "memory_size"}
     for parts_of in ("cells", "attentions", "tokenizers"):
         kind_of = registry.REGISTRIES[parts_of]
-        for name, package in kind_of.names().items():
+        for name in _own(kind_of):
             factory = kind_of.get(name)
-            if package == "seqnlp" and set(inspect.signature(factory).parameters) - given:
+            if set(inspect.signature(factory).parameters) - given:
                 parts.append(f"### {kind_of.singular.capitalize()} `{name}`\n")
                 parts.append(_factory(factory, None, given=given))
     parts.append("### Vectors `ppmi`\n")
     parts.append(_factory(ppmi_vectors, None, given={"documents", "vocabulary_size", "size"}))
     return "\n".join(parts)
+
+
+def _own(parts: registry.Registry[Any]) -> list[str]:
+    """The names of those that are no plugin's."""
+    return [name for name, package in parts.names().items() if package == "seqnlp"]
 
 
 def _task(name: str, told: dict[type[BaseModel], str]) -> list[str]:

@@ -97,7 +97,9 @@ def _describe(task: Task) -> str:
         if model.encoder == "recurrent"
         else f"encoder {model.encoder}"
     )
-    return f"{number}{network}, {size:,} parameters"
+    decoder = task.settings.head.get("decoder", "recurrent")
+    writer = "" if decoder == "recurrent" else f", decoder {decoder}"
+    return f"{number}{network}{writer}, {size:,} parameters"
 
 
 def _seeds(settings: Settings) -> str:

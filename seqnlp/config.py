@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -183,6 +183,7 @@ def load_settings(
     overrides: Iterable[str] = (),
     *,
     base: Mapping[str, Any] | None = None,
+    unread: Callable[[Settings], Iterable[str]] | None = None,
 ) -> Settings:
     """Read a recipe and change it by `a.b=value` overrides, whose values are TOML or bare words.
 
@@ -190,6 +191,8 @@ def load_settings(
         recipe: a TOML file; without one, the defaults.
         overrides: strings such as `train.epochs=8` and `model.cell=gru`, later ones win.
         base: settings under the recipe's, such as a task's own defaults.
+        unread: names the keys that no part of a model of these settings reads, see `Task.unread`.
+            Where an encoder or decoder is named over a recipe or defaults, theirs are left behind.
 
     Raises:
         SettingsError: a file that is no TOML (with its line), an unknown key (with the nearest),
@@ -200,9 +203,29 @@ def load_settings(
     if recipe is not None:
         where = str(recipe)
         tables = _merged(tables, read_toml(recipe))
+    own: dict[str, Any] = {}
     for override in overrides:
         _override(tables, override)
-    return settings_from(tables, where)
+        _override(own, override)
+    settings = settings_from(tables, where)
+    if unread is None:
+        return settings
+    levels = [base or {}, {} if recipe is None else read_toml(recipe), own]
+    left = [key.split(".") for key in unread(settings) if _is_left_behind(key, levels)]
+    for table, key in left:
+        tables[table].pop(key)
+    return settings_from(tables, where) if left else settings
+
+
+def _is_left_behind(key: str, levels: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a part that would read the key was named at a higher level than the key was set."""
+    parts = ("head.decoder",) if key.startswith("head.") else ("model.encoder", "head.decoder")
+
+    def level(path: str) -> int:
+        table, name = path.split(".")
+        return max((n for n, each in enumerate(levels) if name in each.get(table, {})), default=-1)
+
+    return level(key) < max(map(level, parts))
 
 
 def settings_from(tables: Mapping[str, Any], where: str) -> Settings:

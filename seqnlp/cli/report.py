@@ -31,11 +31,12 @@ MOST_CLASSES = 12
 
 def announce(screen: Console, settings: Settings, recipe: Path | None) -> None:
     """One line of what is about to happen."""
-    attention = settings.head.get("attention")
+    attention, decoder = settings.head.get("attention"), settings.head.get("decoder", "recurrent")
     reads_text = registry.tasks.get(settings.task).pipeline_names
     parts = [
         f"{settings.task} on {settings.corpus.name}" + _direction(settings),
         _network(settings),
+        *([f"decoder {decoder}"] if decoder != "recurrent" else []),
         *([f"{attention} attention"] if attention else []),
         *([f"tokenizer {settings.text.tokenizer}"] if reads_text else []),
         f"seed {settings.seed}",

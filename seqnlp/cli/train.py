@@ -14,6 +14,7 @@ from seqnlp.cli.options import SpreadingCommand, columns_option
 from seqnlp.config import Settings, load_settings
 
 SHORT = {
+    "encoder": "model.encoder", "decoder": "head.decoder",
     "task": "task", "corpus": "corpus.name", "source": "corpus.source", "target": "corpus.target",
     "cell": "model.cell", "tokenizer": "text.tokenizer",
     "attention": "head.attention", "hidden_size": "model.hidden_size", "layers": "model.layers",
@@ -31,6 +32,8 @@ SHORT = {
 @columns_option
 @click.option("--source", help="The language to read of a parallel corpus: de.")
 @click.option("--target", help="The language to write: en.")
+@click.option("--encoder", help="What reads; `seqnlp list encoders`.  [default: recurrent]")
+@click.option("--decoder", help="What writes; `seqnlp list decoders`.  [default: recurrent]")
 @click.option("--cell", help="The recurrent cell; `seqnlp list cells`.")
 @click.option("--attention", help="What looks at the states; `seqnlp list attentions`.")
 @click.option("--tokenizer", help="`seqnlp list tokenizers`; spacy:en, nltk:treebank, bpe, ...")
@@ -112,12 +115,16 @@ def _settings(
     from seqnlp import registry
     from seqnlp.config import read_toml
 
-    given = [f"{SHORT[key]}={_quoted(value)}" for key, value in short.items() if value is not None]
+    # In this order, in which a part is named before its options.
+    given = [f"{SHORT[key]}={_quoted(short[key])}" for key in SHORT if short[key] is not None]
     given += [f"corpus.columns.{field}={_quoted(column)}" for field, column in columns]
     task = short["task"] or ("" if path is None else read_toml(path).get("task", ""))
     # What is no name at all is refused, with the rest of the recipe, by its type.
-    base = registry.tasks.get(task).defaults if task and isinstance(task, str) else {}
-    return load_settings(path, [*given, *overrides], base=base)
+    if not isinstance(task, str):
+        return load_settings(path, [*given, *overrides])
+    chosen = registry.tasks.get(task or Settings().task)
+    base = chosen.defaults if task else {}
+    return load_settings(path, [*given, *overrides], base=base, unread=chosen.unread)
 
 
 def _quoted(value: object) -> str:
@@ -129,8 +136,11 @@ def _quoted(value: object) -> str:
 
 
 def _new_folder(settings: Settings, in_use: Callable[[Path], bool]) -> Path:
-    """`runs/<corpus>-<cell>`, with a number where that holds a model or anything else."""
+    """`runs/<corpus>-<network>`, with a number where that holds a model or anything else."""
     corpus = re.sub(r"[^\w.-]+", "-", Path(settings.corpus.name).name).strip("-") or "corpus"
-    base = Path("runs") / f"{corpus}-{settings.model.cell}"
+    model, decoder = settings.model, settings.head.get("decoder", "recurrent")
+    network = model.cell if model.encoder == "recurrent" else model.encoder
+    network += "" if decoder in ("recurrent", network) else f"-{decoder}"
+    base = Path("runs") / f"{corpus}-{network}"
     numbered = (base.with_name(f"{base.name}-{n}") for n in itertools.count(2))
     return next(path for path in itertools.chain([base], numbered) if not in_use(path))

@@ -42,7 +42,7 @@ from seqnlp.nn.cells import (
     State,
 )
 from seqnlp.nn.decoder import Decoder
-from seqnlp.nn.decoder_state import Decoded, DecoderState
+from seqnlp.nn.decoder_state import Decoded, DecoderState, RecurrentDecoderState
 from seqnlp.nn.dropout import DropoutSite, Site, dropout_sites
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.encoder import Encoder, EncoderState
@@ -55,6 +55,7 @@ from seqnlp.nn.output import OutputLayer
 from seqnlp.nn.pooling import AttentionPooling, LastPooling, MaxPooling, MeanPooling, Pooling
 from seqnlp.nn.quantization import quantize
 from seqnlp.nn.recurrence import RecurrentEncoder
+from seqnlp.nn.recurrent_decoder import RecurrentDecoder
 from seqnlp.nn.recurrent_dropout import RecurrentDropout
 from seqnlp.nn.unrolling import unroll, unroll_states
 
@@ -110,6 +111,8 @@ __all__ = [
     "QRNNCell",
     "QuantizedCell",
     "RNNCell",
+    "RecurrentDecoder",
+    "RecurrentDecoderState",
     "RecurrentDropout",
     "RecurrentEncoder",
     "RecurrentLayer",

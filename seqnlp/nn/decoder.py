@@ -1,252 +1,139 @@
-"""Decoders: recurrent layers that attend to a memory, over whole targets or step by step."""
+"""What a decoder is: it writes after a memory, over whole targets or step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import cast
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor, nn
 
-from seqnlp import registry
-from seqnlp.config import build
 from seqnlp.errors import InputError
-from seqnlp.nn import engines
-from seqnlp.nn.attention import Attention
-from seqnlp.nn.attention.history import attend_step, attend_whole
-from seqnlp.nn.attention.intra import IntraAttention
-from seqnlp.nn.bridge import Bridge
 from seqnlp.nn.decoder_state import Decoded, DecoderState
-from seqnlp.nn.dropout import DropoutSite
-from seqnlp.nn.engines.padding import Padding
-from seqnlp.nn.feeding import decode_feeding
-from seqnlp.nn.initialization import make_cell
-from seqnlp.nn.layer import RecurrentLayer
-from seqnlp.nn.readout import Readout
-from seqnlp.nn.recurrence import NO_OPTIONS
 from seqnlp.nn.unrolling import check_input
 from seqnlp.types import Encoded, Memory
+
+S = TypeVar("S", bound=DecoderState)
 
 __all__ = ["Decoded", "Decoder", "DecoderState"]
 
 
-class Decoder(nn.Module):
-    r"""Layers of any registered recurrent cell with attention to a memory.
+class Decoder(nn.Module, ABC, Generic[S]):
+    """Features of the next token, from the tokens so far and an encoder's states.
 
-        h = layers(x)       or, with input feeding, layers([x ; last output])
-        context = attention(h, memory)
-        h' = layers_after([h ; context])        or h, where there are none
-        output = tanh(W [h' ; context] + b)     or, not deep, W [h' ; context] + b
+    Registered by name, so that any network can stand here: `forward` reads whole targets, which is
+    how it learns, and `step` one token of each, which is how a search asks it. Both give the same.
+    Nothing of a batch stays on the module: what is made of the source once is the memory, what is
+    remembered of the target is the state.
 
-    With intra-attention, [context ; intra(h, all h before)] stands in the context's place.
-
-    Without input feeding and without a history of the attention nothing waits for the step before
-    but the cells: a target is one call of the engine a layer, and one of the attention.
-
-    Dropout sites: "layer" between layers, in every layer "recurrent", "context" on [h' ; context],
-    "output" on the output, behind where it is fed from.
-
-    Source: input feeding of Luong et al. 2015, arXiv:1508.04025, section 3.3.
+    A registered decoder is called with these four sizes, and with those settings of `head` and
+    `model` that its signature names (`hidden_size`, `layers`, `cell`, `attention`, ...); keywords
+    of any other name are the keys of `head.decoder_options`.
 
     Args:
         input_size: E, features of an input.
-        memory_size: D, features of the memory's states.
+        memory_size: D, features of the encoder's states.
         summary_size: features of the encoder's summary.
-        output_size: O.
-        cell: a registered name.
-        cell_options: what the cell's constructor takes beside its sizes.
-        hidden_size: H of every layer.
-        layers: how many are stacked before the attention.
-        layers_after: how many stand behind it.
-        attention: a registered name.
-        attention_options: what its constructor takes beside its sizes.
-        input_feeding: whether the first layer reads the last output beside the input.
-        bridge: how the first states come from the summary, see `Bridge`.
-        deep_output: whether the output passes through tanh.
-        intra_attention: whether the decoder attends to its own past, see `IntraAttention`.
-        residual: adds a layer's input to its output where both have H features, but in a first
-            layer that is fed.
-        layer_norm: normalizes a layer's output, after that sum.
-        engine: see `unroll`.
-        input_init: see `RecurrentEncoder`, and so are those that follow.
-        recurrent_init: initializer of the recurrent weights.
-        forget_bias: bias of the forget gate.
-        zoneout_output: rate of the outputs.
-        zoneout_memory: rate of the memory beside them.
+        output_size: O, features of an output.
 
     Raises:
-        UnknownNameError: no cell, attention, bridge, engine or initializer has that name.
-        SettingsError: an option that the cell or the attention does not have, or zoneout that does
-            not suit the cell.
-        InputError: sizes or numbers that do not suit each other.
+        InputError: a size below 1.
     """
 
+    gives_weights: bool = True
+    """Whether it weighs the positions of the source, which copying, coverage, alignments and maps
+    of the attention stand on. A constructor may set it."""
+    sequential: bool = False
+    """Whether `forward` has to go step by step, because each step reads the output of the one
+    before. A constructor may set it."""
+
     def __init__(
-        self,
-        input_size: int,
-        memory_size: int,
-        summary_size: int,
-        *,
-        output_size: int,
-        cell: str = "lstm",
-        cell_options: Mapping[str, object] = NO_OPTIONS,
-        hidden_size: int = 128,
-        layers: int = 1,
-        layers_after: int = 0,
-        attention: str = "additive",
-        attention_options: Mapping[str, object] = NO_OPTIONS,
-        input_feeding: bool = False,
-        bridge: str = "tanh",
-        deep_output: bool = True,
-        intra_attention: bool = False,
-        residual: bool = False,
-        layer_norm: bool = False,
-        engine: str = "auto",
-        input_init: str = "auto",
-        recurrent_init: str = "auto",
-        forget_bias: float = 1.0,
-        zoneout_output: float = 0.0,
-        zoneout_memory: float = 0.0,
+        self, input_size: int, memory_size: int, summary_size: int, *, output_size: int
     ) -> None:
         super().__init__()
-        for name, size, least in (
-            ("layers", layers, 1),
-            ("layers_after", layers_after, 0),
-            ("hidden_size", hidden_size, 1),
-            ("output_size", output_size, 1),
-        ):
-            if size < least:
-                raise InputError(f"{name} must be at least {least}, not {size}")
-        if input_feeding and layers_after:
-            raise InputError(
-                "input_feeding and layers_after exclude each other: the fed output would wait for "
-                "layers behind the attention; stack all layers before it"
-            )
+        sizes = {
+            "input_size": input_size, "memory_size": memory_size,
+            "summary_size": summary_size, "output_size": output_size,
+        }  # fmt: skip
+        for name, size in sizes.items():
+            if size < 1:
+                raise InputError(f"{name} must be at least 1, not {size}")
         self.input_size = input_size
         self.memory_size = memory_size
-        self.hidden_size = hidden_size
+        self.summary_size = summary_size
         self.output_size = output_size
-        self.input_feeding = input_feeding
-        engines.check(engine)
-        self.attention: Attention = build(
-            registry.attentions.get(attention),
-            attention_options,
-            where="head.attention_options",
-            query_size=hidden_size,
-            memory_size=memory_size,
-        )
 
-        def make(size: int, *, fed: bool = False) -> RecurrentLayer:
-            made = make_cell(
-                cell, cell_options, size, hidden_size,
-                input_init=input_init, recurrent_init=recurrent_init, forget_bias=forget_bias,
-            )  # fmt: skip
-            return RecurrentLayer(
-                made,
-                None,
-                residual=residual and size == hidden_size and not fed,
-                layer_norm=layer_norm,
-                engine=engine,
-                zoneout_output=zoneout_output,
-                zoneout_memory=zoneout_memory,
-            )
-
-        first = input_size + (output_size if input_feeding else 0)
-        self.intra_attention = IntraAttention(hidden_size) if intra_attention else None
-        context_size = self.attention.context_size + (hidden_size if intra_attention else 0)
-        self.layers = nn.ModuleList(
-            make(hidden_size if index else first, fed=input_feeding and not index)
-            for index in range(layers)
-        )
-        self.layers_after = nn.ModuleList(
-            make(hidden_size + (0 if index else context_size)) for index in range(layers_after)
-        )
-        self.bridges = nn.ModuleList(
-            Bridge(bridge, summary_size, layer.forward_cell)
-            for layer in (*self._before(), *self._after())
-        )
-        self.readout = Readout(hidden_size, context_size, output_size, deep=deep_output)
-        self.layer_dropout = DropoutSite("layer")
-        self.output_dropout = DropoutSite("output")
-
+    @abstractmethod
     def prepare(self, encoded: Encoded) -> Memory:
-        """What the attention makes of an encoder's states, once for a batch."""
-        return self.attention.prepare(encoded)
+        """What is made of an encoder's states, once for a batch; of a class of its own, if need be.
 
-    def initial_state(self, encoded: Encoded) -> DecoderState:
-        """The state before the first step, by the bridge; nothing fed and nothing attended yet."""
-        summary, rows, looks_back = encoded.summary, len(encoded.mask), self.attention.history
-        cells = [layer.forward_cell for layer in (*self._before(), *self._after())]
-        return DecoderState(
-            layers=tuple(
-                bridge(summary, cell.initial_state(rows))
-                for bridge, cell in zip(self.bridges, cells, strict=True)
-            ),
-            feed=summary.new_zeros(rows, self.output_size) if self.input_feeding else None,
-            history=None if looks_back == "none" else torch.zeros_like(encoded.states[:, :, 0]),
-            past=summary.new_zeros(rows, 0, self.hidden_size) if self.intra_attention else None,
-        )
+        Args:
+            encoded: of B rows, of which some may have no real position.
+        """
 
+    @abstractmethod
+    def initial_state(self, encoded: Encoded) -> S:
+        """The state of B targets before the first step."""
+
+    @abstractmethod
     def forward(
         self,
         x: Tensor,
         lengths: Tensor | None,
         memory: Memory,
-        state: DecoderState,
+        state: S,
         *,
         want_weights: bool = False,
     ) -> Decoded:
         """Decode targets whose inputs are known, as `step` after `step` would.
 
         Args:
-            x: float [B, T, E], finite on padding.
+            x: float [B, T, E], finite on padding; B and T may be 0.
             lengths: int64 [B], each in 0..T; None where every row is full.
-            memory: of B rows.
+            memory: of B rows, made by `prepare`.
             state: before the first step.
             want_weights: whether the weights are asked for.
 
         Returns:
-            What stands on padding means nothing.
+            Outputs and, where they are asked for and given, weights that are 0 exactly where the
+            memory's mask is False. What stands on padding means nothing.
 
         Raises:
             InputError: shapes or lengths do not suit each other.
         """
-        check_input(x, self.input_size)
-        state.check(len(x))
-        if len(memory.mask) != len(x):
-            raise InputError(f"x has {len(x)} rows, but the memory has {len(memory.mask)}")
-        padding = Padding.of(lengths, x)
-        if x.shape[0] == 0 or x.shape[1] == 0:
-            outputs = x.new_zeros(*x.shape[:2], self.output_size)
-            weights: Tensor | None = x.new_zeros(*x.shape[:2], memory.mask.shape[1])
-        elif self.input_feeding:
-            outputs, weights = decode_feeding(
-                self._before(), self.attention, self.intra_attention, self.readout,
-                self.layer_dropout, x, padding, memory, state,
-                want_weights=want_weights,
-            )  # fmt: skip
-        else:
-            outputs, weights = self._read(x, padding, memory, state)
-        return Decoded(
-            outputs=self.output_dropout(outputs), weights=weights if want_weights else None
-        )
 
-    def step(
-        self, x: Tensor, memory: Memory, state: DecoderState
-    ) -> tuple[Tensor, Tensor, DecoderState]:
+    @abstractmethod
+    def step(self, x: Tensor, memory: Memory, state: S) -> tuple[Tensor, Tensor | None, S]:
         """Decode one step of N = B*K hypotheses: k of row b of the memory is row b*K + k.
 
         Args:
             x: float [N, E].
             memory: of B rows, which are not copied for their hypotheses.
-            state: of N rows.
+            state: of N rows; it is not changed.
 
         Returns:
-            Outputs, float [N, O]; weights, float [N, S]; the state after the step.
+            Outputs, float [N, O]; weights, float [N, S], None of a decoder that gives none; the
+            state after the step.
 
         Raises:
             InputError: the shapes do not suit each other.
+        """
+
+    def check_targets(self, x: Tensor, memory: Memory, state: S) -> None:
+        """Refuse what `forward` cannot read.
+
+        Raises:
+            InputError: shapes do not suit each other.
+        """
+        check_input(x, self.input_size)
+        state.check(len(x))
+        if len(memory.mask) != len(x):
+            raise InputError(f"x has {len(x)} rows, but the memory has {len(memory.mask)}")
+
+    def check_step(self, x: Tensor, memory: Memory, state: S) -> None:
+        """Refuse what `step` cannot read.
+
+        Raises:
+            InputError: shapes do not suit each other.
         """
         if x.dim() != 2 or x.shape[1] != self.input_size:
             raise InputError(f"x must be float [N, {self.input_size}], not {list(x.shape)}")
@@ -257,41 +144,3 @@ class Decoder(nn.Module):
                 f"x has {rows} rows, which are no multiple of the memory's {sources}: "
                 "every row of the memory has the same number of hypotheses"
             )
-        h = x if state.feed is None else torch.cat([x, state.feed], dim=1)
-        before = iter(state.layers)
-        finals = []
-        for index, layer in enumerate(self._before()):
-            h, final = layer.step(self.layer_dropout(h) if index else h, next(before))
-            finals.append(final)
-        attended, after = attend_step(self.attention, self.intra_attention, h, memory, state)
-        context = attended.context
-        for index, layer in enumerate(self._after()):
-            h = h if index else torch.cat([h, context], dim=1)
-            h, final = layer.step(self.layer_dropout(h), next(before))
-            finals.append(final)
-        output = self.readout(h, context)
-        after = replace(after, layers=tuple(finals), feed=output if self.input_feeding else None)
-        return self.output_dropout(output), attended.weights, after
-
-    def _read(
-        self, x: Tensor, padding: Padding | None, memory: Memory, state: DecoderState
-    ) -> tuple[Tensor, Tensor]:
-        """Without input feeding: layer after layer over whole targets."""
-        before = iter(state.layers)
-        h = x if padding is None else padding.zero(x)
-        for index, layer in enumerate(self._before()):
-            h = layer(self.layer_dropout(h) if index else h, padding, next(before))
-        attended = attend_whole(self.attention, self.intra_attention, h, memory, state)
-        for index, layer in enumerate(self._after()):
-            h = h if index else torch.cat([h, attended.context], dim=2)
-            h = self.layer_dropout(h)
-            if padding is not None and not index:
-                h = padding.zero(h)
-            h = layer(h, padding, next(before))
-        return self.readout(h, attended.context), attended.weights
-
-    def _before(self) -> list[RecurrentLayer]:
-        return cast("list[RecurrentLayer]", list(self.layers))
-
-    def _after(self) -> list[RecurrentLayer]:
-        return cast("list[RecurrentLayer]", list(self.layers_after))

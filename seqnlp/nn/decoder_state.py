@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -16,15 +16,10 @@ from seqnlp.nn.cells.base import State
 class DecoderState:
     """Where a decoder stands in N targets. Only the decoder reads it.
 
-    layers: what each layer remembers, leaves [N, ...]. feed: float [N, O], the last output, with
-    input feeding. history: float [N, S], where the attention reads one. past: float [N, P, H], the
-    states of all steps so far, where they are attended to.
+    A decoder has a frozen dataclass of its own below this one. Its fields are tensors with the N
+    targets first, tuples of such, None, and numbers and strings that hold for all targets: so rows
+    can be chosen without knowing what they mean, as every search does.
     """
-
-    layers: tuple[State, ...]
-    feed: Tensor | None
-    history: Tensor | None
-    past: Tensor | None = None
 
     def check(self, rows: int) -> None:
         """Refuse a batch of another number of rows.
@@ -32,9 +27,10 @@ class DecoderState:
         Raises:
             InputError: the state is of so many.
         """
-        own = len(self.layers[0][0])
-        if own != rows:
-            raise InputError(f"x has {rows} rows, but the state is of {own}")
+        for each in fields(self):
+            for leaf in _leaves(getattr(self, each.name)):
+                if len(leaf) != rows:
+                    raise InputError(f"x has {rows} rows, but the state is of {len(leaf)}")
 
     def select(self, rows: Tensor) -> Self:
         """The rows int64 [M], in that order, each any number of times."""
@@ -45,16 +41,43 @@ class DecoderState:
         return self._map(lambda leaf: leaf[:count])
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
-        def changed(leaf: Tensor | None) -> Tensor | None:
-            return None if leaf is None else change(leaf)
+        def changed(value: Any, name: str) -> Any:
+            if isinstance(value, Tensor):
+                return change(value)
+            if isinstance(value, tuple):
+                return tuple(changed(each, name) for each in value)
+            if value is None or isinstance(value, int | float | str):
+                return value
+            raise InputError(
+                f"{type(self).__name__}.{name} holds a {type(value).__name__}, of which no row can "
+                "be chosen: a state is made of tensors [N, ...], tuples of them, numbers and None"
+            )
 
-        return replace(
-            self,
-            layers=tuple(tuple(change(leaf) for leaf in state) for state in self.layers),
-            feed=changed(self.feed),
-            history=changed(self.history),
-            past=changed(self.past),
-        )
+        names = [each.name for each in fields(self)]
+        return replace(self, **{name: changed(getattr(self, name), name) for name in names})
+
+
+def _leaves(value: object) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _leaves(each)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentDecoderState(DecoderState):
+    """That of a `RecurrentDecoder`.
+
+    layers: what each layer remembers, leaves [N, ...]. feed: float [N, O], the last output, with
+    input feeding. history: float [N, S], where the attention reads one. past: float [N, P, H], the
+    states of all steps so far, where they are attended to.
+    """
+
+    layers: tuple[State, ...]
+    feed: Tensor | None
+    history: Tensor | None
+    past: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from seqnlp.nn.attention.base import ScoredAttention
 from seqnlp.nn.attention.history import attend_step
 from seqnlp.nn.attention.intra import IntraAttention
 from seqnlp.nn.cells.base import GatedCell, State
-from seqnlp.nn.decoder_state import DecoderState
+from seqnlp.nn.decoder_state import RecurrentDecoderState
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.engines.affine import affine
 from seqnlp.nn.engines.feeding import Memories, Output, feed_fused, obstacle
@@ -76,7 +76,7 @@ def decode_feeding(
     x: Tensor,
     padding: Padding | None,
     memory: Memory,
-    state: DecoderState,
+    state: RecurrentDecoderState,
     *,
     want_weights: bool,
 ) -> tuple[Tensor, Tensor | None]:
@@ -125,7 +125,7 @@ def run_feeding(
     x: Tensor,
     packing: Packing,
     memory: Memory,
-    state: DecoderState,
+    state: RecurrentDecoderState,
     noise: FeedingNoise,
     *,
     want_weights: bool,

@@ -111,3 +111,13 @@ def _find(name: str, *, own: str) -> Initializer:
     if name not in INITIALIZERS:
         raise UnknownNameError("initializer", name, [AUTO, *INITIALIZERS])
     return INITIALIZERS[name]
+
+
+def glorot(*modules: nn.Module | None) -> None:
+    """Draw the linear maps in modules as Glorot and Bengio 2010 do, with biases of zero."""
+    for module in modules:
+        for part in () if module is None else module.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)

@@ -17,6 +17,7 @@ from seqnlp.config import Section, Settings
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.errors import InputError
 from seqnlp.nn.modes import in_mode
+from seqnlp.tasks.classifier import encoder_keywords, unread_by_encoder
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
 
@@ -227,13 +228,22 @@ class Task(nn.Module, ABC):
         parts = [
             ("tasks", settings.task),
             ("encoders", model.encoder),
-            ("cells", model.cell),
+            *([("cells", model.cell)] if "cell" in encoder_keywords(model) else []),
             *([("engines", model.engine)] if model.engine != "auto" else []),
         ]
         if cls.pipeline_names:
             parts.append(("tokenizers", text.tokenizer.partition(":")[0]))
             parts += [("normalizers", name) for name in text.normalizers]
         return parts
+
+    @classmethod
+    def unread(cls, settings: Settings) -> list[str]:
+        """The keys, as "model.cell", that were changed and that no part of the model reads.
+
+        Raises:
+            SettingsError: an option that the task does not have.
+        """
+        return [f"model.{key}" for key in unread_by_encoder(settings.model)]
 
     @classmethod
     def example(cls, split: Split) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -99,26 +99,49 @@ def build_embedding(settings: Settings, pipeline: TokenPipeline) -> TokenEmbeddi
     )
 
 
-def build_encoder(model: ModelSettings, input_size: int) -> Encoder:
+def encoder_keywords(model: ModelSettings) -> frozenset[str]:
+    """The keywords of the encoder that the settings name.
+
+    Raises:
+        UnknownNameError: no encoder has that name.
+    """
+    return frozenset(inspect.signature(registry.encoders.get(model.encoder)).parameters)
+
+
+def unread_by_encoder(model: ModelSettings, others: Collection[str] = ()) -> list[str]:
+    """Keys of `model` that were changed and that the encoder does not read.
+
+    Args:
+        others: keys that another part of the network reads.
+    """
+    read = {*NOT_OF_ENCODERS, *encoder_keywords(model), *others}
+    return [
+        key
+        for key, known in type(model).model_fields.items()
+        if key not in read and getattr(model, key) != known.default
+    ]
+
+
+def build_encoder(
+    model: ModelSettings, input_size: int, *, others: Collection[str] = ()
+) -> Encoder:
     """The encoder that the settings name, for inputs of `input_size`.
 
     An encoder gets those model settings that its signature names, and `encoder_options` on top.
+
+    Args:
+        others: keys of the settings that another part of the network reads.
 
     Raises:
         UnknownNameError: no encoder or cell has that name.
         SettingsError: an option that it does not have, or a setting that it would not read.
     """
-    factory = registry.encoders.get(model.encoder)
-    taken = inspect.signature(factory).parameters
-    given = {}
-    for key in set(type(model).model_fields) - NOT_OF_ENCODERS:
-        value = getattr(model, key)
-        if key in taken:
-            given[key] = value
-        elif value != type(model).model_fields[key].default:
-            raise SettingsError(f"model.{key}: the encoder {model.encoder!r} does not read it")
+    for key in unread_by_encoder(model, others):
+        raise SettingsError(f"model.{key}: the encoder {model.encoder!r} does not read it")
+    taken = encoder_keywords(model) & type(model).model_fields.keys() - NOT_OF_ENCODERS
+    given = {key: getattr(model, key) for key in taken}
     encoder: Encoder = build(
-        factory,
+        registry.encoders.get(model.encoder),
         {**given, **model.encoder_options},
         where="model.encoder_options",
         input_size=input_size,
@@ -132,15 +155,17 @@ def build_sentence_encoder(
     *,
     most: int = 0,
     pooling: Callable[[int], Pooling] = LastPooling,
+    others: Collection[str] = (),
 ) -> SentenceEncoder:
     """The encoder that the settings name for words, and one of a single layer for sentences.
 
     Args:
-        model, input_size: see `build_encoder`, also for what is raised.
+        model, input_size, others: see `build_encoder`, also for what is raised.
         most: see `SentenceEncoder`.
         pooling: makes one of the size of a state.
     """
-    words = build_encoder(model, input_size)
+    words = build_encoder(model, input_size, others=others)
     pooled = pooling(words.output_size)
-    sentences = build_encoder(model.model_copy(update={"layers": 1}), pooled.output_size)
+    single = model.model_copy(update={"layers": 1})
+    sentences = build_encoder(single, pooled.output_size, others=others)
     return SentenceEncoder(words, sentences, most=most, pooling=pooled)

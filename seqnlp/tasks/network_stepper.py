@@ -46,6 +46,7 @@ class NetworkStepper(Stepper):
         if copied is None:
             return StepScores(logits=logits, weights=weights)
         assert network.pointer is not None
+        assert weights is not None
         found = copied.log_probabilities(network.pointer(outputs, x), logits, weights)
         return StepScores(logits=found, weights=weights, normalized=True)
 

@@ -61,7 +61,7 @@ def run_on_own(
     lengths = real.sum(1)
     chosen = torch.rand(ids.shape, device=ids.device) < share
     chosen[:, 0] = False
-    if not network.decoder.input_feeding:
+    if not network.decoder.sequential:
         with torch.no_grad():
             first = network.run(ids, lengths, memory, state)
             drawn = torch.zeros_like(ids)
@@ -77,12 +77,17 @@ def run_on_own(
         x = network.embed(read)
         output, weights, state = network.decoder.step(x, memory, state)
         steps.append(
-            Run(outputs=output.unsqueeze(1), inputs=x.unsqueeze(1), weights=weights.unsqueeze(1))
+            Run(
+                outputs=output.unsqueeze(1),
+                inputs=x.unsqueeze(1),
+                weights=None if weights is None else weights.unsqueeze(1),
+            )
         )
+    found = [step.weights for step in steps if step.weights is not None]
     return Run(
         outputs=torch.cat([step.outputs for step in steps], 1),
         inputs=torch.cat([step.inputs for step in steps], 1),
-        weights=torch.cat([step.weights for step in steps if step.weights is not None], 1),
+        weights=torch.cat(found, 1) if found else None,
     )
 
 

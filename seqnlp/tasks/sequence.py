@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from seqnlp.config import ModelSettings
-from seqnlp.errors import InputError
-from seqnlp.nn.decoder import Decoder, DecoderState
+from seqnlp.errors import InputError, SettingsError
+from seqnlp.nn.decoder import DecoderState
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.nn.hierarchy import HierarchicalEncoder
+from seqnlp.nn.initialization import glorot
 from seqnlp.nn.output import OutputLayer
 from seqnlp.nn.pointer import Pointer, copied, coverage_loss, mix
 from seqnlp.nn.selection import SelectionGate
 from seqnlp.tasks.classifier import build_encoder, build_sentence_encoder
+from seqnlp.tasks.decoders import DecoderOptions, build_decoder
 from seqnlp.tasks.own_tokens import Run, run_on_own
 from seqnlp.types import Copies, Encoded, Loss, Memory, TokenBatch, lengths_to_mask
 
@@ -26,35 +26,11 @@ UNKNOWN = 1
 """The id of the unknown token in every vocabulary."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DecoderOptions:
-    """What a decoder is made of beside the model settings; see `TranslationOptions`."""
-
-    attention: str
-    attention_options: Mapping[str, Any]
-    input_feeding: bool
-    bridge: str
-    deep_output: bool
-    cell: str
-    cell_options: Mapping[str, Any]
-    hidden_size: int
-    layers: int
-    layers_after: int
-    tie_embeddings: bool
-    tie_all: bool
-    sentence_tokens: int = 0
-    copying: bool = False
-    coverage_loss: float = 0.0
-    intra_attention: bool = False
-    selection_gate: bool = False
-
-
 class EncoderDecoder(nn.Module):
     """The probability of a target sequence, token by token, given a source sequence.
 
     Dropout sites: word, embedding (of both sides), memory (the states that the attention reads),
-    and those of encoder and decoder. The linear maps of the decoder begin as Glorot and Bengio
-    2010 have it, with biases of zero.
+    and those of encoder and decoder.
 
     Args:
         model: sizes and the encoder.
@@ -63,6 +39,9 @@ class EncoderDecoder(nn.Module):
         outputs: V, how many tokens of the target's vocabulary can be generated, the first; None
             for all.
         buckets: n-gram vectors of the source.
+
+    Raises:
+        SettingsError: copying or coverage, and a decoder that gives no weights.
     """
 
     def __init__(
@@ -91,41 +70,18 @@ class EncoderDecoder(nn.Module):
         if options.tie_all:
             self.target_embedding.words = self.source_embedding.words
         most = options.sentence_tokens
+        others = options.model_keys
         self.encoder = (
-            HierarchicalEncoder(build_sentence_encoder(model, size, most=most))
+            HierarchicalEncoder(build_sentence_encoder(model, size, most=most, others=others))
             if most
-            else build_encoder(model, size)
+            else build_encoder(model, size, others=others)
         )
         self.reads_sentences = most > 0
         self.memory_dropout = DropoutSite("memory")
         memory_size = self.encoder.output_size
-        self.decoder = Decoder(
-            size,
-            memory_size,
-            memory_size,
-            output_size=size,
-            cell=options.cell,
-            cell_options=options.cell_options,
-            hidden_size=options.hidden_size,
-            layers=options.layers,
-            layers_after=options.layers_after,
-            attention=options.attention,
-            attention_options=options.attention_options,
-            input_feeding=options.input_feeding,
-            bridge=options.bridge,
-            deep_output=options.deep_output,
-            intra_attention=options.intra_attention,
-            residual=model.residual,
-            layer_norm=model.layer_norm,
-            engine=model.engine,
-            input_init=model.input_init,
-            recurrent_init=model.recurrent_init,
-            forget_bias=model.forget_bias,
-            zoneout_output=model.zoneout_output,
-            zoneout_memory=model.zoneout_memory,
-        )
-        own = self.decoder
-        _initialize(own.attention, own.readout, own.bridges, own.intra_attention)
+        self.decoder = build_decoder(model, options, input_size=size, memory_size=memory_size)
+        if not self.decoder.gives_weights:
+            _refuse_without_weights(options)
         tied = options.tie_embeddings or options.tie_all
         self.output = OutputLayer(
             size,
@@ -135,7 +91,7 @@ class EncoderDecoder(nn.Module):
         )
         self.pointer = Pointer(size, size) if options.copying else None
         self.selection = SelectionGate(memory_size, memory_size) if options.selection_gate else None
-        _initialize(self.pointer, self.selection)
+        glorot(self.pointer, self.selection)
         self.coverage_factor = options.coverage_loss
 
     def encode(self, source: TokenBatch) -> Encoded:
@@ -283,11 +239,10 @@ def _take(x: Tensor, places: Tensor) -> Tensor:
     return x.flatten(0, 1).index_select(0, places)
 
 
-def _initialize(*modules: nn.Module | None) -> None:
-    """Draw their linear maps as Glorot and Bengio 2010 do, with biases of zero."""
-    for module in modules:
-        for part in () if module is None else module.modules():
-            if isinstance(part, nn.Linear):
-                nn.init.xavier_uniform_(part.weight)
-                if part.bias is not None:
-                    nn.init.zeros_(part.bias)
+def _refuse_without_weights(options: DecoderOptions) -> None:
+    for key in ("copying", "coverage_loss"):
+        if getattr(options, key):
+            raise SettingsError(
+                f"head.{key}: needs weights over the source, and the decoder {options.decoder!r} "
+                "gives none"
+            )

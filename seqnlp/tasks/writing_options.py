@@ -8,8 +8,8 @@ from pydantic import Field as Limit
 
 from seqnlp.config import Section, Settings, TextSettings, validate_section
 from seqnlp.errors import SettingsError
+from seqnlp.tasks.decoders import HEAD, INHERITED, MODEL, DecoderOptions, keywords_of
 from seqnlp.tasks.decoding import Decoding
-from seqnlp.tasks.sequence import DecoderOptions
 from seqnlp.text.truecase import lowers
 
 
@@ -35,6 +35,10 @@ class WritingOptions(Section):
     """One matrix for the vectors of target tokens and the output layer."""
     tie_all: bool = False
     """The same matrix for source tokens too; needs `joint`."""
+    decoder: str = "recurrent"
+    """A name of `seqnlp list decoders`."""
+    decoder_options: dict[str, Any] = {}  # noqa: RUF012
+    """Options of a decoder other than `recurrent`, whose options are keys below."""
     attention: str = "multi_head"
     attention_options: dict[str, Any] = {}  # noqa: RUF012
     input_feeding: bool = False
@@ -137,12 +141,38 @@ def target_text(settings: Settings, options: WritingOptions) -> TextSettings:
     return text.model_copy(update={"normalizers": (*text.normalizers, "uncapitalize")})
 
 
+def read_of_model(options: WritingOptions) -> frozenset[str]:
+    """The keys of `model` that the decoder reads."""
+    taken = keywords_of(options.decoder)
+    inherited = {key for key, own in INHERITED.items() if getattr(options, own) is None}
+    return taken & {*MODEL, *inherited}
+
+
+def unread_by_decoder(options: WritingOptions) -> list[str]:
+    """Keys of `head` that were changed and that the decoder does not read."""
+    taken, known = keywords_of(options.decoder), type(options).model_fields
+    return [
+        key
+        for keyword, key in HEAD.items()
+        if keyword not in taken and getattr(options, key) != known[key].default
+    ]
+
+
 def decoder_options(settings: Settings, options: WritingOptions) -> DecoderOptions:
-    """What the decoder is made of."""
+    """What the decoder is made of.
+
+    Raises:
+        SettingsError: a key that is set, and that the decoder does not read.
+    """
+    for key in unread_by_decoder(options):
+        raise SettingsError(f"head.{key}: the decoder {options.decoder!r} does not read it")
     model = settings.model
     after = options.decoder_layers_after
     own_cell = options.decoder_cell is not None
     return DecoderOptions(
+        decoder=options.decoder,
+        decoder_options=options.decoder_options,
+        model_keys=read_of_model(options),
         attention=options.attention,
         attention_options=options.attention_options,
         input_feeding=options.input_feeding,

@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import nn
 
-from seqnlp.config import Settings
+from seqnlp.config import Settings, validate_section
 from seqnlp.data.batching import LengthBuckets
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.errors import InputError
 from seqnlp.tasks.base import Batch, Rows, Stream, Task
 from seqnlp.tasks.choosing import Chooser
+from seqnlp.tasks.classifier import unread_by_encoder
+from seqnlp.tasks.decoders import keywords_of
 from seqnlp.tasks.decoding import Decoding
 from seqnlp.tasks.learned import Learned
 from seqnlp.tasks.metrics import Floats
@@ -33,7 +35,9 @@ from seqnlp.tasks.writing_options import (
     WritingOptions,
     decoder_options,
     options_of,
+    read_of_model,
     target_text,
+    unread_by_decoder,
 )
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Loss, Prediction
@@ -271,12 +275,20 @@ class WritingTask(Task):
     @classmethod
     def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:
         options = options_of(settings)
-        target = target_text(settings, options)
+        target, taken = target_text(settings, options), keywords_of(options.decoder)
         found = [
             *super().named_parts(settings),
-            ("cells", decoder_options(settings, options).cell),
-            ("attentions", options.attention),
+            ("decoders", options.decoder),
+            *([("cells", decoder_options(settings, options).cell)] if "cell" in taken else []),
+            *([("attentions", options.attention)] if "attention" in taken else []),
             ("tokenizers", target.tokenizer.partition(":")[0]),
             *(("normalizers", name) for name in target.normalizers),
         ]
         return list(dict.fromkeys(found))
+
+    @classmethod
+    def unread(cls, settings: Settings) -> list[str]:
+        options = validate_section(WritingOptions, settings.head, "head")
+        model = unread_by_encoder(settings.model, read_of_model(options))
+        head = unread_by_decoder(options)
+        return [f"model.{key}" for key in model] + [f"head.{key}" for key in head]

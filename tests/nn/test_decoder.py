@@ -16,11 +16,11 @@ from seqnlp import registry
 from seqnlp.errors import InputError, SettingsError, UnknownNameError
 from seqnlp.nn import (
     Decoded,
-    Decoder,
-    DecoderState,
     GatedCell,
     GRUCell,
     LSTMCell,
+    RecurrentDecoder,
+    RecurrentDecoderState,
     dropout_sites,
     quantize,
 )
@@ -53,11 +53,11 @@ def odd_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.cells._local, "odd", OddCell)
 
 
-def make(**options: Any) -> Decoder:
+def make(**options: Any) -> RecurrentDecoder:
     """Float64, every parameter away from where it begins, evaluating."""
     torch.manual_seed(0)
     options = {"output_size": O, "hidden_size": H, "cell": "gru", **options}
-    decoder = Decoder(E, D, C, **options).double().eval()
+    decoder = RecurrentDecoder(E, D, C, **options).double().eval()
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(0.2 * torch.rand_like(parameter))
@@ -79,13 +79,15 @@ def make_inputs(rows: int = B) -> Tensor:
     return torch.randn(rows, T, E, generator=generator, dtype=torch.float64).requires_grad_()
 
 
-def decode(decoder: Decoder, x: Tensor, lengths: Tensor | None, encoded: Encoded) -> Decoded:
+def decode(
+    decoder: RecurrentDecoder, x: Tensor, lengths: Tensor | None, encoded: Encoded
+) -> Decoded:
     memory, state = decoder.prepare(encoded), decoder.initial_state(encoded)
     decoded: Decoded = decoder(x, lengths, memory, state, want_weights=True)
     return decoded
 
 
-def step_through(decoder: Decoder, x: Tensor, encoded: Encoded) -> Decoded:
+def step_through(decoder: RecurrentDecoder, x: Tensor, encoded: Encoded) -> Decoded:
     memory, state = decoder.prepare(encoded), decoder.initial_state(encoded)
     outputs, weights = [], []
     for x_t in x.unbind(1):
@@ -95,7 +97,9 @@ def step_through(decoder: Decoder, x: Tensor, encoded: Encoded) -> Decoded:
     return Decoded(outputs=torch.stack(outputs, 1), weights=torch.stack(weights, 1))
 
 
-def results(decoder: Decoder, decoded: Decoded, real: Tensor, *leaves: Tensor) -> list[Tensor]:
+def results(
+    decoder: RecurrentDecoder, decoded: Decoded, real: Tensor, *leaves: Tensor
+) -> list[Tensor]:
     """Outputs and weights of real steps, and the gradients of both."""
     assert decoded.weights is not None
     values = [decoded.outputs[real], decoded.weights[real]]
@@ -112,7 +116,7 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
         assert_close(one, other)
 
 
-def check_steps(decoder: Decoder) -> None:
+def check_steps(decoder: RecurrentDecoder) -> None:
     encoded, x, real = make_encoded(), make_inputs(), real_steps()
     leaves = x, encoded.states, encoded.summary
     found = results(decoder, decode(decoder, x, LENGTHS, encoded), real, *leaves)
@@ -404,7 +408,7 @@ def set_rate(decoder: nn.Module, name: str, rate: float, kind: str | None = None
             site.kind = kind
 
 
-def zeros_of(decoder: Decoder, name: str, kind: str | None, **options: Any) -> Tensor:
+def zeros_of(decoder: RecurrentDecoder, name: str, kind: str | None, **options: Any) -> Tensor:
     """The outputs in training with dropout at one site."""
     set_rate(decoder, name, 0.5, kind)
     torch.manual_seed(5)
@@ -495,7 +499,7 @@ def test_parameters_are_where_a_weight_of_another_toolkit_would_go() -> None:
 
 
 def test_cells_begin_as_they_are_told() -> None:
-    decoder = Decoder(
+    decoder = RecurrentDecoder(
         E, D, C, output_size=O, cell="lstm", hidden_size=H, layers=2, forget_bias=0.5,
         recurrent_init="identity",
     )  # fmt: skip
@@ -593,7 +597,7 @@ def test_shapes_that_do_not_fit() -> None:
 def test_a_state_is_a_value() -> None:
     decoder, encoded = make(input_feeding=True), make_encoded()
     state = decoder.initial_state(encoded)
-    assert replace(state, history=None) == DecoderState(
+    assert replace(state, history=None) == RecurrentDecoderState(
         layers=state.layers, feed=state.feed, history=None
     )
     before = deepcopy([leaf.detach() for leaf in state.layers[0]])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqnlp.nn import Decoder, DecoderState, dropout_sites, feeding
+from seqnlp.nn import RecurrentDecoder, RecurrentDecoderState, dropout_sites, feeding
 from seqnlp.nn.attention import AdditiveAttention
 from seqnlp.nn.engines import VARIABLE, build, call
 from seqnlp.nn.layer import set_engine
@@ -50,13 +50,13 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 def make(
     dtype: torch.dtype = torch.float64, rates: Mapping[str, float] = {}, **options: Any
-) -> Decoder:
+) -> RecurrentDecoder:
     torch.manual_seed(0)
     options = {"output_size": 9, "hidden_size": H, "cell": "gru", **options}
     if options.get("attention", "additive") == "additive":
         options = FORMS["additive"] | options
     memory_size = H if options.get("attention") == "dot" else 14
-    decoder = Decoder(E, memory_size, C, input_feeding=True, **options)
+    decoder = RecurrentDecoder(E, memory_size, C, input_feeding=True, **options)
     for name, rate in rates.items():
         for site in dropout_sites(decoder)[name]:
             site.rate = rate
@@ -66,7 +66,9 @@ def make(
     return decoder.to(dtype)
 
 
-def make_leaves(decoder: Decoder, rows: int = 5, time: int = 6, positions: int = 8) -> list[Tensor]:
+def make_leaves(
+    decoder: RecurrentDecoder, rows: int = 5, time: int = 6, positions: int = 8
+) -> list[Tensor]:
     """x, the memory's states and the summary."""
     generator = torch.Generator().manual_seed(2)
     shapes = (rows, time, E), (rows, positions, decoder.memory_size), (rows, C)
@@ -82,7 +84,7 @@ def encode(leaves: list[Tensor], sources: list[int]) -> Encoded:
 
 
 def results(
-    decoder: Decoder,
+    decoder: RecurrentDecoder,
     leaves: list[Tensor],
     engine: str = "fused",
     lengths: list[int] | None = LENGTHS,
@@ -104,7 +106,7 @@ def results(
 
 
 def check(
-    decoder: Decoder, calls: list[bool], tolerance: float = EXACT, leaves: list[Tensor] | None = None,
+    decoder: RecurrentDecoder, calls: list[bool], tolerance: float = EXACT, leaves: list[Tensor] | None = None,
     **options: Any,
 ) -> None:  # fmt: skip
     leaves = make_leaves(decoder) if leaves is None else leaves
@@ -243,7 +245,7 @@ def test_a_state_in_the_middle(fused: list[bool]) -> None:
     for engine in ("fused", "reference"):
         set_engine(decoder, engine)
         first = decoder.initial_state(encoded)
-        state = DecoderState(layers=first.layers, feed=feed, history=None)
+        state = RecurrentDecoderState(layers=first.layers, feed=feed, history=None)
         decoded = decoder(leaves[0], torch.tensor(LENGTHS), decoder.prepare(encoded), state)
         found.append([decoded.outputs, *torch.autograd.grad(weigh([decoded.outputs]), [feed])])
     assert fused == [True, False]

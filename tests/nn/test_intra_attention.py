@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqnlp.nn import DecoderState
+from seqnlp.nn import RecurrentDecoderState
 from seqnlp.nn.attention.intra import IntraAttention
 from seqnlp.types import Encoded
 from tests.nn.test_decoder import (
@@ -109,7 +109,7 @@ def test_it_goes_on_from_a_past(fed: bool) -> None:
     memory, state = decoder.prepare(encoded), decoder.initial_state(encoded)
     for t in range(2):
         _, _, state = decoder.step(x[:, t], memory, state)
-    assert isinstance(state, DecoderState)
+    assert isinstance(state, RecurrentDecoderState)
     assert state.past is not None
     assert state.past.shape == (B, 2, H)
     rest = decoder(x[:, 2:], None, memory, state, want_weights=True)

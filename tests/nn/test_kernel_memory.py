@@ -87,7 +87,7 @@ print("finished")
 
 FEEDING = """
 import torch
-from seqnlp.nn import Decoder, dropout_sites, feeding
+from seqnlp.nn import RecurrentDecoder, dropout_sites, feeding
 from seqnlp.nn.engines import build, call, dropout
 from seqnlp.types import Encoded
 
@@ -97,7 +97,7 @@ run = feeding._run_fused
 feeding._run_fused = lambda *given: run(*given) or exit("not fused")
 for kind in ("additive", "dot"):
     for size, memory, hidden, output in ((3, 5, 5, 2), (17, 33, 33, 70), (1, 1, 1, 1)):
-        decoder = Decoder(
+        decoder = RecurrentDecoder(
             size, memory, 4, output_size=output, cell="gru", hidden_size=hidden,
             attention=kind, input_feeding=True,
         )

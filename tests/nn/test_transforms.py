@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, jvp, vjp, vmap
 
 from seqnlp import registry
 from seqnlp.errors import InputError
-from seqnlp.nn import Decoder, OutputLayer, RecurrentEncoder, engines, unroll
+from seqnlp.nn import OutputLayer, RecurrentDecoder, RecurrentEncoder, engines, unroll
 from seqnlp.nn.affine import Affine
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.additive import additive_scores
@@ -170,7 +170,7 @@ def test_dropout_under_transforms() -> None:
 @pytest.mark.parametrize("input_feeding", [False, True])
 def test_a_decoder(input_feeding: bool) -> None:
     torch.manual_seed(0)
-    decoder = Decoder(
+    decoder = RecurrentDecoder(
         4, 6, 5, hidden_size=6, output_size=6, cell="gru", attention="general",
         input_feeding=input_feeding,
     ).double()  # fmt: skip

@@ -17,9 +17,10 @@ from seqnlp import registry
 from seqnlp.config import ModelSettings, Settings
 from seqnlp.errors import InputError
 from seqnlp.nn.pointer import Sources, coverage_loss
+from seqnlp.tasks.decoders import DecoderOptions
 from seqnlp.tasks.decoding import Decoding, search
 from seqnlp.tasks.network_stepper import NetworkStepper
-from seqnlp.tasks.sequence import DecoderOptions, EncoderDecoder
+from seqnlp.tasks.sequence import EncoderDecoder
 from seqnlp.tasks.writing_options import decoder_options, options_of
 from seqnlp.types import Copies, TokenBatch, lengths_to_mask
 from tests.tasks.test_sequence import BOS, EOS, HIDDEN, OPTIONS, SIZE, V_SOURCE, V_TARGET, batch

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from seqnlp import registry
 from seqnlp.config import ModelSettings
 from seqnlp.tasks import own_tokens
+from seqnlp.tasks.decoders import DecoderOptions
 from seqnlp.tasks.network_stepper import NetworkStepper
-from seqnlp.tasks.sequence import DecoderOptions, EncoderDecoder
+from seqnlp.tasks.sequence import EncoderDecoder
 from seqnlp.types import TokenBatch
 
 V_SOURCE, V_TARGET, SIZE, HIDDEN = 9, 11, 6, 5

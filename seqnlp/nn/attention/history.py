@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seqnlp.nn.attention.base import Attention
 from seqnlp.nn.attention.intra import IntraAttention
-from seqnlp.nn.decoder_state import DecoderState
+from seqnlp.nn.decoder_state import RecurrentDecoderState
 from seqnlp.types import Attended, Memory
 
 
@@ -43,7 +43,7 @@ def attend_whole(
     intra: IntraAttention | None,
     h: Tensor,
     memory: Memory,
-    state: DecoderState,
+    state: RecurrentDecoderState,
 ) -> Attended:
     """Attend with the states of whole targets, float [B, T, H]; contexts as in `attend_step`."""
     if state.history is None:
@@ -62,8 +62,8 @@ def attend_step(
     intra: IntraAttention | None,
     h: Tensor,
     memory: Memory,
-    state: DecoderState,
-) -> tuple[Attended, DecoderState]:
+    state: RecurrentDecoderState,
+) -> tuple[Attended, RecurrentDecoderState]:
     """Attend with the states of one step.
 
     Args:
