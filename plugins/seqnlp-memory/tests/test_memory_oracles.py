@@ -1,0 +1,260 @@
+"""The cells against the equations of their papers, written out number by number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seqnlp import unroll
+from seqnlp.errors import InputError, SettingsError
+from seqnlp.nn import Cell, RecurrentEncoder, initialize
+from seqnlp.registry import cells
+
+Floats = NDArray[np.float64]
+
+NTMS = [
+    {"slots": 5, "width": 3},
+    {"slots": 7, "width": 2, "read_heads": 2, "write_heads": 3, "shift": 2},
+    {"slots": 6, "width": 4, "controller": "feedforward"},
+    {"slots": 3, "width": 3, "shift": 0},
+]
+STACKS = [
+    {"depth": 4, "width": 3},
+    {"depth": 5, "width": 2, "stacks": 3, "tops": 2},
+    {"depth": 1, "width": 2, "controller": "feedforward"},
+]
+
+
+def make(name: str, options: dict[str, Any], seed: int = 0) -> Cell:
+    torch.manual_seed(seed)
+    cell: Cell = cells.get(name)(3, 4, **options).double()
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.normal_(std=0.8)
+    return cell
+
+
+def arrays(cell: Cell) -> dict[str, Floats]:
+    return {name: p.detach().numpy() for name, p in cell.named_parameters()}
+
+
+def sigmoid(x: Floats) -> Floats:
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x: Floats) -> Floats:
+    return np.exp(x) / np.exp(x).sum()
+
+
+def control(p: dict[str, Floats], x: Floats, r: Floats, h: Floats | None, c: Floats | None) -> Any:
+    seen = np.concatenate([x, r])
+    if h is None or c is None:
+        return np.tanh(p["weight_x"] @ seen + p["bias"]), None
+    i, f, g, o = np.split(p["weight_x"] @ seen + p["weight_h"] @ h + p["bias"], 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def ntm_memory(
+    z: Floats, w: Floats, m: Floats, *, readers: int, writers: int, shift: int
+) -> tuple[Floats, Floats, Floats]:
+    """Equations 2 to 9 for one example: w [A, N], m [N, W]."""
+    heads, (slots, width) = readers + writers, m.shape
+    take = iter(z)
+
+    def some(count: int) -> Floats:
+        return np.array([next(take) for _ in range(count)])
+
+    keys = [np.tanh(some(width)) for _ in range(heads)]
+    adds = [np.tanh(some(width)) for _ in range(writers)]
+    erases = [sigmoid(some(width)) for _ in range(writers)]
+    gates = sigmoid(some(heads))
+    betas = np.log1p(np.exp(some(heads)))
+    gammas = 1 + np.log1p(np.exp(some(heads)))
+    moves = [softmax(some(2 * shift + 1)) for _ in range(heads)]
+    assert next(take, None) is None
+    new = np.zeros_like(w)
+    for a in range(heads):
+        cosines = [
+            keys[a] @ m[i] / (np.linalg.norm(keys[a]) * np.linalg.norm(m[i])) for i in range(slots)
+        ]
+        content = softmax(betas[a] * np.array(cosines))
+        gated = gates[a] * content + (1 - gates[a]) * w[a]
+        moved = np.zeros(slots)
+        for i in range(slots):
+            for j in range(-shift, shift + 1):
+                moved[i] += gated[(i - j) % slots] * moves[a][j + shift]
+        new[a] = moved ** gammas[a] / (moved ** gammas[a]).sum()
+    for k in range(writers):
+        m = m * (1 - np.outer(new[readers + k], erases[k]))
+    for k in range(writers):
+        m = m + np.outer(new[readers + k], adds[k])
+    return np.concatenate([new[a] @ m for a in range(readers)]), new, m
+
+
+class Unrolled(nn.Module):
+    """A cell from its first state on."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor) -> Tensor:
+        return unroll(self.cell, x, engine="reference")[0]
+
+
+@pytest.mark.parametrize("options", NTMS)
+def test_a_step_of_the_turing_machine_is_the_equations_of_the_paper(
+    options: dict[str, Any],
+) -> None:
+    cell: Any = make("ntm", options)
+    p = arrays(cell)
+    batch = 2
+    x = torch.randn(batch, 3).double()
+    start = cell.initial_state(batch)
+    heads = torch.rand_like(start[-2]).softmax(2)
+    memory = torch.randn_like(start[-1])
+    control_state = tuple(torch.randn(leaf.shape).double() for leaf in start[:-2])
+    output, state = cell(x, (*control_state, heads, memory))
+    for row in range(batch):
+        before = [leaf[row].numpy() for leaf in control_state]
+        h, c = (before[0], before[1]) if len(before) == 3 else (None, None)
+        h, c = control(p, x[row].numpy(), before[-1], h, c)
+        z = p["interface.weight"] @ h + p["interface.bias"]
+        reads, w, m = ntm_memory(
+            z, heads[row].numpy(), memory[row].numpy(),
+            readers=cell.read_heads, writers=cell.write_heads, shift=cell.shift,
+        )  # fmt: skip
+        expected = [reads, w, m] if c is None else [h, c, reads, w, m]
+        for leaf, value in zip(state, expected, strict=True):
+            np.testing.assert_allclose(leaf[row].detach(), value, rtol=1e-8, atol=1e-10)
+        y = h + p["reading.weight"] @ reads
+        np.testing.assert_allclose(output[row].detach(), y, rtol=1e-8, atol=1e-10)
+
+
+def test_the_heads_begin_on_the_first_slot_of_a_memory_that_is_all_but_empty() -> None:
+    heads, memory = make("ntm", NTMS[1]).initial_state(2)[-2:]
+    assert heads.tolist() == [[[1.0] + [0.0] * 6] * 5] * 2
+    assert memory.unique().tolist() == [1e-6]
+
+
+@pytest.mark.parametrize("options", STACKS)
+def test_a_step_of_the_stack_is_the_equations_of_the_paper(options: dict[str, Any]) -> None:
+    cell: Any = make("stack", options)
+    p = arrays(cell)
+    batch = 2
+    x = torch.randn(batch, 3).double()
+    start = cell.initial_state(batch)
+    before = tuple(torch.randn(leaf.shape).double() for leaf in start)
+    output, state = cell(x, before)
+    for row in range(batch):
+        leaves = [leaf[row].numpy() for leaf in before]
+        h, c = (leaves[0], leaves[1]) if len(leaves) == 4 else (None, None)
+        h, c = control(p, x[row].numpy(), leaves[-2], h, c)
+        z = (p["interface.weight"] @ h + p["interface.bias"]).reshape(cell.stacks, -1)
+        stacks = leaves[-1].copy()
+        for k in range(cell.stacks):
+            push, keep, pop = softmax(z[k, :3])
+            value = sigmoid(z[k, 3:])
+            for i in range(cell.depth):
+                above = value if i == 0 else leaves[-1][k, i - 1]
+                below = leaves[-1][k, i + 1] if i + 1 < cell.depth else -np.ones(cell.width)
+                stacks[k, i] = push * above + keep * leaves[-1][k, i] + pop * below
+        reads = stacks[:, : cell.tops].reshape(-1)
+        expected = [reads, stacks] if c is None else [h, c, reads, stacks]
+        for leaf, wanted in zip(state, expected, strict=True):
+            np.testing.assert_allclose(leaf[row].detach(), wanted, rtol=1e-9, atol=1e-12)
+        y = h + p["reading.weight"] @ reads
+        np.testing.assert_allclose(output[row].detach(), y, rtol=1e-9, atol=1e-12)
+
+
+def test_a_stack_that_pushes_and_pops_wholly_gives_back_what_came_last() -> None:
+    cell: Any = make("stack", {"depth": 3, "width": 1})
+    stack = cell.initial_state(1)[-1]
+    sure, value = 60.0, [torch.logit(torch.tensor(v)).item() for v in (0.25, 0.5, 0.75)]
+    seen = []
+    for action, v in ((0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (2, 0), (2, 0)):
+        z = [0.0, 0.0, 0.0, value[v]]
+        z[action] = sure
+        reads, (stack,) = cell.access(torch.tensor([z]).double(), (stack,))
+        seen.append(round(reads.item(), 6))
+    assert seen == [0.25, 0.5, 0.75, 0.75, 0.5, 0.25, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [*(("ntm", each) for each in NTMS), *(("stack", each) for each in STACKS)]
+)
+def test_gradients_are_those_of_finite_differences(name: str, options: dict[str, Any]) -> None:
+    cell = make(name, options)
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.mul_(0.4)
+    names, weights = zip(*cell.named_parameters(), strict=True)
+    whole = Unrolled(cell)
+
+    def run(x: Tensor, *weights: Tensor) -> Tensor:
+        named = {f"cell.{name}": weight for name, weight in zip(names, weights, strict=True)}
+        made: Tensor = torch.func.functional_call(whole, named, (x,))
+        return made
+
+    x = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(run, (x, *weights), fast_mode=True)
+
+
+@pytest.mark.parametrize("name", ["ntm", "stack"])
+def test_what_a_text_begins_with_is_learned(name: str) -> None:
+    cell = make(name, {})
+    outputs, _ = unroll(cell, torch.randn(2, 4, 3).double())
+    outputs.square().sum().backward()
+    for key, parameter in cell.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.abs().max() > 0, key
+
+
+@pytest.mark.parametrize(("name", "longer"), [("ntm", "slots"), ("stack", "depth")])
+def test_a_trained_cell_can_be_given_a_longer_memory(name: str, longer: str) -> None:
+    short, long = make(name, {longer: 8}), make(name, {longer: 40}, seed=1)
+    long.load_state_dict(short.state_dict())
+    x = torch.randn(1, 3, 3).double()
+    if name == "stack":
+        torch.testing.assert_close(unroll(short, x)[0], unroll(long, x)[0])
+    assert long.initial_state(1)[-1].shape[-2] == 40
+
+
+def test_the_weights_of_the_controller_are_initialized_gate_by_gate() -> None:
+    cell: Any = make("ntm", {})
+    initialize(cell, forget_bias=2.0)
+    for block in cell.weight_h.chunk(4):
+        torch.testing.assert_close(block @ block.t(), torch.eye(4).double())
+    assert [block.unique().tolist() for block in cell.bias.chunk(4)] == [[0], [2], [0], [0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ntm", {"slots": 0}, "slots must be at least 1, not 0"),
+        ("ntm", {"width": 0}, "width must be at least 1, not 0"),
+        ("ntm", {"read_heads": 0}, "read_heads must be at least 1, not 0"),
+        ("ntm", {"write_heads": -1}, "write_heads must be at least 1, not -1"),
+        ("ntm", {"shift": 4, "slots": 8}, "shift must be at least 0 and below half of 8 slots, not 4"),
+        ("stack", {"depth": 0}, "depth must be at least 1, not 0"),
+        ("stack", {"width": 0}, "width must be at least 1, not 0"),
+        ("stack", {"stacks": 0}, "stacks must be at least 1, not 0"),
+        ("stack", {"depth": 3, "tops": 4}, "tops must be 1 to the depth 3, not 4"),
+    ],
+)  # fmt: skip
+def test_sizes_that_cannot_be_are_refused(name: str, options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}$"):
+        cells.get(name)(3, 4, **options)
+
+
+def test_options_are_typed() -> None:
+    with pytest.raises(SettingsError, match="no key 'slot'; did you mean 'slots'"):
+        RecurrentEncoder(3, cell="ntm", cell_options={"slot": 3})
+    with pytest.raises(SettingsError, match="controller: Input should be 'lstm' or 'feedforward'"):
+        RecurrentEncoder(3, cell="ntm", cell_options={"controller": "gru"})
