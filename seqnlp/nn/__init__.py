@@ -1,6 +1,7 @@
 """Networks: cells, the engines that run them, encoders, decoders, attention, pooling, dropout."""
 
 from seqnlp.nn.activations import ACTIVATIONS, Activation, find_activation
+from seqnlp.nn.affine import Affine
 from seqnlp.nn.attention import (
     AdditiveAttention,
     Attention,
@@ -57,7 +58,7 @@ from seqnlp.nn.quantization import quantize
 from seqnlp.nn.recurrence import RecurrentEncoder
 from seqnlp.nn.recurrent_decoder import RecurrentDecoder
 from seqnlp.nn.recurrent_dropout import RecurrentDropout
-from seqnlp.nn.unrolling import unroll, unroll_states
+from seqnlp.nn.unrolling import check_input, unroll, unroll_states
 
 __all__ = [
     "ACTIVATIONS",
@@ -65,6 +66,7 @@ __all__ = [
     "INITIALIZERS",
     "Activation",
     "AdditiveAttention",
+    "Affine",
     "Attention",
     "AttentionPooling",
     "BatchNormLSTMCell",
@@ -126,6 +128,7 @@ __all__ = [
     "Site",
     "State",
     "TokenEmbedding",
+    "check_input",
     "dropout_sites",
     "find_activation",
     "initialize",
