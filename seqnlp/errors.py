@@ -7,7 +7,6 @@ The command line prints the message alone and exits with `exit_status`: 2 for us
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -73,6 +72,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 def near(name: str, known: Iterable[str]) -> str | None:
     """The known name that is nearest to `name`, if one is near."""
+    import difflib  # no command that succeeds waits for it
+
     names = sorted(known)
     found = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
     return next((n for n in names if [n.lower()] == found), None)

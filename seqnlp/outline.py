@@ -21,11 +21,10 @@ _DEPTH = 4
 _DEFINED = re.compile(r"^(?:class|(?:async\s+)?def)\s+(\w+)", re.MULTILINE)
 _IMPORTED = re.compile(r"^from\s+(\.*[\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 _NEEDED = re.compile(
-    r"^from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b"
-    r"|^import[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]*(?:,|as\b|#|;|$)",
-    re.MULTILINE,
+    r"from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b"
+    r"|import[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]*(?:,|as\b|#|;|$)"
 )
-"""Packages that are imported at the top of a module; prose that begins with "from" is none."""
+"""A package that a line imports; prose that begins with "from" imports none."""
 _HEADER_END = re.compile(r":[ \t]*(?:#[^\n]*)?\n")
 _FIRST_LINE = re.compile(r"\s*[rRuU]?(\"\"\"|'''|\"|')([^\n]*)")
 
@@ -49,7 +48,8 @@ def outline(module: str, attribute: str) -> Outline:
         return Outline(None, problem=f"there is no module {module}")
     text = _read(path)
     problem = _problem(path, text, attribute)
-    return Outline(path, "" if problem else _summary(module, attribute, _DEPTH), problem)
+    summary = "" if problem else _summary(module, path, text, attribute, _DEPTH)
+    return Outline(path, summary, problem)
 
 
 def find_source(module: str) -> str | None:
@@ -109,16 +109,22 @@ def _problem(path: str, text: str, attribute: str) -> str:
         return ""
     if error := _syntax_error(path, text):
         return error
-    for pair in _NEEDED.findall(text):
-        if not _exists(name := "".join(pair)):
+    for name in _needed(text):
+        if not _exists(name):
             return f"{path} imports {name}, which is not installed"
-    known = _DEFINED.findall(text)
     elsewhere = "import *" in text or "__getattr__" in text
-    if not elsewhere and not re.search(rf"\b{re.escape(top)}\b", text):
-        best = near(top, known)
+    if not elsewhere and top not in text:
+        best = near(top, _DEFINED.findall(text))
         hint = f"; did you mean {best!r}?" if best else ""
         return f"{path} has no {top}{hint}"
     return ""
+
+
+def _needed(text: str) -> list[str]:
+    """The packages that are imported at the top of a module, in their order."""
+    lines = (line for line in text.split("\n") if line.startswith(("import ", "from ")))
+    found = (_NEEDED.match(line) for line in lines)
+    return list(dict.fromkeys(match[1] or match[2] for match in found if match))
 
 
 def _syntax_error(path: str, text: str) -> str:
@@ -152,18 +158,31 @@ def _exists(package: str) -> bool:
     return known or _package(package, tuple(sys.path)) != (None, ())
 
 
-def _summary(module: str, attribute: str, depth: int) -> str:
-    path = find_source(module)
-    if path is None or depth == 0:
+def _summary(module: str, path: str, text: str, attribute: str, depth: int) -> str:
+    """The first line of a part's docstring, where it is defined or passed on."""
+    place = _definition(text, attribute)
+    if place is not None:
+        end = _HEADER_END.search(text, place)
+        first = _FIRST_LINE.match(text, end.end()) if end else None
+        return first[2].partition(first[1])[0].strip() if first else ""
+    origin = _origin(module, path, text, attribute)
+    if origin is None or depth == 0 or (source := find_source(origin[0])) is None:
         return ""
-    text = _read(path)
-    match = re.search(rf"^(?:class|def)\s+{re.escape(attribute)}\b", text, re.MULTILINE)
-    if match is None:
-        other = _origin(module, path, text, attribute)
-        return _summary(*other, depth - 1) if other else ""
-    end = _HEADER_END.search(text, match.end())
-    first = _FIRST_LINE.match(text, end.end()) if end else None
-    return first[2].partition(first[1])[0].strip() if first else ""
+    return _summary(origin[0], source, _read(source), origin[1], depth - 1)
+
+
+def _definition(text: str, name: str) -> int | None:
+    """Where a line that defines the class or function has named it."""
+    # A pattern for each name would take longer to compile than to look for it.
+    text = f"\n{text}"
+    for header in (f"\nclass {name}", f"\ndef {name}"):
+        begin = text.find(header)
+        while begin >= 0:
+            end = begin + len(header)
+            if not f"x{text[end : end + 1].strip() or '('}".isidentifier():
+                return end - 1
+            begin = text.find(header, end)
+    return None
 
 
 def _origin(module: str, path: str, text: str, name: str) -> tuple[str, str] | None:

@@ -40,6 +40,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self.singular = {"corpora": "corpus"}.get(kind, kind.removesuffix("s"))
         self._local: dict[str, T] = {}
+        self._outlines: dict[str, Outline] = {}
 
     def register(self, name: str) -> Callable[[Registered], Registered]:
         """Decorate a part of this process; packages declare entry points instead.
@@ -148,8 +149,10 @@ class Registry(Generic[T]):
         )
 
     def _outline(self, name: str) -> Outline:
-        entry = self._entries[name][0]
-        return outline(entry.module, entry.attribute)
+        if name not in self._outlines:
+            entry = self._entries[name][0]
+            self._outlines[name] = outline(entry.module, entry.attribute)
+        return self._outlines[name]
 
     def _named(self, entry: Declared) -> str:
         return f"the {self.singular} {entry.name!r} of {entry.package}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -110,8 +109,7 @@ def _print(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
     table = [headings, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(headings) - 1)]
     indent = sum(widths) + len(GAP) * len(widths)
-    screen = sys.stdout.isatty()
-    room = max(NARROW, shutil.get_terminal_size().columns - indent) if screen else 0
+    room = max(NARROW, _columns() - indent) if sys.stdout.isatty() else 0
     for number, row in enumerate(table):
         first, *more = _wrapped(row[-1], room)
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
@@ -119,6 +117,12 @@ def _print(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
         click.echo(click.style(line, bold=True) if number == 0 else line)
         for each in more:
             click.echo(" " * indent + each)
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
 
 
 def _wrapped(text: str, width: int) -> list[str]:
