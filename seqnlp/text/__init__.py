@@ -13,6 +13,7 @@ from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.sampling import SegmentSampler
 from seqnlp.text.subwords import BPETokenizer, UnigramTokenizer, WordPieceTokenizer
 from seqnlp.text.tokenizers import (
+    JSON,
     CharTokenizer,
     RegexTokenizer,
     Tokenizer,
@@ -25,6 +26,7 @@ from seqnlp.text.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 __all__ = [
     "BOS",
     "EOS",
+    "JSON",
     "PAD",
     "UNK",
     "BPETokenizer",
