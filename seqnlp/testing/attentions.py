@@ -14,9 +14,10 @@ from seqnlp.nn import Attention
 from seqnlp.testing.contract import Contract, Part, Skip
 from seqnlp.testing.network import Network, Outputs
 from seqnlp.testing.network_checks import add_network_checks
+from seqnlp.testing.requiring import require
 from seqnlp.testing.seeding import seeded
 from seqnlp.testing.signature import check_described, check_options
-from seqnlp.testing.tensors import Inputs, require, require_close, require_finite
+from seqnlp.testing.tensors import Inputs, require_close, require_finite
 from seqnlp.types import Attended, Encoded, Memory
 
 S, D, N = 6, 8, 3

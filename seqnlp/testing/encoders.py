@@ -17,10 +17,11 @@ from seqnlp.nn import Encoder
 from seqnlp.testing.contract import Contract, Part
 from seqnlp.testing.network import Network, Outputs
 from seqnlp.testing.network_checks import add_network_checks
+from seqnlp.testing.requiring import borrowed, require
 from seqnlp.testing.seeding import seeded
 from seqnlp.testing.signature import check_described, check_options
-from seqnlp.testing.tensors import Inputs, require, require_close, require_finite
-from seqnlp.testing.toys import borrowed, toy_corpus, toy_settings, toy_task
+from seqnlp.testing.tensors import Inputs, require_close, require_finite
+from seqnlp.testing.toys import toy_corpus, toy_settings, toy_task
 
 T, D, H = 6, 5, 8
 PADDING = (

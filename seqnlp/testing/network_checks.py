@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from seqnlp.nn import dropout_sites
 from seqnlp.testing.contract import Contract, Skip, Violation
 from seqnlp.testing.network import HasNetwork
-from seqnlp.testing.tensors import Inputs, require, require_close, require_finite
+from seqnlp.testing.requiring import require
+from seqnlp.testing.tensors import Inputs, require_close, require_finite
 
 IN_PLACE = "change no tensor that was handed in: write x = x + y, not x += y or x.add_(y)"
 BY_ROWS = (
@@ -46,10 +47,9 @@ def _keeps_types(subject: HasNetwork) -> str | None:
         outputs = network.run(network.make().to(dtype), network.inputs(3).to(dtype))
         for name, found in outputs.items():
             require(
-                found.dtype == dtype,
-                f"{name} are {found.dtype} where inputs and weights are {dtype}",
+                found.dtype == dtype, f"{name} are {found.dtype} where inputs and weights are {dtype}",
                 "make new tensors like an input, x.new_zeros(...), and cast nothing",
-            )
+            )  # fmt: skip
             require_finite(found, name, "divide by no sum that may be zero")
     return None
 
@@ -216,10 +216,9 @@ def _weights_learn(subject: HasNetwork) -> str | None:
     found = network.gradients(module, network.inputs(4))
     still = [name for name in wanted if not found[name].any()]
     require(
-        not still,
-        f"no gradient reaches the weights {', '.join(still)}",
+        not still, f"no gradient reaches the weights {', '.join(still)}",
         "use them in forward, or do not make them; a weight that is meant to rest is a buffer",
-    )
+    )  # fmt: skip
     return f"{sum(each.numel() for each in module.parameters()):,} numbers are trained"
 
 

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 from seqnlp.errors import SettingsError
 from seqnlp.testing.contract import Part, Violation
-from seqnlp.testing.tensors import require
+from seqnlp.testing.requiring import require
 
 
 def check_described(part: Part, *, source: bool = False) -> str | None:
@@ -17,11 +17,13 @@ def check_described(part: Part, *, source: bool = False) -> str | None:
         part: that is checked.
         source: whether a paper or equation is expected, of whose absence a remark tells.
     """
-    text = inspect.getdoc(part.factory) if "__doc__" in vars(part.factory) else None
+    # inspect.getdoc would give the docstring of a base.
+    text = part.factory.__doc__
     require(
         bool(text and text.strip()),
         f"{part.name} has no docstring",
-        'say in its first line what it is, which `seqnlp list` shows: """Attention by ..."""',
+        "say in its first line what it is, which `seqnlp list` shows, and by 'Source: ...' where "
+        "it is from",
     )
     if source and "source:" not in (text or "").lower():
         return "the docstring names no source, such as 'Source: Author et al. 2015, equation 8'"

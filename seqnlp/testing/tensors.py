@@ -73,12 +73,6 @@ class Inputs:
         return {name: self.tensors[name] for name in self.lengths}
 
 
-def require(holds: bool | Tensor, what: str, remedy: str) -> None:
-    """Raise a violation unless something holds."""
-    if not holds:
-        raise Violation(what, remedy)
-
-
 def require_close(
     found: Tensor, expected: Tensor, what: str, remedy: str, *, tolerance: float = TOLERANCE
 ) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,8 +11,6 @@ import torch
 
 from seqnlp.config import Settings, settings_from
 from seqnlp.data import Corpus, Split
-from seqnlp.registry import REGISTRIES
-from seqnlp.testing.contract import Part
 
 RECURRENT: Mapping[str, Any] = {"hidden_size": 8, "engine": "reference"}
 """Settings of the model that a recurrent encoder alone reads."""
@@ -28,22 +25,6 @@ SMALL: Mapping[str, Any] = {
     "train": {"epochs": 2, "lr": 0.02, "batch_size": 8},
     "hooks": {"dropout": False, "clip": False, "early_stopping": False, "best_checkpoint": False},
 }
-
-
-@contextmanager
-def borrowed(part: Part) -> Iterator[str]:
-    """The name of a part; one that has none is registered for a while."""
-    registry = REGISTRIES[part.kind]
-    name = part.name
-    if name in registry.names() and registry.get(name) is part.factory:
-        yield name
-        return
-    name = f"{part.name}-under-test"
-    registry.register(name)(part.factory)
-    try:
-        yield name
-    finally:
-        del registry._local[name]
 
 
 def toy_corpus() -> Corpus:
