@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
+from seqnlp.cli.lazy import LazyGroup
 from seqnlp.errors import SeqnlpError
 
 # Name, module under seqnlp.cli, and the line that `--help` shows: no command's module is imported
@@ -21,35 +21,9 @@ COMMANDS = {
     "show": ("show", "Describe a saved model."),
     "list": ("listing", "List what is registered: cells, tokenizers, corpora, ..."),
     "corpus": ("corpus", "Look at a corpus."),
+    "plugin": ("plugin", "Write a plugin, and check it."),
     "doctor": ("doctor", "Say what this machine can do, and why."),
 }
-
-
-class LazyGroup(click.Group):
-    """A group that imports a command when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"seqnlp.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from seqnlp.errors import UnknownNameError
-
-            raise UnknownNameError("command", args[0], COMMANDS)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -63,6 +37,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 @click.group(
     cls=LazyGroup,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: seqnlp train --task sentiment",
 )

@@ -14,6 +14,7 @@ from seqnlp.testing.missteps import describe
 from seqnlp.validation import build
 
 Subject = TypeVar("Subject")
+_UNTRIED = "not tried"
 
 
 class Violation(AssertionError):  # noqa: N818 - the name says what it is
@@ -45,6 +46,11 @@ class Finding:
     outcome: Literal["passed", "failed", "skipped"]
     what: str = ""
     remedy: str = ""
+
+    @property
+    def untried(self) -> bool:
+        """Whether it was skipped because a check failed without which it means nothing."""
+        return self.outcome == "skipped" and self.what.startswith(_UNTRIED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +169,7 @@ class Contract(Generic[Subject]):
             Violation: with all that failed, and how to mend it.
             UnknownNameError: no part or check has that name.
         """
-        report = self.examine(part, only=only, **options)
+        report = self._examine(part, only, None, options)
         if report.ok:
             return report
         if len(report.failed) == 1:
@@ -173,47 +179,78 @@ class Contract(Generic[Subject]):
         raise Violation(f"{report.name} fails {len(found)} checks:{''.join(found)}", "")
 
     def examine(
-        self, part: str | Callable[..., Any], *, only: str | None = None, **options: object
+        self,
+        part: str | Callable[..., Any],
+        *,
+        only: str | None = None,
+        on_finding: Callable[[Finding], None] | None = None,
+        **options: object,
     ) -> Report:
         """Run the checks and say what they found; see `__call__`.
+
+        Args:
+            part: as there, and so are the others.
+            only: the name of a single check.
+            on_finding: called with each finding when it is made.
+            options: the part's own.
 
         Raises:
             UnknownNameError: no part or check has that name.
         """
+        return self._examine(part, only, on_finding, options)
+
+    def _examine(
+        self,
+        part: str | Callable[..., Any],
+        only: str | None,
+        tell: Callable[[Finding], None] | None,
+        options: Mapping[str, object],
+    ) -> Report:
         if only is not None and only not in self._checks:
             raise UnknownNameError("check", only, self._checks)
         factory = REGISTRIES[self.kind].get(part) if isinstance(part, str) else part
         name = part if isinstance(part, str) else getattr(part, "__name__", repr(part))
         whole = Part(kind=self.kind, name=name, factory=factory, options=options)
         names = self.names if only is None else (only,)
-        return Report(kind=self.kind, name=name, findings=self._run(whole, names))
+        return Report(kind=self.kind, name=name, findings=self._run(whole, names, tell))
 
-    def _run(self, part: Part, names: tuple[str, ...]) -> tuple[Finding, ...]:
+    def _run(
+        self, part: Part, names: tuple[str, ...], tell: Callable[[Finding], None] | None
+    ) -> tuple[Finding, ...]:
         subject: Subject | None = None
         findings: list[Finding] = []
         stop = ""
+
+        def prepared() -> Subject:
+            # Within the first check: what fails here must fail each test of its own.
+            nonlocal subject
+            subject = self._prepare(part) if subject is None else subject
+            return subject
+
         for name in names:
             if stop:
-                findings.append(Finding(check=name, outcome="skipped", what=stop))
-                continue
-            try:
-                with self._around():
-                    if subject is None:
-                        # Within the first check: what fails here must fail each test of its own.
-                        subject = self._prepare(part)
-                    remark = self._checks[name](subject)
-                found = Finding(check=name, outcome="passed", what=remark or "")
-            except Skip as reason:
-                found = Finding(check=name, outcome="skipped", what=str(reason))
-            except Violation as error:
-                found = Finding(check=name, outcome="failed", what=error.what, remedy=error.remedy)
-            except Exception as error:
-                what, remedy = describe(error, source_of(part.factory))
-                found = Finding(check=name, outcome="failed", what=what, remedy=remedy)
+                found = Finding(check=name, outcome="skipped", what=stop)
+            else:
+                found = self._try(name, part, prepared)
+                if found.outcome == "failed" and (subject is None or name in self._required):
+                    stop = f"{_UNTRIED}, since {name!r} fails"
             findings.append(found)
-            if found.outcome == "failed" and (subject is None or name in self._required):
-                stop = f"not tried, since {name!r} fails"
+            if tell is not None:
+                tell(found)
         return tuple(findings)
+
+    def _try(self, name: str, part: Part, prepared: Callable[[], Subject]) -> Finding:
+        try:
+            with self._around():
+                remark = self._checks[name](prepared())
+            return Finding(check=name, outcome="passed", what=remark or "")
+        except Skip as reason:
+            return Finding(check=name, outcome="skipped", what=str(reason))
+        except Violation as error:
+            return Finding(check=name, outcome="failed", what=error.what, remedy=error.remedy)
+        except Exception as error:
+            what, remedy = describe(error, source_of(part.factory))
+            return Finding(check=name, outcome="failed", what=what, remedy=remedy)
 
 
 def source_of(factory: Callable[..., Any]) -> str | None:
