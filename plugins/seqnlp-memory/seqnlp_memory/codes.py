@@ -34,13 +34,31 @@ class Code(ABC):
             InputError: a word that is none of this code; `where` begins the message.
         """
 
-    @abstractmethod
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Nats, summed over steps, from logits and targets float [M, size + 1]."""
+        """Nats, summed over words and ends, from logits and targets float [M, size + 1].
+
+        At the end nothing is asked of the word: where that is, another part may well not know.
+        """
+        ends = targets[:, -1]
+        inner = ends == 0
+        ended = functional.binary_cross_entropy_with_logits(logits[:, -1], ends, reduction="sum")
+        return ended + self.word_loss(logits[inner, :-1], targets[inner, :-1])
+
+    def count_units(self, targets: Tensor) -> int:
+        """What `loss` is summed over: bits or symbols, and for each step whether it is the end."""
+        return len(targets) + self.units * int((targets[:, -1] == 0).sum())
+
+    @abstractmethod
+    def word_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Nats, summed over words, from logits and targets float [M, size]."""
 
     @abstractmethod
     def decode(self, logits: Tensor) -> tuple[list[str], NDArray[np.bool_]]:
-        """The likeliest word of each step but for the end, and whether the end is likelier."""
+        """The likeliest word of each step, and whether it is likely the end, where there is none.
+
+        Args:
+            logits: float [M, size + 1].
+        """
 
     @abstractmethod
     def count_wrong(self, word: str, reference: str) -> int:
@@ -73,7 +91,7 @@ class BitCode(Code):
         bits = np.frombuffer("".join(words).encode(), dtype=np.uint8) - ord("0")
         return bits.astype(np.float32).reshape(len(words), self.size)
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def word_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         return functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
 
     def decode(self, logits: Tensor) -> tuple[list[str], NDArray[np.bool_]]:
@@ -116,12 +134,12 @@ class SymbolCode(Code):
         made: Floats = np.eye(self.size, dtype=np.float32)[chosen]
         return made
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def word_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(logits, targets, reduction="sum")
 
     def decode(self, logits: Tensor) -> tuple[list[str], NDArray[np.bool_]]:
         best = logits[:, :-1].argmax(1)
-        ends: NDArray[np.bool_] = (logits.argmax(1) == self.size).cpu().numpy()
+        ends: NDArray[np.bool_] = (logits[:, -1] > 0).cpu().numpy()
         return [self.alphabet[k] for k in best.tolist()], ends
 
     def count_wrong(self, word: str, reference: str) -> int:

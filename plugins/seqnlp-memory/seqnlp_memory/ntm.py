@@ -96,18 +96,18 @@ class NTMCell(MemoryCell):
         weights, slots = memory
         heads, writers = self.read_heads + self.write_heads, self.write_heads
         vectors, units, scales, moves = torch.split(interface, self._sizes, 1)
-        rows = torch.tanh(vectors).view(len(interface), -1, self.width)
+        rows = torch.tanh(vectors).view(-1, heads + writers, self.width)
         keys, adds = torch.split(rows, [heads, writers], 1)
         erases, gates = torch.split(torch.sigmoid(units), [writers * self.width, heads], 1)
         beta, gamma = F.softplus(scales).unsqueeze(2).chunk(2, 1)
-        moves = torch.softmax(moves.reshape(len(interface), heads, -1), 2)
+        moves = torch.softmax(moves.reshape(-1, heads, 2 * self.shift + 1), 2)
 
         content = torch.softmax(beta * cosine(keys, slots), 2)
         weights = torch.lerp(weights, content, gates.unsqueeze(2))
         weights = sharpen(rotate(weights, moves), 1 + gamma)
 
         reading, writing = torch.split(weights, [self.read_heads, writers], 1)
-        erasing = erases.reshape(len(interface), writers, -1)
+        erasing = erases.reshape(-1, writers, self.width)
         for each, erase in zip(writing.unbind(1), erasing.unbind(1), strict=True):
             slots = torch.addcmul(slots, slots * each.unsqueeze(2), erase.unsqueeze(1), value=-1)
         slots = torch.baddbmm(slots, writing.transpose(1, 2), adds)

@@ -58,11 +58,17 @@ class RecallTask(Task):
     pipeline_names = ()
     defaults: ClassVar[Mapping[str, Any]] = {
         "corpus": {"name": "copy"},
-        "model": {"cell": "ntm", "hidden_size": 100, "bidirectional": False},
-        "train": {
-            "epochs": 6, "batch_size": 16, "lr": 1e-3, "optimizer": "Adam", "monitor": "loss",
+        "model": {
+            "cell": "ntm", "cell_options": {"controller": "feedforward"},
+            "hidden_size": 100, "bidirectional": False,
         },
-        "hooks": {"dropout": False, "clip": {"norm": 10.0}},
+        "train": {
+            "epochs": 4, "batch_size": 16, "lr": 1e-3, "optimizer": "Adam", "monitor": "loss",
+        },
+        "hooks": {
+            "dropout": False, "early_stopping": False, "clip": {"norm": 10.0},
+            "schedule": {"kind": "cosine", "warmup": 0.1},
+        },
     }  # fmt: skip
 
     def __init__(self, settings: Settings, code: Code, *, ratio: float, members: int = 1) -> None:
@@ -131,15 +137,13 @@ class RecallTask(Task):
         return max(math.ceil(self.ratio * len(request.words) * request.count), known) + 1
 
     def loss(self, batch: Batch) -> Loss:
-        """Nats, summed over words and ends (and members); units: their bits, or they themselves."""
+        """Nats, summed over bits (or symbols) and ends (and members)."""
         assert isinstance(batch, SequenceBatch)
         losses = [
             self.code.loss(member(batch, batch.scored), batch.targets) for member in self.members
         ]
-        return Loss(total=torch.stack(losses).sum(), units=self._units(batch) * len(self.members))
-
-    def _units(self, batch: SequenceBatch) -> int:
-        return len(batch.targets) * (self.code.units + 1 if self.code.kind == "bits" else 1)
+        units = self.code.count_units(batch.targets) * len(self.members)
+        return Loss(total=torch.stack(losses).sum(), units=units)
 
     def answer(self, rows: Rows, *, batch_size: int) -> list[Prediction]:
         assert isinstance(rows, SequenceRows)
@@ -158,7 +162,7 @@ class RecallTask(Task):
                 logits = each.mean(0)
                 scored = logits[batch.scored[batch.asked]]
                 total += float(self.code.loss(scored, batch.targets))
-                units += self._units(batch)
+                units += self.code.count_units(batch.targets)
                 words, ends = self.code.decode(logits)
                 begin = 0
                 for index in indices.tolist():

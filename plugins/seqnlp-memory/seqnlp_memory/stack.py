@@ -72,7 +72,7 @@ class StackCell(MemoryCell):
     def access(self, interface: Tensor, memory: State) -> tuple[Tensor, State]:
         """See `MemoryCell.access` and the class."""
         (stack,) = memory
-        each = interface.view(len(interface), self.stacks, -1)
+        each = interface.view(-1, self.stacks, ACTIONS + self.width)
         actions, values = torch.split(each, [ACTIONS, self.width], 2)
         pushed = torch.sigmoid(values).unsqueeze(2)
         padded = torch.cat((pushed, stack, torch.full_like(pushed, EMPTY)), 2)

@@ -14,6 +14,7 @@ from seqnlp import unroll
 from seqnlp.errors import InputError, SettingsError
 from seqnlp.nn import Cell, RecurrentEncoder, initialize
 from seqnlp.registry import cells
+from seqnlp.testing import check_cell
 
 Floats = NDArray[np.float64]
 
@@ -135,6 +136,13 @@ def test_a_step_of_the_turing_machine_is_the_equations_of_the_paper(
             np.testing.assert_allclose(leaf[row].detach(), value, rtol=1e-8, atol=1e-10)
         y = h + p["reading.weight"] @ reads
         np.testing.assert_allclose(output[row].detach(), y, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("check", check_cell.names)
+@pytest.mark.parametrize("name", ["ntm", "stack"])
+def test_the_contract_of_cells_holds(name: str, check: str) -> None:
+    torch.set_num_threads(1)
+    check_cell(name, only=check)
 
 
 def test_the_heads_begin_on_the_first_slot_of_a_memory_that_is_all_but_empty() -> None:

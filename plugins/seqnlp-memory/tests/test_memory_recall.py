@@ -124,7 +124,7 @@ def test_words_of_bits_and_symbols_are_told_apart() -> None:
 )  # fmt: skip
 def test_words_are_encoded_and_found_again(code: Any, words: Any, wrong: str, message: str) -> None:
     numbers = code.encode(words, "here")
-    logits = np.concatenate([8 * numbers - 4, [[-4], [4 if code.kind == "bits" else 9]]], 1)
+    logits = np.concatenate([8 * numbers - 4, [[-4], [4]]], 1)
     found, ends = code.decode(torch.from_numpy(logits))
     assert found == words
     assert ends.tolist() == [False, True]
@@ -132,13 +132,18 @@ def test_words_are_encoded_and_found_again(code: Any, words: Any, wrong: str, me
         code.encode([words[0], wrong], "here")
 
 
-def test_the_loss_of_bits_and_of_symbols_is_in_nats() -> None:
-    logits, targets = torch.randn(4, 3), torch.eye(3)[[0, 2, 1, 1]]
-    shares = torch.sigmoid(logits)
-    bits = -(targets * shares.log() + (1 - targets) * (1 - shares).log()).sum()
-    torch.testing.assert_close(BitCode(2).loss(logits, targets), bits)
-    chosen = -logits.softmax(1).log()[range(4), [0, 2, 1, 1]].sum()
-    torch.testing.assert_close(SymbolCode(["a", "b"]).loss(logits, targets), chosen)
+def test_the_loss_is_of_words_and_of_ends_in_nats() -> None:
+    logits = torch.randn(3, 3)
+    targets = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    ends = -(1 - torch.sigmoid(logits[:2, 2])).log().sum() - torch.sigmoid(logits[2, 2]).log()
+    shares = torch.sigmoid(logits[:2, :2])
+    right = targets[:2, :2] * shares + (1 - targets[:2, :2]) * (1 - shares)
+    torch.testing.assert_close(BitCode(2).loss(logits, targets), ends - right.log().sum())
+    assert BitCode(2).count_units(targets) == 3 + 2 * 2
+    chosen = logits[:2, :2].softmax(1)[[0, 1], [0, 1]]
+    code = SymbolCode(["a", "b"])
+    torch.testing.assert_close(code.loss(logits, targets), ends - chosen.log().sum())
+    assert code.count_units(targets) == 3 + 2
 
 
 def test_steps_are_the_words_the_mark_to_go_and_blanks() -> None:

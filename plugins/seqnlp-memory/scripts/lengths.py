@@ -1,0 +1,218 @@
+"""Train a memory cell and an LSTM of as many parameters, and measure both beyond their training.
+
+    python scripts/lengths.py copy --seeds 0 1 2
+    python scripts/lengths.py repeat_copy --seeds 0 1 2
+
+Models are trained as `seqnlp train --task recall` does, one after the other. The weights that
+validation chose are measured on 64 unseen sequences of each length. figures/copy.json is written
+after every model, and figures/copy.png from it; models that it has are not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import seqnlp
+from seqnlp.config import Settings
+from seqnlp.data import open_corpus
+from seqnlp.files import write_text
+from seqnlp.registry import tasks
+
+FIGURES = Path(__file__).resolve().parents[1] / "figures"
+EACH = 64
+LONGER = 256
+"""Slots (or depth) of the memory while it is measured: more than any of the sequences needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What is trained and measured.
+
+    corpus: of training. measured: its options for the test sequences. cell, options: the memory and
+    its settings. grows: the option of the cell that is the size of its memory. epochs: of the
+    memory cell; `patience` times as many of the LSTM. until: the longest in training.
+    """
+
+    corpus: str
+    measured: str
+    cell: str
+    options: tuple[str, ...]
+    grows: str
+    epochs: int
+    until: str
+    patience: int = 3
+
+
+TRIALS = {
+    "copy": Trial(
+        corpus="copy:1-20,train=10000",
+        measured="test=10/20/30/40/50/70/100/120/200",
+        cell="ntm",
+        options=("model.cell_options={controller='feedforward', slots=64}",),
+        grows="slots",
+        epochs=4,
+        until="20",
+    ),
+    "reverse": Trial(
+        corpus="reverse:1-20,train=10000",
+        measured="test=10/20/30/40/50/70/100/120/200",
+        cell="stack",
+        options=("model.cell_options={depth=64}",),
+        grows="depth",
+        epochs=4,
+        until="20",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a trial and draw it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("trial", choices=TRIALS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folder", type=Path, default=FIGURES)
+    given = parser.parse_args(arguments)
+    trial, path = TRIALS[given.trial], given.folder / f"{given.trial}.json"
+    given.folder.mkdir(parents=True, exist_ok=True)
+    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    for seed in given.seeds:
+        for cell in (trial.cell, "lstm"):
+            if not any(run["cell"] == cell and run["seed"] == seed for run in found):
+                found.append(run_one(trial, cell, seed))
+                write_text(path, json.dumps(found, indent=1) + "\n")
+                print(json.dumps(found[-1]), flush=True)
+    draw(trial, found, path.with_suffix(".png"))
+
+
+def run_one(trial: Trial, cell: str, seed: int) -> dict[str, Any]:
+    """Train a model of one seed and measure it."""
+    settings = settings_of(trial, cell, seed)
+    started = time.perf_counter()
+    trained = seqnlp.train(settings)
+    seconds = time.perf_counter() - started
+    lengths = measure(trained, trial)
+    course = trained.metrics["training"][0]
+    return {
+        "cell": cell,
+        "seed": seed,
+        "parameters": sum(weight.numel() for weight in trained.task.parameters()),
+        "steps": course["steps"],
+        "seconds": round(seconds),
+        "validation": {
+            name: round(trained.metrics["validation"][name]["value"], 4)
+            for name in ("accuracy", "recalled", "error")
+        },
+        "lengths": lengths,
+    }
+
+
+def settings_of(trial: Trial, cell: str, seed: int) -> Settings:
+    """The settings of a run; an LSTM as large as the memory cell, to a row of its matrices."""
+    recall = tasks.get("recall")
+    overrides = [
+        "task=recall",
+        f"corpus.name={trial.corpus}",
+        f"model.cell={trial.cell}",
+        *trial.options,
+        f"seed={seed}",
+        "threads=1",
+        f"train.epochs={trial.epochs}",
+    ]
+    memory = seqnlp.load_settings(overrides=overrides, base=recall.defaults)
+    if cell == trial.cell:
+        return memory
+    bare = trial.corpus.partition(",train=")[0]
+    tiny = open_corpus(f"{bare},train=64,validation=1,each=1", fields=recall.fields)
+    wanted = count(memory, tiny)
+    size = min(range(8, 256), key=lambda size: abs(count(as_lstm(memory, size), tiny) - wanted))
+    larger = as_lstm(memory, size)
+    train = larger.train.model_copy(update={"epochs": trial.patience * trial.epochs})
+    return larger.model_copy(update={"train": train})
+
+
+def as_lstm(settings: Settings, size: int) -> Settings:
+    """The same run with an LSTM."""
+    changes = {"cell": "lstm", "cell_options": {}, "hidden_size": size}
+    return settings.model_copy(update={"model": settings.model.model_copy(update=changes)})
+
+
+def count(settings: Settings, corpus: seqnlp.Corpus) -> int:
+    """The parameters of the model that the settings make."""
+    task = tasks.get("recall").create(settings, corpus)
+    return sum(weight.numel() for weight in task.parameters())
+
+
+def measure(trained: seqnlp.Model, trial: Trial) -> dict[str, dict[str, float]]:
+    """The figures of each length, with a memory that holds the longest."""
+    task, settings = trained.task, trained.settings
+    if settings.model.cell == trial.cell:
+        options = {**settings.model.cell_options, trial.grows: LONGER}
+        model = settings.model.model_copy(update={"cell_options": options})
+        settings = settings.model_copy(update={"model": model})
+    larger = type(task).restore(settings, {}, task.state())
+    larger.load_state_dict(task.state_dict())
+    bare = trial.corpus.partition(",train=")[0]
+    name = f"{bare},train=1,validation=1,each={EACH},{trial.measured}"
+    corpus = open_corpus(name, fields=task.fields)
+    report = seqnlp.Model(larger, {}).evaluate(corpus, "test", batch_size=EACH)
+    return {
+        length: {key: round(figures[key], 5) for key in ("accuracy", "recalled", "error")}
+        for length, figures in report["lengths"].items()
+    }
+
+
+def _accuracy(figures: dict[str, float]) -> float:
+    return 100 * figures["accuracy"]
+
+
+def _bits(figures: dict[str, float]) -> float:
+    return 100 * (1 - figures["error"])
+
+
+def draw(trial: Trial, runs: Sequence[dict[str, Any]], path: Path) -> None:
+    """The share of sequences that are wholly right, and that of right bits, by length."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    lengths = list(runs[0]["lengths"])
+    for axis, (title, figure_of) in zip(
+        axes,
+        (
+            ("sequences wholly right, %", _accuracy),
+            ("bits right, %", _bits),
+        ),
+        strict=True,
+    ):
+        for cell, color in ((trial.cell, "tab:blue"), ("lstm", "tab:orange")):
+            own = [run for run in runs if run["cell"] == cell]
+            values = [[figure_of(run["lengths"][length]) for length in lengths] for run in own]
+            for row in values:
+                axis.plot(lengths, row, color=color, alpha=0.35, linewidth=1)
+            label = f"{cell}, {own[0]['parameters']:,} parameters, mean of {len(own)} seeds"
+            axis.plot(lengths, np.mean(values, 0), color=color, marker="o", label=label)
+        if trial.until in lengths:
+            axis.axvline(lengths.index(trial.until), color="gray", linestyle=":", linewidth=1)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel(f"length; trained up to {trial.until} (dotted)")
+        axis.set_ylim(-3, 103)
+        axis.grid(alpha=0.2)
+    axes[0].legend(fontsize=7)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
