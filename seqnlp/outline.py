@@ -6,12 +6,10 @@ missing, it has a syntax error, or it needs a package that is not installed.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import sys
 from functools import lru_cache
-from importlib.machinery import SOURCE_SUFFIXES
 from typing import NamedTuple
 
 from seqnlp.errors import near
@@ -58,7 +56,7 @@ def find_source(module: str) -> str | None:
     origin, folders = _package(top, tuple(sys.path))
     if not rest:
         # A module in an archive has a name that leads to no file.
-        source = origin and origin.endswith(tuple(SOURCE_SUFFIXES)) and os.path.isfile(origin)
+        source = origin and origin.endswith(".py") and os.path.isfile(origin)
         return origin if source else None
     for folder in folders:
         base = os.path.join(folder, *rest)
@@ -71,13 +69,12 @@ def find_source(module: str) -> str | None:
 @lru_cache(maxsize=256)
 def _package(top: str, path: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     """File and folders of a package that stands on no other; both empty where there is none."""
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None, ()
-    if spec is None:
-        return None, ()
-    return spec.origin, tuple(spec.submodule_search_locations or ())
+    # What importlib.util.find_spec does; that module is slow to import.
+    for finder in sys.meta_path:
+        spec = finder.find_spec(top, None)
+        if spec is not None:
+            return spec.origin, tuple(spec.submodule_search_locations or ())
+    return None, ()
 
 
 def _is_compiled(module: str) -> bool:
@@ -96,6 +93,12 @@ def _is_compiled(module: str) -> bool:
 
 
 def _read(path: str) -> str:
+    return _read_once(path, os.stat(path).st_mtime_ns)
+
+
+@lru_cache(maxsize=512)
+def _read_once(path: str, time: int) -> str:
+    """The text of a file as it was then: many parts may be of one module."""
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read()
 
@@ -142,11 +145,13 @@ def _syntax_error(path: str, text: str) -> str:
 
 def _was_compiled(path: str) -> bool:
     """Whether Python's own cache has this very source: by time and size, see PEP 552."""
+    folder, name = os.path.split(path)
+    tagged = f"{os.path.splitext(name)[0]}.{sys.implementation.cache_tag}.pyc"
     try:
-        with open(importlib.util.cache_from_source(path), "rb") as file:
+        with open(os.path.join(folder, "__pycache__", tagged), "rb") as file:
             header = file.read(16)
         state = os.stat(path)
-    except (OSError, NotImplementedError):
+    except OSError:
         return False
     flags, time, size = (int.from_bytes(header[at : at + 4], "little") for at in (4, 8, 12))
     now = int(state.st_mtime) & 0xFFFFFFFF, state.st_size & 0xFFFFFFFF

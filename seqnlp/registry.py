@@ -7,7 +7,6 @@ is wrong with one plugin stays with its own names: they are `broken`, all others
 from __future__ import annotations
 
 import importlib
-import traceback
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -207,6 +206,8 @@ def _reason(error: BaseException, entry: Declared) -> str:
 
 def _place(error: BaseException) -> str:
     """File and line of the plugin that an error comes from, where that is known."""
+    import traceback
+
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

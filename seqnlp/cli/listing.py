@@ -110,13 +110,14 @@ def _print(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in table) for column in range(len(headings) - 1)]
     indent = sum(widths) + len(GAP) * len(widths)
     room = max(NARROW, _columns() - indent) if sys.stdout.isatty() else 0
-    for number, row in enumerate(table):
+    lines = []
+    for row in table:
         first, *more = _wrapped(row[-1], room)
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        line = GAP.join([*cells, first]).rstrip()
-        click.echo(click.style(line, bold=True) if number == 0 else line)
-        for each in more:
-            click.echo(" " * indent + each)
+        lines.append(GAP.join([*cells, first]).rstrip())
+        lines += [" " * indent + each for each in more]
+    lines[0] = click.style(lines[0], bold=True)
+    click.echo("\n".join(lines))
 
 
 def _columns() -> int:
