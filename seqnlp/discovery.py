@@ -51,12 +51,7 @@ def declarations() -> tuple[Declared, ...]:
 
     Of two copies of one distribution the first counts, as in an import.
     """
-    return _declarations(tuple(sys.path))
-
-
-def forget() -> None:
-    """Read the metadata again when it is next asked for: something was installed meanwhile."""
-    _declarations.cache_clear()
+    return _declarations(tuple((root, _changed(root)) for root in sys.path))
 
 
 def silent_plugins() -> list[str]:
@@ -71,7 +66,9 @@ def silent_plugins() -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def _declarations(path: tuple[str, ...]) -> tuple[Declared, ...]:
+def _declarations(places: tuple[tuple[str, int], ...]) -> tuple[Declared, ...]:
+    """Read once, until something is installed or removed."""
+    path = tuple(root for root, _ in places)
     found: list[Declared] = []
     for folder, _ in _distributions(path):
         # Of a legacy .egg-info that is a single file there are no entry points.
@@ -87,6 +84,13 @@ def _declarations(path: tuple[str, ...]) -> tuple[Declared, ...]:
                 for group, key, value in _entries(text.decode("utf-8", "replace"))
             ]
     return (*found, *_zipped(path))
+
+
+def _changed(root: str) -> int:
+    try:
+        return os.stat(root or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _distributions(path: tuple[str, ...]) -> Iterator[tuple[str, str]]:

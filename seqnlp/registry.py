@@ -108,6 +108,17 @@ class Registry(Generic[T]):
         }
         return {name: reason for name, reason in found.items() if reason}
 
+    def fault(self, name: str) -> str:
+        """Why a name cannot be used; empty where it can. It is imported, unless that is known."""
+        reason = self.broken().get(name, "")
+        if reason or name in self._local:
+            return reason
+        try:
+            self.get(name)
+        except SeqnlpError as error:
+            return str(error)
+        return ""
+
     def origins(self, name: str) -> tuple[Declared, ...]:
         """The entry points that claim a name: one, unless the name is broken; none of a part of
         this process.

@@ -26,6 +26,7 @@ from seqnlp.nn import engines
 from seqnlp.nn.cells.lstm import LSTMCell
 from seqnlp.nn.engines import build, compiler
 from seqnlp.nn.engines.plans import find_plan
+from seqnlp.registry import REGISTRIES
 from seqnlp.registry import engines as registered
 
 NEEDED = ("spacy", "nltk", "datasets", "pyarrow", "tokenizers", "safetensors", "scikit-learn",
@@ -199,6 +200,26 @@ def check_extras() -> _Found:
     )
 
 
+def check_plugins() -> _Found:
+    """The packages that offer parts, each of which is imported."""
+    offered: dict[str, list[str]] = {}
+    faults = []
+    for kind, registry in REGISTRIES.items():
+        for name in registry.names():
+            others = [each for each in registry.origins(name) if each.distribution != "seqnlp"]
+            if not others:
+                continue
+            for each in others:
+                offered.setdefault(each.package, []).append(f"{registry.singular} {name}")
+            if fault := registry.fault(name):
+                faults.append(f"{kind}: {fault}")
+    if faults:
+        return Status.PROBLEM, "; ".join(faults)
+    if not offered:
+        return Status.OK, "none; seqnlp plugin new writes one"
+    return Status.OK, "; ".join(f"{name}: {', '.join(own)}" for name, own in offered.items())
+
+
 _CHECKS: dict[str, Callable[[], _Found]] = {
     "versions": check_versions,
     "processor": check_processor,
@@ -209,6 +230,7 @@ _CHECKS: dict[str, Callable[[], _Found]] = {
     "GPU": check_gpu,
     "packages": check_packages,
     "extras": check_extras,
+    "plugins": check_plugins,
 }
 
 

@@ -64,21 +64,15 @@ def _rows(kinds: Sequence[str], engines: Mapping[str, Engine]) -> Iterator[Seque
 
 
 def _long_rows(kinds: Sequence[str]) -> Iterator[Sequence[str]]:
-    from seqnlp.errors import SeqnlpError
     from seqnlp.outline import find_source
     from seqnlp.registry import REGISTRIES, THIS_PROCESS
 
     for kind in kinds:
         registry = REGISTRIES[kind]
-        broken = registry.broken()
         for name in registry.names():
             origins = registry.origins(name)
-            reason = broken.get(name)
-            if reason is None and any(each.distribution != "seqnlp" for each in origins):
-                try:
-                    registry.get(name)
-                except SeqnlpError as error:
-                    reason = str(error)
+            plugin = any(each.distribution != "seqnlp" for each in origins)
+            reason = registry.fault(name) if plugin else ""
             what = f"broken: {reason}" if reason else registry.summary(name)
             for each in origins:
                 where = find_source(each.module) or each.value

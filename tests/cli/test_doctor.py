@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqnlp import registry
 from seqnlp.cli import checks
 from seqnlp.cli.main import run
 from seqnlp.nn.engines import build, plans
+from tests.planting import plant
 
 HAS_COMPILER = any(map(shutil.which, ("g++", "c++", "clang++")))
 
@@ -276,3 +278,31 @@ def test_several_problems_are_counted(
         out = capfd.readouterr().out
         assert out.splitlines()[-1] == end
         assert re.search(r"^part 0 +problem +bad \[luck\] *$", out, re.M)
+
+
+def test_plugins_are_named_and_what_is_wrong_with_one(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = registry.Registry("hooks")
+    monkeypatch.setattr(checks, "REGISTRIES", {"hooks": own})
+    monkeypatch.setattr(own, "_entries", {})
+    assert doctor(capfd)[1]["plugins"] == ("ok", "none; seqnlp plugin new writes one")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = {"doctored_good.py": "class Mine:\n    pass\n"}
+    entry = {"mine": "doctored_good:Mine", "other": "doctored_good:Mine"}
+    plant(tmp_path, "seqnlp-good", {"seqnlp.hooks": entry}, files=module)
+    own = registry.Registry("hooks")
+    monkeypatch.setattr(checks, "REGISTRIES", {"hooks": own})
+    status, text = doctor(capfd)[1]["plugins"]
+    assert status == "ok"
+    assert "seqnlp-good 1.0: hook mine, hook other" in text
+    module = {"doctored_bad.py": "class Mine:\n    pass\n\n\nraise OSError('no luck')\n"}
+    plant(tmp_path, "seqnlp-bad", {"seqnlp.hooks": {"bad": "doctored_bad:Mine"}}, files=module)
+    monkeypatch.setattr(checks, "REGISTRIES", {"hooks": registry.Registry("hooks")})
+    exit_status, told, _ = doctor(capfd)
+    assert exit_status == 1
+    assert told["plugins"] == (
+        "problem",
+        "hooks: the hook 'bad' of seqnlp-bad 1.0 cannot be loaded: "
+        f"{tmp_path / 'doctored_bad.py'}:5: OSError: no luck",
+    )
