@@ -1,0 +1,1 @@
+"""A Transformer encoder and a Transformer decoder, registered as `transformer`."""
