@@ -47,7 +47,7 @@ def _keeps_types(subject: HasNetwork) -> str | None:
         outputs = network.run(network.make().to(dtype), network.inputs(3).to(dtype))
         for name, found in outputs.items():
             require(
-                found.dtype == dtype, f"{name} are {found.dtype} where inputs and weights are {dtype}",
+                found.dtype == dtype, f"{name} are {found.dtype} for inputs and weights of {dtype}",
                 "make new tensors like an input, x.new_zeros(...), and cast nothing",
             )  # fmt: skip
             require_finite(found, name, "divide by no sum that may be zero")
