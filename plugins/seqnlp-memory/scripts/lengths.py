@@ -26,6 +26,7 @@ from seqnlp.config import Settings
 from seqnlp.data import open_corpus
 from seqnlp.files import write_text
 from seqnlp.registry import tasks
+from seqnlp.training import Hook, Trainer
 
 FIGURES = Path(__file__).resolve().parents[1] / "figures"
 EACH = 64
@@ -74,6 +75,20 @@ TRIALS = {
 }
 
 
+class Progress(Hook):
+    """Prints a line after every epoch."""
+
+    order = 90
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """See the class."""
+        values = (
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in trainer.history[-1].items()
+        )
+        print(trainer.settings.epochs, *values, flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a trial and draw it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -97,7 +112,7 @@ def run_one(trial: Trial, cell: str, seed: int) -> dict[str, Any]:
     """Train a model of one seed and measure it."""
     settings = settings_of(trial, cell, seed)
     started = time.perf_counter()
-    trained = seqnlp.train(settings)
+    trained = seqnlp.train(settings, hooks=[Progress()])
     seconds = time.perf_counter() - started
     lengths = measure(trained, trial)
     course = trained.metrics["training"][0]

@@ -108,9 +108,11 @@ class NTMCell(MemoryCell):
 
         reading, writing = torch.split(weights, [self.read_heads, writers], 1)
         erasing = erases.reshape(-1, writers, self.width)
-        for each, erase in zip(writing.unbind(1), erasing.unbind(1), strict=True):
-            slots = torch.addcmul(slots, slots * each.unsqueeze(2), erase.unsqueeze(1), value=-1)
-        slots = torch.baddbmm(slots, writing.transpose(1, 2), adds)
+        written = writing.transpose(1, 2)
+        whole = slots.new_ones(1, 1, 1)
+        for at, erase in zip(torch.split(written, 1, 2), torch.split(erasing, 1, 1), strict=True):
+            slots = slots * torch.baddbmm(whole, at, erase, alpha=-1)
+        slots = torch.baddbmm(slots, written, adds)
         return torch.bmm(reading, slots).flatten(1), (weights, slots)
 
     def extra_repr(self) -> str:
