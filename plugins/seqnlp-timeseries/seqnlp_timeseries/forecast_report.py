@@ -207,11 +207,21 @@ def _scaled(forecast: Prediction, truth: Truth) -> Floats:
     return absolute_errors(forecast.median, truth.values) / truth.scale
 
 
-def rows_of(reports: Mapping[str, Mapping[str, float]]) -> list[tuple[str, ...]]:
-    """Figures of systems as cells of a table, by name."""
-    keys = ("mase", "smape", "rmse", "wis", "coverage_80", "coverage_95")
-    return [
-        (name, *(f"{100 * own[k]:.1f}" if k.startswith(IN_PERCENT) else f"{own[k]:.4g}"
-                 for k in keys if k in own))
-        for name, own in reports.items()
-    ]  # fmt: skip
+_COLUMNS = {"mase": "MASE", "smape": "sMAPE", "rmse": "RMSE", "wis": "WIS",
+            "coverage_80": "cover 80", "coverage_95": "cover 95"}  # fmt: skip
+
+
+def columns_of(found: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The titles of the figures that `rows_of` shows."""
+    first = next(iter(found.values()))
+    return [title for name, title in _COLUMNS.items() if name in first]
+
+
+def rows_of(found: Mapping[str, Mapping[str, float]]) -> list[tuple[str, ...]]:
+    """Figures of systems as cells of a table, by name; sMAPE and coverage in %."""
+    return [(system, *(_cell(name, own[name]) for name in _COLUMNS if name in own))
+            for system, own in found.items()]  # fmt: skip
+
+
+def _cell(name: str, value: float) -> str:
+    return f"{100 * value:.1f}" if name.startswith(IN_PERCENT) else f"{value:.3f}"

@@ -58,14 +58,15 @@ class ForecastOptions(SeriesOptions):
 class AnomalyOptions(SeriesOptions):
     """The table `head` of a recipe for the task anomaly."""
 
-    score: Literal["forecast", "reconstruction"] = "forecast"
-    """By the error of a forecast one step ahead, or by that of a whole window put through a
-    narrow vector."""
+    score: Literal["forecast", "next", "reconstruction"] = "forecast"
+    """By the error of the forecast of a whole block from what is before it, of the next value from
+    all before it, or of a whole window put through a narrow vector. The next value is easily told
+    from a fault that goes on, which is then taken for usual."""
     output: Literal["gaussian", "student"] = "student"
     """What the forecast is."""
     block: int | None = Limit(default=None, ge=1, le=10_000)
-    """Values that are scored with one scaling, that of the context before them; by default a
-    season, and at least 8."""
+    """Values that are scored from one context, the values before them; by default two seasons, and
+    at least 8."""
     latent: int = Limit(default=8, ge=1, le=4096)
     """Numbers of the narrow vector."""
     alarms: float = Limit(default=0.01, gt=0, lt=1)

@@ -16,7 +16,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "min": 60, "s": 1}
-_EPOCH = np.datetime64("1970-01-01", "s")
 CALENDAR = 8
 """Features of a time: sine and cosine of the time of day, of the week, of the month, of the year."""
 
@@ -114,6 +113,14 @@ class Timeline:
             days = np.minimum(months.astype("datetime64[D]") + place, last)
         found: Times = days.astype("datetime64[s]") + clock
         return found
+
+    def text(self, number: int) -> str:
+        """When a value is, as files have it: with the time of day where steps are parts of days."""
+        if self.start is None:
+            return str(number + 1)
+        moment = str(self.times(np.array([number]))[0])
+        whole = self.step.unit != "s" or self.step.count % 86_400 == 0
+        return moment.partition("T")[0] if whole and moment.endswith("T00:00:00") else moment.removesuffix(":00")
 
     def numbers(self, times: Times) -> Ints:
         """int64 [N], which value each time datetime64[s] [N] is nearest below."""
@@ -225,8 +232,3 @@ def text_of(time: np.datetime64) -> str:
     ('2024-05-31', '2024-05-31 10:00')
     """
     return str(time).replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
-
-
-def whole_seconds(time: np.datetime64) -> int:
-    """Seconds since 1970."""
-    return int((time - _EPOCH).astype(np.int64))

@@ -24,6 +24,9 @@ LEAST_SCALE = 0.1
 """Of the scale of the series: a window that hardly moves must not make all that follows huge."""
 LARGEST = 20.0
 """Scaled values beyond it are cut before a network reads them."""
+SHORTER = 0.2
+"""The share of training windows of an epoch that read less than they could, so that a model can
+answer a few values, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,16 +107,17 @@ class Windows(Rows):
             first target.
         plan: how they are cut and scaled.
         through: whether inputs go on through the targets, with the lags of the next value.
-        drawn: seed of an epoch's choice among the windows; None leaves all.
+        begins: int64 [R], the place of the first value that is read; as far back as the plan says
+            where it is not given.
     """
 
     def __init__(
         self, parts: Sequence[Part], series: Ints, origins: Ints, plan: Plan, *,
-        through: bool, notes: tuple[str, ...] = (),
+        through: bool, begins: Ints | None = None, notes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.parts, self.series, self.origins, self.plan = parts, series, origins, plan
         self.through, self.notes = through, notes
-        self.begins = np.maximum(origins - plan.context, 0)
+        self.begins = np.maximum(origins - plan.context, 0) if begins is None else begins
         self.lengths = origins - self.begins + (plan.horizon - 1 if through else 0)
         blank = np.full(plan.horizon, np.nan)
         # Behind each series there is room for the targets of its last window.
@@ -129,14 +133,15 @@ class Windows(Rows):
         self._scales = np.array(known).reshape(-1, 2)
 
     def for_epoch(self, epoch: int) -> Windows:
-        """At most `epoch_windows` of them, drawn anew for each epoch."""
-        most = self.plan.epoch_windows
-        if len(self.origins) <= most:
-            return self
+        """At most `epoch_windows` of them, drawn anew for each epoch; some of them cut short."""
         # An epoch's choice is the same in every run: seeds of models decide their own order.
-        chosen = np.sort(np.random.default_rng(epoch).permutation(len(self.origins))[:most])
-        return Windows(self.parts, self.series[chosen], self.origins[chosen], self.plan,
-                       through=self.through, notes=self.notes)  # fmt: skip
+        draw = np.random.default_rng(epoch)
+        chosen = np.sort(draw.permutation(len(self.origins))[: self.plan.epoch_windows])
+        origins, begins = self.origins[chosen], self.begins[chosen]
+        shorter = origins - draw.integers(self.plan.minimum, self.plan.context + 1, len(chosen))
+        cut = (draw.random(len(chosen)) < SHORTER) & (shorter > begins)
+        return Windows(self.parts, self.series[chosen], origins, self.plan, through=self.through,
+                       begins=np.where(cut, shorter, begins), notes=self.notes)  # fmt: skip
 
     def raw(self, indices: Ints) -> tuple[Floats, Ints]:
         """Values float [B, N + H] of windows and their targets, NaN behind; int64 [B] read ones."""
