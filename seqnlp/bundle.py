@@ -141,7 +141,7 @@ class Model:
         path = Path(folder)
         files = _pipeline_files(self.task.pipelines)
         try:
-            for parent in {(path / name).parent for name in files}:
+            for parent in {path, *((path / name).parent for name in files)}:
                 parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from error
