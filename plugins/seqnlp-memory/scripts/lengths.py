@@ -63,6 +63,15 @@ TRIALS = {
         epochs=4,
         until="20",
     ),
+    "repeat_copy": Trial(
+        corpus="repeat_copy:1-10,repeats=1-4,train=16000",
+        measured="test=5/10/20/30,test_repeats=2/4/8/16",
+        cell="ntm",
+        options=("model.cell_options={controller='feedforward', slots=64}",),
+        grows="slots",
+        epochs=3,
+        until="10 x4",
+    ),
     "reverse": Trial(
         corpus="reverse:1-20,train=10000",
         measured="test=10/20/30/40/50/70/100/120/200",

@@ -21,6 +21,8 @@ from seqnlp_memory.figures import Reference, measure, score_of
 from seqnlp_memory.sequences import MARKS, Request, SequenceBatch, SequenceRows
 
 MOST_MEMBERS = 1000
+MOST_STEPS = 100_000
+"""Words that are written to a text that somebody types: a slip in its count costs no memory."""
 
 
 class RecallOptions(Section):
@@ -130,6 +132,11 @@ class RecallTask(Task):
         ]
         none = np.zeros((0, self.code.size), dtype=np.float32)
         steps = np.array([self._steps(request) for request in requests], dtype=np.int64)
+        if len(steps) and steps.max() > MOST_STEPS:
+            raise InputError(
+                f"{_short(texts[int(steps.argmax())])}: its answer may take {steps.max():,} words; "
+                f"expected at most {MOST_STEPS:,}"
+            )
         return SequenceRows(self.code, requests, inputs, [none] * len(texts), steps)
 
     def _steps(self, request: Request, known: int = 0) -> int:

@@ -222,6 +222,8 @@ def test_a_validation_word_that_is_no_such_word_is_named_with_its_place() -> Non
         task.read(empty)
     with pytest.raises(InputError, match="^0 1: word 1 is '0'; expected 2 bits$"):
         task.answer_texts(["0 1"], batch_size=1)
+    with pytest.raises(InputError, match="^01 x900000: its answer may take 900,001 words; expected at most 100,000$"):  # fmt: skip
+        task.answer_texts(["11", "01 x900000"], batch_size=1)
 
 
 def test_an_option_that_the_task_does_not_have_is_refused() -> None:
