@@ -64,7 +64,7 @@ def _divisor(size: int, near: int) -> int:
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """Float [B, heads, T, size] of [B, T, heads * size]."""
-    return x.unflatten(2, (heads, x.shape[2] // heads)).transpose(1, 2)
+    return x.view(*x.shape[:2], heads, x.shape[2] // heads).transpose(1, 2)
 
 
 def join_heads(x: Tensor) -> Tensor:
