@@ -55,9 +55,7 @@ class AnomalyTask(Task):
         self.settings, self.plan = settings, plan
         self.options = anomaly_options(settings)
         self.through = self.options.score == "next"
-        self.members = nn.ModuleList(
-            Detector(settings, self.options, plan) for _ in range(members)
-        )
+        self.members = nn.ModuleList(Detector(settings, self.options, plan) for _ in range(members))
 
     @classmethod
     def create(cls, settings: Settings, corpus: Corpus) -> AnomalyTask:
@@ -147,7 +145,7 @@ class AnomalyTask(Task):
         assert isinstance(rows, Windows)
         for member, scores in zip(self.members, self._scores(rows, batch_size), strict=True):
             threshold = self._choose(rows, scores, references)
-            member.threshold.fill_(max(threshold, 1e-6))  # type: ignore[union-attr, operator]
+            member.threshold.fill_(max(threshold, 1e-6))  # type: ignore[operator]
         answers = self.answer(rows, batch_size=batch_size)
         return {**scores_of(answers, references), "loss": self._mean_loss(rows, batch_size)}
 
@@ -182,11 +180,15 @@ class AnomalyTask(Task):
     def references(self, split: Split) -> list[Marks]:
         return _marks(parts_of(split))
 
-    def score(self, predictions: Sequence[Prediction], references: Sequence[Marks]) -> dict[str, float]:
+    def score(
+        self, predictions: Sequence[Prediction], references: Sequence[Marks]
+    ) -> dict[str, float]:
         """f1, event_f1 and auc_pr, where any value is labeled; see `report_of`."""
         return scores_of(predictions, references)
 
-    def report(self, predictions: Sequence[Prediction], references: Sequence[Marks]) -> dict[str, Any]:
+    def report(
+        self, predictions: Sequence[Prediction], references: Sequence[Marks]
+    ) -> dict[str, Any]:
         return report_of(predictions, references)
 
     def baselines(self, corpus: Corpus) -> dict[str, dict[str, Any]]:
@@ -197,7 +199,10 @@ class AnomalyTask(Task):
         chosen = corpus.splits.get("validation", split)
         season = max(self.plan.seasons, default=1)
         changes = [changes_of(part, self.plan, season) for part in parts_of(chosen)]
-        rows, marks = scored_windows(parts_of(chosen), self.plan, "forecast"), self.references(chosen)
+        rows, marks = (
+            scored_windows(parts_of(chosen), self.plan, "forecast"),
+            self.references(chosen),
+        )
         threshold = self._choose(rows, changes, marks)
         answers: list[Alarms] = [
             alarms_of(changes_of(part, self.plan, season)[part.first :] / threshold)

@@ -22,7 +22,7 @@ MOST_LISTED = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """labels: bool [N], the truth of each value of a series in a split; None where there is none."""
+    """labels: bool [N], the truth of each value of a series in a split, or None."""
 
     labels: Bools | None
     series: str
@@ -69,13 +69,13 @@ def report_of(predictions: Sequence[Prediction], marks: Sequence[Marks]) -> dict
     report: dict[str, Any] = {"examples": len(scores), "series": len(predictions)}
     size = int(chunks.max(initial=-1)) + 1
     if not is_labeled(marks):
-        counts = np.stack([np.bincount(chunks, alarms, size), np.bincount(chunks, None, size)], 1)
-        drawn = resampled(counts.astype(np.float64))
+        kinds = (alarms, np.ones(len(alarms)))
+        drawn = resampled(_counts(kinds, chunks, size))
         share = float(alarms.mean()) if len(alarms) else 0.0
         report["alarms"] = {"value": share, **bounds(drawn[:, 0] / np.maximum(drawn[:, 1], 1))}
         return report
-    kinds = (alarms & labels, alarms & ~labels, ~alarms & labels)
-    table = np.stack([np.bincount(chunks, kind, size) for kind in kinds], 1)
+    outcomes = (alarms & labels, alarms & ~labels, ~alarms & labels)
+    table = _counts(outcomes, chunks, size)
     events = _events(predictions, marks, size)
     for name, own, title in (("f1", table, "F1"), ("event_f1", events, "event F1")):
         value = float(_f1(own.sum(0)))
@@ -122,6 +122,12 @@ def _pool(
     pooled = np.concatenate(scores)
     known = ~np.isnan(pooled)
     return pooled[known], np.concatenate(labels)[known], np.concatenate(chunks)[known]
+
+
+def _counts(kinds: Sequence[NDArray[Any]], chunks: NDArray[np.int64], size: int) -> Floats:
+    """How many values of each kind are in each chunk, [chunks, kinds]."""
+    found = [np.bincount(chunks, kind, size).astype(np.float64) for kind in kinds]
+    return np.stack(found, axis=1)
 
 
 def _events(predictions: Sequence[Prediction], marks: Sequence[Marks], size: int) -> Floats:

@@ -67,8 +67,8 @@ def backtest(
             continue
         own = begin + step * np.arange(origins)
         known = ~np.isnan(part.series.values)
-        fit = [known[place : place + horizon].any() and known[:place].any() for place in own]
-        series += [number] * sum(fit)
+        fit = np.array([known[at : at + horizon].any() and known[:at].any() for at in own])
+        series += [number] * int(fit.sum())
         places += own[fit].tolist()
         numbers += np.flatnonzero(fit).tolist()
     if not places:
@@ -82,7 +82,9 @@ def backtest(
     rows = Windows(parts, np.array(series), np.array(places), plan, through=task.through)
     answers = [answer for answer in task.answer(rows, batch_size=batch_size)
                if isinstance(answer, Forecast)]  # fmt: skip
-    truths = [_truth(parts[number], place, task) for number, place in zip(series, places, strict=True)]
+    truths = [
+        _truth(parts[number], place, task) for number, place in zip(series, places, strict=True)
+    ]
     systems = {name: answers, **task.baseline_answers(rows)}
     return Backtest(rows=rows, systems=systems, truths=truths, numbers=numbers)
 

@@ -23,9 +23,11 @@ _file = click.argument("file", type=click.Path(path_type=Path))
 _corpus = click.option("--corpus", help="Another than the model's own: series:FILE.csv.")
 _series = click.option("--series", multiple=True, help="Only this series; may be given again.")
 _columns = click.option("--columns", multiple=True, metavar="FIELD=COLUMN",
-                        help="Columns with unusual names: value, time, series, anomaly.")  # fmt: skip
+                        help="Columns: value, time, series, anomaly.")  # fmt: skip
 _output = click.option("--output", type=click.Path(path_type=Path), help="A CSV file to write.")
-_plot = click.option("--plot", "picture", type=click.Path(path_type=Path), help="A picture to draw.")
+_plot = click.option(
+    "--plot", "picture", type=click.Path(path_type=Path), help="A picture to draw."
+)
 
 
 @click.group()
@@ -56,7 +58,9 @@ def backtest(
     if picture is not None:
         from seqnlp_timeseries.plots import draw_forecasts
 
-        draw_forecasts(made, picture, title=f"{model.name}: {origins} origins, horizon {task.plan.horizon}")
+        draw_forecasts(
+            made, picture, title=f"{model.name}: {origins} origins, horizon {task.plan.horizon}"
+        )
     found = made.figures()
     if as_json:
         by_origin = [figures for _, figures in made.by_origin(model.name)]
@@ -86,16 +90,17 @@ def forecast(
     parts = [Part(series=part.series, first=len(part.series.values))
              for part in _read(file, columns, series, task.plan.step)]  # fmt: skip
     answers = task.answer(task.read_parts(parts), batch_size=64)
-    levels = [f"{100 * level:g}" for level in answers[0].intervals] if isinstance(answers[0], Forecast) else []  # fmt: skip
-    header = ["series", "time", "forecast", *(f"{end}_{level}" for level in levels for end in ("low", "high"))]  # fmt: skip
+    ends = [f"{end}_{100 * level:g}" for level in task.intervals for end in ("low", "high")]
     rows = []
     for part, answer in zip(parts, answers, strict=True):
         assert isinstance(answer, Forecast)
-        ends = [end for level in answer.intervals for end in answer.interval(level)]
+        bounds = [end for level in answer.intervals for end in answer.interval(level)]
         for step in range(len(answer.quantiles)):
-            values = [answer.median[step], *(end[step] for end in ends)]
-            rows.append([part.name, _moment(part, part.first + step), *(f"{v:.6g}" for v in values)])
-    _write(header, rows, output)
+            values = [answer.median[step], *(end[step] for end in bounds)]
+            rows.append(
+                [part.name, _moment(part, part.first + step), *(f"{v:.6g}" for v in values)]
+            )
+    _write(["series", "time", "forecast", *ends], rows, output)
 
 
 @command.command(short_help="Find anomalies in a CSV file.")
@@ -105,7 +110,9 @@ def forecast(
 @_series
 @_output
 @_plot
-@click.option("--all", "every", is_flag=True, help="All values with their scores, not anomalies alone.")
+@click.option(
+    "--all", "every", is_flag=True, help="All values with their scores, not anomalies alone."
+)
 def detect(
     model: Path, file: Path, columns: tuple[str, ...], series: tuple[str, ...], output: Path | None,
     picture: Path | None, every: bool,
@@ -170,7 +177,9 @@ def _forecaster(folder: Path) -> tuple[Model, ForecastTask]:
 
     model = load(folder)
     if not isinstance(model.task, ForecastTask):
-        raise InputError(f"{folder} is a model of the task {model.settings.task!r}; expected forecast")
+        raise InputError(
+            f"{folder} is a model of the task {model.settings.task!r}; expected forecast"
+        )
     return model, model.task
 
 
@@ -180,7 +189,9 @@ def _detector(folder: Path) -> tuple[Model, AnomalyTask]:
 
     model = load(folder)
     if not isinstance(model.task, AnomalyTask):
-        raise InputError(f"{folder} is a model of the task {model.settings.task!r}; expected anomaly")
+        raise InputError(
+            f"{folder} is a model of the task {model.settings.task!r}; expected anomaly"
+        )
     return model, model.task
 
 
@@ -196,9 +207,7 @@ def _parts(
     return choose_parts(parts_of(opened.split(split)), series)
 
 
-def _read(
-    file: Path, columns: tuple[str, ...], names: Sequence[str], step: str
-) -> list[Part]:
+def _read(file: Path, columns: tuple[str, ...], names: Sequence[str], step: str) -> list[Part]:
     from seqnlp_timeseries.backtest import choose_parts
     from seqnlp_timeseries.corpus import Part
     from seqnlp_timeseries.reader import read_series
@@ -208,7 +217,9 @@ def _read(
         click.echo(f"note: {note}", err=True)
     own = str(series[0].timeline.step)
     if own != step:
-        click.echo(f"note: {file} has steps of {own}; the model has learned steps of {step}", err=True)
+        click.echo(
+            f"note: {file} has steps of {own}; the model has learned steps of {step}", err=True
+        )
     return choose_parts([Part(series=each, first=0) for each in series], names)
 
 
@@ -217,7 +228,9 @@ def _pairs(columns: Sequence[str]) -> dict[str, str]:
     known = ("value", "time", "series", "anomaly")
     for field, column in found.items():
         if field not in known or not column:
-            raise InputError(f"--columns {field}={column}: expected one of {', '.join(known)}, = and a column")
+            raise InputError(
+                f"--columns {field}={column}: expected one of {', '.join(known)}, = and a column"
+            )
     return found
 
 
@@ -246,7 +259,10 @@ def _table(title: str, found: dict[str, dict[str, float]]) -> str:
     lines = [(title, *columns_of(found)), *rows_of(found)]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        "  ".join(
+            c.rjust(w) if i else c.ljust(w)
+            for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     )
 

@@ -107,7 +107,9 @@ def cut(
         if border > before:
             made[split] = _split(split, series, offsets, before, border, from_)
             if split != "train":
-                said.append(f"{split}: the {border - before:,} steps {_since(series, offsets, before)}")
+                said.append(
+                    f"{split}: the {border - before:,} steps {_since(series, offsets, before)}"
+                )
         before = border
     return Corpus(
         name=name,
@@ -133,9 +135,7 @@ def parts_of(split: Split) -> list[Part]:
             ),
             first=first,
         )
-        for row, (name, time, values, first, marks) in enumerate(
-            zip(*columns, labels, strict=True)
-        )
+        for row, (name, time, values, first, marks) in enumerate(zip(*columns, labels, strict=True))
     ]
 
 
@@ -178,10 +178,13 @@ def _split(
     if not rows:
         raise InputError(f"{origin}: no series has values in {name}; expected longer ones")
     kinds = {"series": pa.string(), "time": pa.string(), "value": pa.list_(pa.float64()),
-             "first": pa.int64(), "anomaly": pa.list_(pa.bool_()), "_where": pa.string()}  # fmt: skip
+             "first": pa.int64(), "anomaly": pa.list_(pa.bool_()),
+             "_where": pa.string()}  # fmt: skip
     if rows[0]["anomaly"] is None:
         del kinds["anomaly"]
-    table = pa.table({key: pa.array([row[key] for row in rows], kind) for key, kind in kinds.items()})
+    table = pa.table(
+        {key: pa.array([row[key] for row in rows], kind) for key, kind in kinds.items()}
+    )
     digest = hashlib.sha256()
     for row in rows:
         digest.update(repr((row["series"], row["time"], row["first"])).encode())

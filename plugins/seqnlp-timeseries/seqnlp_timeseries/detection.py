@@ -47,7 +47,8 @@ class Detector(nn.Module):
     def losses(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         """Losses, and where they count, float and bool [B, N]."""
         if not isinstance(self.network, Autoencoder):
-            return self.output.losses(*self.network(batch), batch.targets), batch.known
+            raw, base = self.network(batch)
+            return self.output.losses(raw, base, batch.targets), batch.known
         values, known = batch.inputs[..., 0], batch.inputs[..., 1] > 0
         return functional.smooth_l1_loss(self.network(batch), values, reduction="none"), known
 
@@ -56,7 +57,8 @@ class Detector(nn.Module):
         if not isinstance(self.network, Autoencoder):
             loc, scale = self.output.location_scale(*self.network(batch))
             return (batch.targets - loc).abs() / scale
-        return (self.network(batch) - batch.inputs[..., 0]).abs()
+        whole: Tensor = self.network(batch)
+        return (whole - batch.inputs[..., 0]).abs()
 
 
 def scored_windows(parts: Sequence[Part], plan: Plan, score: str) -> Windows:
@@ -77,7 +79,9 @@ def scored_windows(parts: Sequence[Part], plan: Plan, score: str) -> Windows:
             own = np.append(ends[ends > part.first], size)
         series.append(np.full(len(own), number))
         origins.append(own)
-    return Windows(parts, np.concatenate(series), np.concatenate(origins), plan, through=score == "next")
+    return Windows(
+        parts, np.concatenate(series), np.concatenate(origins), plan, through=score == "next"
+    )
 
 
 def score_parts(

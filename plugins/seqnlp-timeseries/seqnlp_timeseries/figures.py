@@ -32,7 +32,7 @@ def absolute_errors(forecast: ArrayLike, truth: ArrayLike) -> Floats:
 
 
 def symmetric_errors(forecast: ArrayLike, truth: ArrayLike) -> Floats:
-    """2 |f - y| / (|f| + |y|), 0 where both are 0; averaged it is sMAPE, a share (M4 competition)."""
+    """2 |f - y| / (|f| + |y|), 0 where both are 0; their mean is sMAPE, a share (M4)."""
     guess, value = np.asarray(forecast, np.float64), np.asarray(truth, np.float64)
     size = np.abs(guess) + np.abs(value)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -75,7 +75,9 @@ def weighted_interval_scores(
     return total / (len(intervals) + 0.5)
 
 
-def precision_recall(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
+def precision_recall(
+    scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+) -> float:
     """The area under the precision-recall curve, as average precision; 0 without anomalies.
 
     sum_n (R_n - R_{n-1}) P_n over thresholds, equal scores together.
@@ -114,7 +116,9 @@ def best_threshold(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
     best = int(f1.argmax())
     here = values[order[last[best]]]
     below = values[order[last[best + 1]]] if best + 1 < len(last) else here
-    return float((here + below) / 2 if below < here else np.nextafter(here, -np.inf)), float(f1[best])
+    return float((here + below) / 2 if below < here else np.nextafter(here, -np.inf)), float(
+        f1[best]
+    )
 
 
 def runs(marks: ArrayLike) -> list[tuple[int, int]]:

@@ -48,7 +48,7 @@ class ForecastTask(Task):
     defaults: ClassVar[Mapping[str, Any]] = {
         "corpus": {"name": "series", "test_share": 0.2, "validation_share": 0.15},
         "model": {"cell": "gru", "hidden_size": 64, "bidirectional": False},
-        "train": {"epochs": 20, "batch_size": 64, "lr": 2e-3, "monitor": "wis"},
+        "train": {"epochs": 20, "batch_size": 64, "lr": 4e-3, "monitor": "wis"},
         "hooks": {"dropout": False, "schedule": {"kind": "cosine"}},
     }
 
@@ -57,8 +57,11 @@ class ForecastTask(Task):
         self.settings, self.plan = settings, plan
         self.options = options = forecast_options(settings)
         if not options.intervals or not all(0 < percent < 100 for percent in options.intervals):
-            raise SettingsError("head.intervals: expected levels between 0 and 100, such as [80, 95]")
+            raise SettingsError(
+                "head.intervals: expected levels between 0 and 100, such as [80, 95]"
+            )
         self.levels = quantile_levels(options.intervals)
+        self.intervals = tuple(sorted(round(each / 100, 6) for each in set(options.intervals)))
         self.output = make_output(options.output, self.levels)
         self.through = options.mode == "autoregressive"
         network = StepNetwork if self.through else DirectNetwork
@@ -105,7 +108,8 @@ class ForecastTask(Task):
         scaled units.
         """
         assert isinstance(batch, WindowBatch)
-        losses = [self.output.losses(*member(batch), batch.targets) for member in self.members]
+        said = [member(batch) for member in self.members]
+        losses = [self.output.losses(raw, base, batch.targets) for raw, base in said]
         total = torch.stack([(each * batch.known).sum() for each in losses]).sum()
         return Loss(total=total, units=float(batch.known.sum()) * len(self.members))
 
@@ -136,12 +140,15 @@ class ForecastTask(Task):
         """Float [B, H, Q] of each member, in units of the series."""
         batch = rows.batch(indices).to(self.device)
         for member in self.members:
-            if self.through:
-                paths = sample_paths(member, self.output, rows, indices, self.options.samples, self.device)  # type: ignore[arg-type]
+            if isinstance(member, StepNetwork):
+                paths = sample_paths(
+                    member, self.output, rows, indices, self.options.samples, self.device
+                )
                 tau = torch.tensor(self.levels, dtype=torch.float64)
                 found = torch.quantile(paths, tau, dim=1).movedim(0, -1).to(self.device)
             else:
-                found = self.output.quantiles(*member(batch), self.levels).double()
+                raw, base = member(batch)
+                found = self.output.quantiles(raw, base, self.levels).double()
             yield found * batch.scale[:, None, None] + batch.loc[:, None, None]
 
     def references(self, split: Split) -> list[Truth]:
@@ -168,12 +175,16 @@ class ForecastTask(Task):
         values = part.series.values[origin : origin + self.plan.horizon]
         return np.pad(values, (0, self.plan.horizon - len(values)), constant_values=np.nan)
 
-    def score(self, predictions: Sequence[Prediction], references: Sequence[Truth]) -> dict[str, float]:
+    def score(
+        self, predictions: Sequence[Prediction], references: Sequence[Truth]
+    ) -> dict[str, float]:
         """mase, smape and wis; see `report_of`."""
         found = scores_of(predictions, references)
         return {name: found[name] for name in self.figures}
 
-    def report(self, predictions: Sequence[Prediction], references: Sequence[Truth]) -> dict[str, Any]:
+    def report(
+        self, predictions: Sequence[Prediction], references: Sequence[Truth]
+    ) -> dict[str, Any]:
         return report_of(predictions, references)
 
     def compare(
@@ -204,6 +215,8 @@ class ForecastTask(Task):
         """The last values before a split, of its first series."""
         part = parts_of(split)[0]
         past = part.series.values[: part.first or None][-24:]
-        start = part.series.timeline.shifted((part.first or len(part.series.values)) - len(past)).start
+        start = part.series.timeline.shifted(
+            (part.first or len(part.series.values)) - len(past)
+        ).start
         numbers = show(past.tolist())
         return numbers if start is None else f"{str(start)[:16]} {numbers}"

@@ -26,8 +26,8 @@ class Truth:
     """What a forecast is scored against.
 
     values: float64 [H], NaN where missing. scale: the mean error of the seasonal naive forecast in
-    the past of the series, the denominator of scaled figures; NaN where it has none. series, origin:
-    which series, and the place of the first value in it.
+    the past of the series, the denominator of scaled figures; NaN where it has none. series,
+    origin: which series, and the place of the first value in it.
     """
 
     values: Floats
@@ -67,13 +67,16 @@ def forecast_of(quantiles: Floats, levels: tuple[float, ...]) -> Forecast:
     shown = bare.interval(0.8 if 0.8 in bare.intervals else bare.intervals[0]) if ends else None
     words = [f"{value:.4g}" for value in bare.median]
     if shown is not None:
-        words = [f"{word} [{low:.4g}, {high:.4g}]" for word, low, high in zip(words, *shown, strict=True)]
+        words = [
+            f"{word} [{low:.4g}, {high:.4g}]" for word, low, high in zip(words, *shown, strict=True)
+        ]
     return Forecast(
         output="  ".join(words),
         details={
             "forecast": _plain(bare.median),
             "intervals": {
-                name: {"low": _plain(low), "high": _plain(high)} for name, (low, high) in ends.items()
+                name: {"low": _plain(low), "high": _plain(high)}
+                for name, (low, high) in ends.items()
             },
         },
         levels=levels,
@@ -103,14 +106,16 @@ class Sums:
         assert isinstance(forecast, Forecast)
         known = ~np.isnan(truth.values)
         y, median = truth.values[known], forecast.median[known]
-        ends = {
-            level: tuple(end[known] for end in forecast.interval(level)) for level in self.intervals
-        }
+        ends = {}
+        for level in self.intervals:
+            low, high = forecast.interval(level)
+            ends[level] = low[known], high[known]
         scaled = 0.0 if np.isnan(truth.scale) else 1 / truth.scale
         errors = absolute_errors(median, y)
+        weighted = weighted_interval_scores(median, ends, y)
         row = [
             len(y) * (scaled > 0), len(y), scaled * errors.sum(), symmetric_errors(median, y).sum(),
-            (errors**2).sum(), scaled * weighted_interval_scores(median, ends, y).sum(),  # type: ignore[arg-type]
+            (errors**2).sum(), scaled * weighted.sum(),
         ]  # fmt: skip
         for level, (low, high) in ends.items():
             row.append(((low <= y) & (y <= high)).sum())
@@ -154,7 +159,10 @@ def report_of(predictions: Sequence[Prediction], truths: Sequence[Truth]) -> dic
     sums = Sums(predictions, truths)
     values = sums.figures(sums.table.sum(0))
     drawn = sums.figures(resampled(sums.table))
-    report: dict[str, Any] = {"examples": len(predictions), "series": len({t.series for t in truths})}
+    report: dict[str, Any] = {
+        "examples": len(predictions),
+        "series": len({t.series for t in truths}),
+    }
     for name, value in values.items():
         shown = name in NAMES or name in ("coverage_80", "coverage_95")
         report[name] = _figure(name, float(value), drawn[name]) if shown else float(value)

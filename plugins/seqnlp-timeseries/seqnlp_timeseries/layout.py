@@ -105,9 +105,7 @@ def _only(places: Sequence[int]) -> int | None:
     return places[0] if places else None
 
 
-def _named(
-    header: Sequence[str], field: str, columns: Mapping[str, str], where: str
-) -> list[int]:
+def _named(header: Sequence[str], field: str, columns: Mapping[str, str], where: str) -> list[int]:
     plain = [name.strip().casefold() for name in header]
     if field not in columns:
         return [plain.index(alias) for alias in _ALIASES[field] if alias in plain][:1]

@@ -109,18 +109,23 @@ class Plan:
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Self:
         """The plan of a state; a ValueError or TypeError where it is none."""
-        scales = {str(name): (float(loc), float(scale)) for name, (loc, scale) in state["scales"].items()}
+        scales = {
+            str(name): (float(loc), float(scale)) for name, (loc, scale) in state["scales"].items()
+        }
         seasons = tuple(int(season) for season in state["seasons"])
         plan = cls(**{**state, "scales": scales, "seasons": seasons})
         if min(plan.horizon, plan.context, plan.minimum, *seasons, plan.epoch_windows) < 1:
-            raise ValueError("horizon, context, minimum, seasons and epoch_windows must be positive")
+            raise ValueError(
+                "horizon, context, minimum, seasons and epoch_windows must be positive"
+            )
         Step.parse(plan.step)
         return plan
 
     def describe(self) -> str:
         """The line that a person reads when training begins."""
         seasons = " and ".join(map(str, self.seasons)) or "none"
-        return f"context {self.context}, horizon {self.horizon}, seasons {seasons} (steps of {self.step})"
+        read = f"context {self.context}, horizon {self.horizon}"
+        return f"{read}, seasons {seasons} (steps of {self.step})"
 
 
 def forecast_options(settings: Settings) -> ForecastOptions:

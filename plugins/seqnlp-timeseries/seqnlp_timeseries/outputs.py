@@ -77,7 +77,8 @@ class Quantiles(Output):
         share = (drawn - tau[above - 1]) / (tau[above] - tau[above - 1])
         low = values.gather(-1, above.unsqueeze(-1) - 1).squeeze(-1)
         high = values.gather(-1, above.unsqueeze(-1)).squeeze(-1)
-        return torch.lerp(low, high, share)
+        drawn_values: Tensor = torch.lerp(low, high, share)
+        return drawn_values
 
     def location_scale(self, raw: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
         """The median, and half the distance of the outermost quantiles."""
@@ -107,7 +108,7 @@ class Gaussian(Output):
     def quantiles(self, raw: Tensor, base: Tensor, levels: Sequence[float]) -> Tensor:
         """See `Output.quantiles`."""
         loc, scale = self.location_scale(raw, base)
-        units = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).to(raw)
+        units: Tensor = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).to(raw)
         return loc.unsqueeze(-1) + scale.unsqueeze(-1) * units
 
     def sample(self, raw: Tensor, base: Tensor) -> Tensor:
@@ -173,7 +174,7 @@ def student_quantile(freedom: Tensor, level: float) -> Tensor:
     d = ((94.5 / (b + c) - 3) / b + 1) * (a * math.pi / 2).sqrt() * n
     y = (d * tails) ** (2 / n)
     # Far in the tails.
-    far = ((1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3) + 0.5 / (n + 4)) * y - 1)
+    far = (1 / (((n + 6) / (n * y) - 0.089 * d - 0.822) * (n + 2) * 3) + 0.5 / (n + 4)) * y - 1
     far = far * (n + 1) / (n + 2) + 1 / y
     # Near the middle, from the normal quantile.
     x = torch.special.ndtri(torch.full_like(n, tails / 2))

@@ -27,7 +27,7 @@ def sample_paths(
     size = raw.shape[1]
     values = np.clip((raw - loc[:, None]) / scale[:, None], -LARGEST, LARGEST)
     values[np.arange(size) >= past[:, None]] = np.nan
-    values, past = (np.repeat(each, samples, axis=0) for each in (values, past))
+    values, past = np.repeat(values, samples, axis=0), np.repeat(past, samples, axis=0)
     calendar = np.repeat(rows.calendar_of(indices, size), samples, axis=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)

@@ -55,7 +55,9 @@ def _forecast(panel: Any, part: Part, answer: Forecast, origin: int) -> None:
     panel.axvline(times[0], color="#999999", linewidth=0.5, linestyle=":")
 
 
-def draw_alarms(parts: Sequence[Part], answers: Sequence[Alarms], path: Path, *, title: str) -> None:
+def draw_alarms(
+    parts: Sequence[Part], answers: Sequence[Alarms], path: Path, *, title: str
+) -> None:
     """Values with what was found (dots) and what is labeled (red ground), a panel a series.
 
     Raises:
@@ -68,7 +70,9 @@ def draw_alarms(parts: Sequence[Part], answers: Sequence[Alarms], path: Path, *,
         if part.series.labels is not None:
             for low, high in runs(part.series.labels[part.first :]):
                 edges = _times(part, part.first + np.array([low, high - 1]))
-                panel.axvspan(edges[0], edges[1], color=_RED, alpha=0.25, linewidth=3, label="labeled")
+                panel.axvspan(
+                    edges[0], edges[1], color=_RED, alpha=0.25, linewidth=3, label="labeled"
+                )
         found = part.first + np.flatnonzero(answer.flags)
         panel.plot(_times(part, found), part.series.values[found], "o", color=_RED, markersize=3.5,
                    label="found")  # fmt: skip
@@ -85,9 +89,9 @@ def _values(panel: Any, part: Part, first: int) -> None:
     if part.series.timeline.start is not None:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        locator = AutoDateLocator(maxticks=9)
+        locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
         panel.xaxis.set_major_locator(locator)
-        panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def _times(part: Part, places: np.ndarray[Any, Any]) -> Any:
@@ -123,7 +127,9 @@ def _save(figure: Any, path: Path) -> None:
     kinds = figure.canvas.get_supported_filetypes()
     kind = path.suffix.removeprefix(".").lower() or "png"
     if kind not in kinds:
-        raise InputError(f"{path}: no picture can be written as {kind!r}; known: {', '.join(sorted(kinds))}")
+        raise InputError(
+            f"{path}: no picture can be written as {kind!r}; known: {', '.join(sorted(kinds))}"
+        )
     data = BytesIO()
     figure.savefig(data, format=kind, dpi=90)
     write_bytes(path, data.getvalue())

@@ -83,7 +83,9 @@ def read_series(
     comma = delimiter != "," and any("," in row[i] for _, row in body for i in layout.values)
     found = _collect(body, header, layout, where, clock=clock, comma=comma)
     step = _step_of(found, clock, notes)
-    made = [_regular(key, own, step, where, layout.anomaly is not None) for key, own in found.items()]
+    made = [
+        _regular(key, own, step, where, layout.anomaly is not None) for key, own in found.items()
+    ]
     if step.unit == "row" and layout.time is None:
         notes.append("no time column: rows are taken as equal steps")
     notes += _gaps(made, found, where)
@@ -125,8 +127,9 @@ def _collect(
     found: dict[str, _Column] = {}
     for line, row in body:
         place = f"{where}:{line}"
-        time = np.datetime64(line, "s")
-        if layout.time is not None:
+        if layout.time is None:
+            time: np.datetime64 = np.datetime64(line, "s")
+        else:
             time = _time(row[layout.time], header[layout.time], place, clock)
         labeled = layout.anomaly is not None and _label(row[layout.anomaly], place)
         key = "" if layout.series is None else row[layout.series].strip()
@@ -228,8 +231,8 @@ def _gaps(made: Sequence[Series], found: Mapping[str, _Column], where: str) -> l
     if not missing:
         return []
     total = sum(len(series.values) for series in made)
-    lines = [line for own in found.values() for line, value in zip(own.lines, own.values, strict=True)
-             if math.isnan(value)]  # fmt: skip
+    cells = [cell for own in found.values() for cell in zip(own.lines, own.values, strict=True)]
+    lines = [line for line, value in cells if math.isnan(value)]
     first = f", the first empty cell in {where}:{min(lines)}" if lines else ""
     absent = missing - len(lines)
     rows = f", {absent:,} of them steps without a row" if absent else ""

@@ -72,7 +72,9 @@ class AlarmStream(Stream):
         if start is not None and self._values:
             raise InputError("a time stands before the first value of a series only")
         if start is None and not self._values and self._plan.calendar:
-            raise InputError("this model reads the calendar: begin with the time of the first value")
+            raise InputError(
+                "this model reads the calendar: begin with the time of the first value"
+            )
         self._start = self._start if start is None else start
         with torch.inference_mode():
             for value in values:
@@ -129,7 +131,8 @@ class AlarmStream(Stream):
         # As a whole batch has it, in single precision.
         known = np.float32(0.0 if np.isnan(scaled) else scaled)
         scores = [
-            abs(float(known) - loc[place - block.first]) / scale[place - block.first]
+            abs(float(known) - loc[place - block.first])
+            / scale[place - block.first]
             / float(detector.threshold)
             for (loc, scale), detector in zip(block.expected, self._detectors, strict=True)
         ]
@@ -139,7 +142,9 @@ class AlarmStream(Stream):
             self._advance(block, np.array([[at]]))
         return float("nan") if np.isnan(value) else float(np.mean(scores))
 
-    def _advance(self, block: _Block, places: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
+    def _advance(
+        self, block: _Block, places: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    ) -> None:
         """Read values of a block, and say what comes next."""
         read = inputs_at(Scaled.of(block.values), places, block.calendar, self._plan, through=True)
         block.expected.clear()
@@ -149,7 +154,9 @@ class AlarmStream(Stream):
             x = torch.from_numpy(read.astype(np.float32)).to(detector.threshold.device)
             encoded, block.states[number] = network.encoder.advance(x, None, block.states[number])
             raw, base = network.read(x[:, -1], encoded.states[:, -1])
-            block.expected.append(_pair(*detector.output.location_scale(raw[:, None], base[:, None])))
+            block.expected.append(
+                _pair(*detector.output.location_scale(raw[:, None], base[:, None]))
+            )
 
     def _series(self) -> Series:
         timeline = Timeline(start=self._start, step=Step.parse(self._plan.step))

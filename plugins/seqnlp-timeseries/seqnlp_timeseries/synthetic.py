@@ -1,6 +1,7 @@
 """Makes the bundled series: `python -m seqnlp_timeseries.synthetic FILE.csv`.
 
-Ten meters of a made town, a value every three hours for 150 days from Monday, 2023-01-02. A value is
+Ten meters of a made town, a value every three hours for 150 days from Monday, 2023-01-02. A value
+is
 
     (level + trend + shifts) * (1 + daily wave + weekly wave) + noise,
 
@@ -38,7 +39,9 @@ def make() -> str:
         values, labels = _series(draw)
         for step, (value, label) in enumerate(zip(values, labels, strict=True)):
             cell = "" if draw.random() < 0.003 else f"{value:.4g}"
-            lines.append(f"{name},{(START + step * STEP).isoformat(timespec='minutes')},{cell},{label:d}")
+            lines.append(
+                f"{name},{(START + step * STEP).isoformat(timespec='minutes')},{cell},{label:d}"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -46,7 +49,8 @@ def _series(draw: random.Random) -> tuple[Values, list[bool]]:
     level = 10 ** draw.uniform(1.5, 3)
     wave = _wave(draw)
     slope = level * draw.uniform(-0.25, 0.4) / STEPS
-    shifts = {draw.randrange(100, STEPS - 60): level * draw.choice((-1, 1)) * draw.uniform(0.12, 0.3)
+    shifts = {draw.randrange(100, STEPS - 60):
+              level * draw.choice((-1, 1)) * draw.uniform(0.12, 0.3)
               for _ in range(draw.randrange(3))}  # fmt: skip
     base, clean = level, []
     noise, size = 0.0, level * draw.uniform(0.02, 0.05)

@@ -1,4 +1,4 @@
-"""Series as a person types them: numbers between spaces or commas, with a time before them or not."""
+"""Series as a person types them: numbers between spaces or commas, perhaps a time before them."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "min": 60, "s": 1}
 CALENDAR = 8
-"""Features of a time: sine and cosine of the time of day, of the week, of the month, of the year."""
+"""Features of a time: sine and cosine of the time of day, of week, of month and of year."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +84,7 @@ class Timeline:
     def parse(cls, text: str) -> Timeline:
         """The timeline that `str` wrote: "2024-01-01T00:00:00/3h"."""
         start, _, step = text.rpartition("/")
-        return cls(
-            start=np.datetime64(start, "s") if start else None, step=Step.parse(step)
-        )
+        return cls(start=np.datetime64(start, "s") if start else None, step=Step.parse(step))
 
     def shifted(self, steps: int) -> Timeline:
         """The timeline whose first value is number `steps` of this one."""
@@ -107,7 +105,9 @@ class Timeline:
         else:
             month = self.start.astype("datetime64[M]")
             # The 31st is the last day of a shorter month.
-            place = 30 if _ends_month(day) else int((day - month.astype("datetime64[D]")).astype(int))
+            place = (
+                30 if _ends_month(day) else int((day - month.astype("datetime64[D]")).astype(int))
+            )
             months = month + (numbers * count).astype("timedelta64[M]")
             last = (months + 1).astype("datetime64[D]") - 1
             days = np.minimum(months.astype("datetime64[D]") + place, last)
@@ -120,7 +120,11 @@ class Timeline:
             return str(number + 1)
         moment = str(self.times(np.array([number]))[0])
         whole = self.step.unit != "s" or self.step.count % 86_400 == 0
-        return moment.partition("T")[0] if whole and moment.endswith("T00:00:00") else moment.removesuffix(":00")
+        return (
+            moment.partition("T")[0]
+            if whole and moment.endswith("T00:00:00")
+            else moment.removesuffix(":00")
+        )
 
     def numbers(self, times: Times) -> Ints:
         """int64 [N], which value each time datetime64[s] [N] is nearest below."""
@@ -184,7 +188,7 @@ def is_time(text: str) -> bool:
 
 
 def infer_step(series: Sequence[Times]) -> Step | None:
-    """The step that all of these lie on, each sorted and without repetitions; None if there is none.
+    """The step that all of these lie on, each sorted, without repetitions; None if there is none.
 
     The most frequent distance is the step; where it does not fit all, months and business days are
     tried.
@@ -193,7 +197,10 @@ def infer_step(series: Sequence[Times]) -> Step | None:
     if not len(gaps):
         return ROWS
     days = [times.astype("datetime64[D]") for times in series]
-    whole = all((own.astype("datetime64[s]") == times).all() for own, times in zip(days, series, strict=True))
+    whole = all(
+        (own.astype("datetime64[s]") == times).all()
+        for own, times in zip(days, series, strict=True)
+    )
     if whole and (months := _months(days)):
         return Step(count=months, unit="mo")
     values, counts = np.unique(gaps, return_counts=True)

@@ -127,7 +127,10 @@ class Windows(Rows):
         self._calendar = np.zeros((len(self._values), 0))
         if plan.calendar:
             self._calendar = np.concatenate(
-                [part.series.timeline.calendar(np.arange(size)) for part, size in zip(parts, sizes, strict=True)]
+                [
+                    part.series.timeline.calendar(np.arange(size))
+                    for part, size in zip(parts, sizes, strict=True)
+                ]
             )
         known = [plan.scales.get(part.name, (0.0, 0.0)) for part in parts]
         self._scales = np.array(known).reshape(-1, 2)
@@ -178,7 +181,11 @@ class Windows(Rows):
         calendar = self.calendar_of(indices, values.shape[1])
         size = int(self.lengths[indices].max(initial=0))
         inputs = step_inputs(
-            Scaled.of(values if self.through else read), size, calendar, self.plan, through=self.through
+            Scaled.of(values if self.through else read),
+            size,
+            calendar,
+            self.plan,
+            through=self.through,
         )
         return WindowBatch(
             inputs=_tensor(inputs),
@@ -201,14 +208,18 @@ class Windows(Rows):
         return found
 
 
-def step_inputs(scaled: Scaled, size: int, calendar: Floats, plan: Plan, *, through: bool) -> Floats:
+def step_inputs(
+    scaled: Scaled, size: int, calendar: Floats, plan: Plan, *, through: bool
+) -> Floats:
     """Float [B, size, F], what a network reads at each value; see `WindowBatch`."""
     rows = scaled.values.shape[0]
     places = np.broadcast_to(np.arange(size), (rows, size))
     return inputs_at(scaled, places, calendar, plan, through=through)
 
 
-def inputs_at(scaled: Scaled, places: Ints, calendar: Floats, plan: Plan, *, through: bool) -> Floats:
+def inputs_at(
+    scaled: Scaled, places: Ints, calendar: Floats, plan: Plan, *, through: bool
+) -> Floats:
     """Float [B, N, F] of values at places int64 [B, N]; with `through`, of what follows each."""
     values, known = scaled.at(places)
     found = [values[:, :, None], known[:, :, None].astype(np.float64)]
@@ -224,7 +235,9 @@ def input_size(plan: Plan, *, through: bool) -> int:
     return 2 + (2 * plan.lags if through else 0) + (CALENDAR if plan.calendar else 0)
 
 
-def training_windows(parts: Sequence[Part], plan: Plan, *, through: bool, notes: tuple[str, ...]) -> Windows:
+def training_windows(
+    parts: Sequence[Part], plan: Plan, *, through: bool, notes: tuple[str, ...]
+) -> Windows:
     """A window for every place from which a target of the split is known."""
     return _windows(parts, plan, 1, through=through, notes=notes)
 
@@ -247,7 +260,9 @@ def _windows(
         own = own[(targets > 0) & (sums[own] - sums[np.maximum(own - plan.context, 0)] > 0)]
         series.append(np.full(len(own), number))
         origins.append(own)
-    return Windows(parts, np.concatenate(series), np.concatenate(origins), plan, through=through, notes=notes)
+    return Windows(
+        parts, np.concatenate(series), np.concatenate(origins), plan, through=through, notes=notes
+    )
 
 
 def _tensor(values: Floats) -> Tensor:

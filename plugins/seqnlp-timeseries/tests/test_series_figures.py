@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import average_precision_score, f1_score
-
 from seqnlp_timeseries import figures
+from sklearn.metrics import average_precision_score, f1_score
 
 finite = st.floats(-1e3, 1e3)
 series = arrays(np.float64, st.integers(3, 40), elements=finite)
@@ -99,7 +98,9 @@ def test_the_area_is_the_average_precision_of_scikit_learn(rows: list[tuple[int,
 
 
 @given(points.filter(lambda rows: any(label for _, label in rows)), st.randoms())
-def test_weights_count_points_as_if_they_were_repeated(rows: list[tuple[int, bool]], random) -> None:  # type: ignore[no-untyped-def]
+def test_weights_count_points_as_if_they_were_repeated(
+    rows: list[tuple[int, bool]], random
+) -> None:  # type: ignore[no-untyped-def]
     scores, labels = map(np.array, zip(*rows, strict=True))
     times = np.array([random.randint(0, 3) for _ in rows])
     repeated = figures.precision_recall(np.repeat(scores, times), np.repeat(labels, times))

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-
 from seqnlp_timeseries.outputs import (
     Gaussian,
     Output,
