@@ -13,7 +13,7 @@ from seqnlp.cli.screen import open_screen
 from seqnlp.errors import InputError
 
 if TYPE_CHECKING:
-    from seqnlp.data.describe import CorpusSummary
+    from seqnlp.data.description import CorpusSummary
 
 WIDTH = 100
 """Characters of an example that are shown."""
@@ -46,7 +46,7 @@ def show(
     """Show a CORPUS: splits, labels, lengths, examples, and texts that occur more than once."""
     from seqnlp import registry
     from seqnlp.data.corpus import open_corpus
-    from seqnlp.data.describe import describe
+    from seqnlp.data.description import describe
     from seqnlp.data.languages import is_parallel
 
     languages = source, target

@@ -48,6 +48,7 @@ def command(kind: str | None, long: bool) -> None:
 
 
 def _rows(kinds: Sequence[str], engines: Mapping[str, Engine]) -> Iterator[Sequence[str]]:
+    from seqnlp.data.places import found_names
     from seqnlp.registry import REGISTRIES
 
     for kind in kinds:
@@ -59,11 +60,12 @@ def _rows(kinds: Sequence[str], engines: Mapping[str, Engine]) -> Iterator[Seque
             what = f"broken: {reason}" if reason else registry.summary(name)
             yield kind, name, package, *running, what
         if kind == "corpora":
-            for name in _found_corpora():
+            for name in found_names():
                 yield kind, name, "SEQNLP_DATA", *([""] if engines else []), ""
 
 
 def _long_rows(kinds: Sequence[str]) -> Iterator[Sequence[str]]:
+    from seqnlp.data.places import found_names
     from seqnlp.outline import find_source
     from seqnlp.registry import REGISTRIES, THIS_PROCESS
 
@@ -80,19 +82,8 @@ def _long_rows(kinds: Sequence[str]) -> Iterator[Sequence[str]]:
             if not origins:
                 yield kind, name, THIS_PROCESS, "", what
         if kind == "corpora":
-            for name in _found_corpora():
+            for name in found_names():
                 yield kind, name, "SEQNLP_DATA", "", ""
-
-
-def _found_corpora() -> list[str]:
-    """Corpora that are found by their folder; the readers are imported only if there can be any."""
-    import os
-
-    if not os.environ.get("SEQNLP_DATA"):
-        return []
-    from seqnlp.data.corpus import found_names
-
-    return found_names()
 
 
 def _print(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from seqnlp import registry
 from seqnlp.data.columns import check_columns
 from seqnlp.data.languages import Languages, name_by_language
+from seqnlp.data.places import find_corpus, found_names, search_path
 from seqnlp.data.request import MAX_RATIO, CorpusRequest
 from seqnlp.data.split import SUMMARIZED, Ints, Split, concatenate
 from seqnlp.errors import InputError, suggest
@@ -125,7 +126,7 @@ def open_corpus(
         return corpus
     if "/" in name or os.sep in name or Path(name).exists():
         return open_path(Path(name), request=request)
-    if found := _find(name):
+    if found := find_corpus(name):
         return open_path(found, name=name, request=request)
     raise _not_found(name)
 
@@ -253,31 +254,9 @@ def _cut(
     return train.select(np.flatnonzero(~chosen)), cut
 
 
-def _find(name: str) -> Path | None:
-    from seqnlp.data.readers import SUFFIXES
-
-    for root in _search_path():
-        for path in (root / name, *(root / f"{name}{suffix}" for suffix in SUFFIXES)):
-            if path.exists():
-                return path
-    return None
-
-
-def found_names() -> list[str]:
-    """The names of the corpora on SEQNLP_DATA, sorted."""
-    from seqnlp.data.readers import corpora_in
-
-    return sorted({name for root in _search_path() for name in corpora_in(root)})
-
-
-def _search_path() -> list[Path]:
-    roots = os.environ.get("SEQNLP_DATA", "").split(os.pathsep)
-    return [Path(root) for root in roots if root]
-
-
 def _not_found(name: str) -> InputError:
     known = {*registry.corpora.names(), *found_names()}
-    places = os.pathsep.join(map(str, _search_path())) or "not set"
+    places = os.pathsep.join(map(str, search_path())) or "not set"
     return InputError(
         f"no corpus is named {name!r}; {suggest(name, known)}; looked among the registered "
         f"corpora, in the current folder and on SEQNLP_DATA ({places})"

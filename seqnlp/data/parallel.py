@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from itertools import chain, zip_longest
 from pathlib import Path
 
 from seqnlp.data.formats import empty, read_lines
 from seqnlp.data.languages import SIDES, Languages, choose_languages, fold
-from seqnlp.data.naming import SPLITS, TEST, assign_splits
+from seqnlp.data.naming import TEST, assign_splits
+from seqnlp.data.places import Texts, group_texts, named_texts, split_name
 from seqnlp.data.store import Row, Source
 from seqnlp.errors import InputError
-
-CODE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*", re.IGNORECASE)
-
-NO_CODES = {"bin", "bpe", "cfg", "csv", "doc", "gz", "htm", "ini", "log", "md", "npy", "npz", "old",
-            "pdf", "pkl", "pt", "py", "rst", "sh", "spm", "tar", "tmp", "tmx", "tsv", "txt", "vec",
-            "xml", "yml", "zip"}  # fmt: skip
-"""Endings that look like the code of a language and are none."""
-
-PAIR_OF_CODES = re.compile(r"\.[a-z]{2,3}-[a-z]{2,3}$", re.IGNORECASE)
-
-Texts = dict[str, dict[str, Path]]
-"""Stem to code of a language to file."""
-
-
-def find_texts(folder: Path, asked: Languages = (None, None)) -> Texts:
-    """The parallel texts of a folder: the stems that have a split's name, or else the only one.
-
-    A file's name is STEM.CODE, also with `.txt`, `.gz` or both after it. A stem counts where one
-    of its files has a partner.
-
-    Args:
-        asked: codes that count as such however they look.
-
-    Raises:
-        InputError: the folder cannot be read, or two files are one text.
-    """
-    stems = _group(folder, asked)
-    named = _named(stems)
-    if any(len(texts) > 1 for texts in named.values()):
-        return named
-    whole = {stem: texts for stem, texts in stems.items() if len(texts) > 1}
-    return whole if len(whole) == 1 else {}
 
 
 def explain_texts(folder: Path, asked: Languages) -> str | None:
     """Why `find_texts` finds nothing in a folder that has such texts; None where it has none."""
-    stems = _group(folder, asked)
-    named = _named(stems)
+    stems = group_texts(folder, asked)
+    named = named_texts(stems)
     whole = sorted(stem for stem, texts in stems.items() if len(texts) > 1)
     if named:
         stem, sides = next(iter(named.items()))
@@ -138,45 +106,3 @@ def read_pairs(source: Path, target: Path) -> Source:
             raise empty(source)
 
     return Source(fields=SIDES, rows=rows())
-
-
-def _group(folder: Path, asked: Languages) -> Texts:
-    stems: Texts = {}
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        raise InputError(f"cannot read {folder}: {error.strerror}") from error
-    for path in files:
-        if parts := split_name(path, asked):
-            stem, code = parts
-            texts = stems.setdefault(stem.lower(), {})
-            if code in texts:
-                raise InputError(
-                    f"{folder}: both {texts[code].name} and {path.name} claim to be the {code} "
-                    f"side of {stem}; keep one"
-                )
-            texts[code] = path
-    return stems
-
-
-def _named(stems: Texts) -> Texts:
-    return {stem: texts for stem, texts in stems.items() if stem in SPLITS or TEST.match(stem)}
-
-
-def split_name(path: Path, asked: Languages) -> tuple[str, str] | None:
-    """Stem and code of a file of parallel text, or None.
-
-    >>> split_name(Path("train.de-en.de.txt.gz"), (None, None))
-    ('train', 'de')
-    """
-    name = path.name
-    for ending in (".gz", ".txt"):
-        if name.lower().endswith(ending):
-            name = name[: -len(ending)]
-    stem, dot, code = name.rpartition(".")
-    wanted = {fold(each) for each in asked if each is not None}
-    if not stem or not dot:
-        return None
-    if fold(code) not in wanted and (code.lower() in NO_CODES or not CODE.fullmatch(code)):
-        return None
-    return PAIR_OF_CODES.sub("", stem), code

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqnlp.data.corpus import Corpus
-from seqnlp.data.readers import suffix_of
+from seqnlp.data.places import suffix_of
 from seqnlp.types import Field
 
 

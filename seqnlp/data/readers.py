@@ -14,7 +14,8 @@ from seqnlp.data.delimited import read_csv, read_tsv
 from seqnlp.data.formats import Reader, read_json_lines, read_parquet
 from seqnlp.data.hub import is_saved
 from seqnlp.data.naming import assign_splits, note_test
-from seqnlp.data.parallel import explain_texts, find_pairs, find_partner, find_texts, read_pairs
+from seqnlp.data.parallel import explain_texts, find_pairs, find_partner, read_pairs
+from seqnlp.data.places import SUFFIXES, data_files, find_texts, stem_of, suffix_of
 from seqnlp.data.split import Split, concatenate
 from seqnlp.data.store import Source, stored_split
 from seqnlp.data.tmx import read_tmx
@@ -31,8 +32,6 @@ READERS: dict[str, Reader] = {
     ".parquet": read_parquet,
     ".tmx": read_tmx,
 }
-
-SUFFIXES = (*READERS, *(f"{suffix}.gz" for suffix in READERS if suffix != ".parquet"))
 
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
@@ -69,18 +68,18 @@ def open_path(
     texts = find_texts(path, languages) if request.parallel and path.is_dir() else {}
     aligned = find_files(path, request.fields) if request.aligned and path.is_dir() else {}
     # Texts of another name go before files of rows only where there are none of those.
-    if texts and (assign_splits(texts) or not _data_files(path)):
+    if texts and (assign_splits(texts) or not data_files(path)):
         pairs, languages, notes = find_pairs(path, texts, languages)
         notes += note_test(pairs) + _passed_over(path)
         splits = _read_each(pairs, lambda pair, split: _read_pair(pair, split, request=request))
-    elif aligned and (assign_splits(aligned) or not _data_files(path)):
+    elif aligned and (assign_splits(aligned) or not data_files(path)):
         chosen = choose_files(path, aligned)
         notes = note_test(chosen) + _passed_over(path)
         splits = _read_each(chosen, lambda one, split: _read_aligned(one, split, request=request))
     elif path.is_dir():
         if is_saved(path):
             raise InputError(f"{path}: a dataset that save_to_disk wrote; name it hf:{path}")
-        pairs_alone = request.parallel and not _data_files(path)
+        pairs_alone = request.parallel and not data_files(path)
         if pairs_alone and (why := explain_texts(path, languages)):
             raise InputError(f"{path}: {why}")
         files = find_splits(path, texts=_texts(request))
@@ -209,7 +208,7 @@ def find_splits(folder: Path, *, texts: str = "") -> dict[str, list[Path]]:
         InputError: the folder has no such files, or two that claim one split.
     """
     stems: dict[str, list[Path]] = {}
-    for path in _data_files(folder):
+    for path in data_files(folder):
         stems.setdefault(_split_stem(path), []).append(path)
     claims = assign_splits(stems)
     if not claims:
@@ -219,59 +218,21 @@ def find_splits(folder: Path, *, texts: str = "") -> dict[str, list[Path]]:
     found = {}
     for split, names in claims.items():
         paths = [path for name in names for path in stems[name]]
-        if len(paths) > 1 and not all(SHARD.search(_stem(path)) for path in paths):
+        if len(paths) > 1 and not all(SHARD.search(stem_of(path)) for path in paths):
             named = " and ".join(path.name for path in paths)
             raise InputError(f"{folder}: both {named} claim to be {split}; keep one")
         found[split] = paths
     return found
 
 
-def suffix_of(path: Path) -> str | None:
-    """The part of a file's name that tells its format, `.gz` included.
-
-    >>> suffix_of(Path("a.b/train.en.jsonl.gz")), suffix_of(Path("notes.txt"))
-    ('.jsonl.gz', None)
-    """
-    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
-
-
-def corpora_in(root: Path) -> list[str]:
-    """Names of the corpora in a folder of the search path."""
-    names = []
-    for path in sorted(root.iterdir()) if root.is_dir() else []:
-        if path.is_dir() and _holds_corpus(path):
-            names.append(path.name)
-        elif path.is_file() and suffix_of(path):
-            names.append(_stem(path))
-    return names
-
-
-def _holds_corpus(folder: Path) -> bool:
-    try:
-        return bool(_data_files(folder) or find_texts(folder))
-    except InputError:  # two files for one text: whoever opens it is told
-        return True
-
-
-def _data_files(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_file() and suffix_of(path))
-    except OSError as error:
-        raise InputError(f"cannot read {folder}: {error.strerror}") from error
-
-
 def _passed_over(folder: Path) -> list[str]:
     """What to say where there are files of rows beside the plain text that is read."""
-    names = [path.name for path in _data_files(folder) if assign_splits([_split_stem(path)])]
+    names = [path.name for path in data_files(folder) if assign_splits([_split_stem(path)])]
     return [f"plain text is read, and not {', '.join(names)}"] if names else []
 
 
 def _split_stem(path: Path) -> str:
-    return SHARD.sub("", _stem(path).lower())
-
-
-def _stem(path: Path) -> str:
-    return path.name[: -len(suffix_of(path) or "")]
+    return SHARD.sub("", stem_of(path).lower())
 
 
 def _texts(request: CorpusRequest, stem: str = "train") -> str:

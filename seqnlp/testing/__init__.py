@@ -13,8 +13,9 @@ On the command line: `seqnlp plugin check my-cell`. Nothing here needs pytest.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from seqnlp.lazily import lazily
 
 if TYPE_CHECKING:
     from seqnlp.testing.attentions import check_attention
@@ -57,12 +58,4 @@ __all__ = [
     "check_normalizer", "check_pooling", "check_task", "check_tokenizer",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'seqnlp.testing' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazily(__name__, _HOME)

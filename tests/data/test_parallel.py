@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seqnlp.data import Corpus, open_corpus
 from seqnlp.data.languages import count_words, ratio_of
-from seqnlp.data.readers import corpora_in
+from seqnlp.data.places import corpora_in
 from seqnlp.errors import InputError
 from seqnlp.types import Field
 

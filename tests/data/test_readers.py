@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from seqnlp.data import store
 from seqnlp.data.corpus import CorpusRequest
-from seqnlp.data.readers import find_splits, open_path, read_file
+from seqnlp.data.places import SUFFIXES
+from seqnlp.data.readers import READERS, find_splits, open_path, read_file
 from seqnlp.data.split import Split
 from seqnlp.errors import InputError
 from seqnlp.types import Field
@@ -295,3 +296,22 @@ def test_shards_of_a_split(tmp_path: Path) -> None:
     assert rows_of(train) == ROWS
     assert train.where(2) == f"{tmp_path}/train-00001-of-00002.parquet, row 1"
     assert test.where(0) == f"{tmp_path}/test-00000-of-00001.parquet, row 1"
+
+
+def test_there_is_a_reader_for_every_ending_that_is_looked_for() -> None:
+    packed = [f"{suffix}.gz" for suffix in READERS if suffix != ".parquet"]
+    assert (*READERS, *packed) == SUFFIXES
+
+
+def test_corpora_are_looked_for_without_the_readers(tmp_path: Path) -> None:
+    (tmp_path / "films.tsv").write_text("label\ttext\n")
+    code = (
+        "import sys; from seqnlp.data.places import found_names; "
+        "print(found_names(), sorted({'pyarrow', 'numpy', 'torch'} & set(sys.modules)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True, capture_output=True, text=True,
+        env={**os.environ, "SEQNLP_DATA": str(tmp_path)},
+    )  # fmt: skip
+    assert out.stdout.strip() == "['films'] []"
