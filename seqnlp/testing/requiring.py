@@ -18,13 +18,13 @@ def require(holds: object, what: str, remedy: str) -> None:
 @contextmanager
 def borrowed(part: Part) -> Iterator[str]:
     """The name of a part; one that has none is registered for a while."""
-    registry = REGISTRIES[part.kind]
-    if part.name in registry.names() and registry.get(part.name) is part.factory:
-        yield part.name
-        return
-    name = f"{part.name}-under-test"
-    registry.register(name)(part.factory)
+    registry, own = REGISTRIES[part.kind], f"{part.name}-under-test"
+    for name in (part.name, own):
+        if name in registry.names() and registry.get(name) is part.factory:
+            yield name
+            return
+    registry.register(own)(part.factory)
     try:
-        yield name
+        yield own
     finally:
-        del registry._local[name]
+        del registry._local[own]

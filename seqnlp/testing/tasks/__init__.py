@@ -44,6 +44,7 @@ for name, check, required in (
     ("what a user types is answered", answers.check_texts, False),
     ("figures are those that it names", figures.check_figures, False),
     ("baselines and comparisons are reports", figures.check_baselines, False),
+    ("restored from its state it answers the same", answers.check_restored, False),
     ("several are combined", answers.check_combined, False),
     ("a run saves a model that answers the same", answers.check_run, False),
     ("streams, or says that it cannot", answers.check_streams, False),

@@ -149,13 +149,22 @@ def check_combined(subject: Subject) -> str | None:
     def answers(task: Task) -> list[Prediction]:
         return task.answer(task.read(split), batch_size=4)
 
-    both = subject.task_class.combine([first, second])
-    require(len(answers(both)) == len(answers(first)), "answers are missing", "answer all")
+    expected = answers(first)
     twice = subject.task_class.combine([first, first])
-    remedy = "average what the members say, and keep all of them in an nn.ModuleList"
-    require_same(answers(twice), answers(first), "of a task twice and once", remedy)
+    remedy = "average what the members say, keep all in an nn.ModuleList, and change none of them"
+    require_same(answers(twice), expected, "of a task twice and once", remedy)
+    both = subject.task_class.combine([first, second])
+    require(len(answers(both)) == len(expected), "answers are missing", "answer all")
     _same_when_restored(subject, both)
     return f"{sum(each.numel() for each in both.parameters()):,} weights of two"
+
+
+def check_restored(subject: Subject) -> str | None:
+    """Settings, pipelines, state and weights make the same task again."""
+    task = subject.create()
+    task.read(subject.split("train"), training=True)
+    _same_when_restored(subject, task)
+    return f"state: {', '.join(task.state())}"
 
 
 def _same_when_restored(subject: Subject, task: Task) -> None:
