@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
 from typing import Any
 
 SYNCHRONOUS, BUFFER_MS, UTF8 = 2, 200, 1
-RATE, VOLUME, PITCH, RANGE, GAP = 1, 2, 3, 4, 7
+RATE, PITCH, RANGE, GAP = 1, 3, 4, 7
 """Numbers of espeak_PARAMETER."""
 
 Callback = ctypes.CFUNCTYPE(
@@ -23,40 +24,43 @@ Callback = ctypes.CFUNCTYPE(
 
 
 class Engine:
-    """The library, begun anew for each text, so that none depends on the one before."""
+    """The library, with its data.
+
+    Raises:
+        RuntimeError: there is none where it should be.
+    """
 
     def __init__(self, library: str, data: str) -> None:
         self._library = ctypes.CDLL(library)
-        self._data = data.encode()
         self._sound = bytearray()
         self._callback = Callback(self._collect)
-        # Breath is noise from the C library's generator.
-        self._seed = getattr(ctypes.CDLL(None), "srand", None) if sys.platform != "win32" else None
+        self.rate: int = self._library.espeak_Initialize(
+            SYNCHRONOUS, BUFFER_MS, data.encode(), 1 << 15
+        )
+        if self.rate <= 0:
+            raise RuntimeError(f"eSpeak NG finds no data in {data}")
+        self._library.espeak_SetSynthCallback(self._callback)
 
-    def speak(self, request: dict[str, Any]) -> tuple[int, bytes]:
-        """Rate and samples of a text.
+    def answer(self, line: bytes) -> bytes:
+        """The answer to a request, its two parts one behind the other."""
+        try:
+            sound = self._speak(json.loads(line))
+            head: dict[str, object] = {"rate": self.rate, "bytes": len(sound)}
+        except RuntimeError as error:
+            head, sound = {"error": str(error), "bytes": 0}, b""
+        return json.dumps(head).encode() + b"\n" + sound
 
-        Raises:
-            RuntimeError: the library refuses the voice or the text.
-        """
+    def _speak(self, request: dict[str, Any]) -> bytes:
         own = self._library
-        rate: int = own.espeak_Initialize(SYNCHRONOUS, BUFFER_MS, self._data, 1 << 15)
-        if rate <= 0:
-            raise RuntimeError(f"cannot begin with the data in {self._data.decode()}")
-        own.espeak_SetSynthCallback(self._callback)
         if own.espeak_SetVoiceByName(request["voice"].encode()):
             raise RuntimeError(f"no voice {request['voice']!r}")
         for number, name in ((RATE, "speed"), (PITCH, "pitch"), (RANGE, "range"), (GAP, "gap")):
             own.espeak_SetParameter(number, int(request[name]), 0)
-        if self._seed is not None:
-            self._seed(1)
         self._sound.clear()
         text = request["text"].encode()
-        failed = own.espeak_Synth(text, len(text) + 1, 0, 1, 0, UTF8, None, None)
-        own.espeak_Terminate()
-        if failed:
+        if failed := own.espeak_Synth(text, len(text) + 1, 0, 1, 0, UTF8, None, None):
             raise RuntimeError(f"cannot speak: error {failed}")
-        return rate, bytes(self._sound)
+        return bytes(self._sound)
 
     def _collect(self, samples: Any, count: int, _: Any) -> int:
         if samples and count > 0:
@@ -64,18 +68,31 @@ class Engine:
         return 0
 
 
+def answer_apart(engine: Engine, line: bytes) -> bytes:
+    """The answer of a copy of this process: what was said before leaves traces in the library."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        os.close(reading)
+        with os.fdopen(writing, "wb") as out:
+            out.write(engine.answer(line))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as made:
+        answer = made.read()
+    _, status = os.waitpid(child, 0)
+    if status:
+        error = {"error": f"its library ended with status {status}", "bytes": 0}
+        return json.dumps(error).encode() + b"\n"
+    return answer
+
+
 def main() -> None:
     """Answer requests until there are no more."""
     engine = Engine(*sys.argv[1:3])
-    out = sys.stdout.buffer
     for line in sys.stdin.buffer:
-        try:
-            rate, sound = engine.speak(json.loads(line))
-            head: dict[str, object] = {"rate": rate, "bytes": len(sound)}
-        except RuntimeError as error:
-            head, sound = {"error": str(error), "bytes": 0}, b""
-        out.write(json.dumps(head).encode() + b"\n" + sound)
-        out.flush()
+        answer = answer_apart(engine, line) if hasattr(os, "fork") else engine.answer(line)
+        sys.stdout.buffer.write(answer)
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

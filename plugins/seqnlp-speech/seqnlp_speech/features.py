@@ -126,6 +126,8 @@ def stack_frames(x: Tensor, *, stack: int, stride: int) -> Tensor:
     if stack == stride == 1:
         return x
     steps = stacked_length(x.shape[1], stride)
+    if not steps:
+        return x.new_zeros(len(x), 0, stack * x.shape[2])
     missing = max(0, (steps - 1) * stride + stack - x.shape[1])
     padded = torch.nn.functional.pad(x, (0, 0, 0, missing))
     # [B, T', D, stack], of which there may be more than are wanted where stack < stride.

@@ -6,7 +6,6 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +18,7 @@ from seqnlp.errors import InputError
 from seqnlp.files import cache_folder, new_file
 from seqnlp_speech.features import LogMel
 from seqnlp_speech.options import FeatureOptions
-from seqnlp_speech.resampling import Resampler
+from seqnlp_speech.resampling import resampler
 from seqnlp_speech.wav import Header, read_header, read_wav
 
 VERSION = 1
@@ -51,12 +50,6 @@ class Ear:
     def count(self, header: Header) -> int:
         """How many frames a file has."""
         return self.log_mel.frames(-(-header.size * self.options.rate // header.rate))
-
-
-@cache
-def resampler(source: int, target: int) -> Resampler:
-    """The resampler between two rates, made once."""
-    return Resampler(source, target)
 
 
 class Frames(ABC):

@@ -16,7 +16,7 @@ from seqnlp.errors import InputError, suggest
 from seqnlp.files import write_text
 from seqnlp_speech.espeak import Synthesizer, Utterance
 from seqnlp_speech.phrases import PHRASES
-from seqnlp_speech.resampling import Resampler
+from seqnlp_speech.resampling import resampler
 from seqnlp_speech.wav import Audio, write_wav
 
 ACCENTS = ("en-us", "en", "en-gb-scotland", "en-gb-x-rp", "en-us-nyc", "en-gb-x-gbclan", "en-029")
@@ -161,7 +161,7 @@ def _manner(variant: str, seed: int) -> tuple[str, int, int]:
 
 def _finish(spoken: Audio, plan: Plan, random: Generator) -> Audio:
     """At the rate of the plan and a loudness of its own, between silences, in noise."""
-    samples = Resampler(spoken.rate, plan.rate)(spoken.samples)
+    samples = resampler(spoken.rate, plan.rate)(spoken.samples)
     samples = samples / samples.abs().max().clamp(min=1e-4) * float(random.uniform(0.2, 0.8))
     before, behind = (round(plan.rate * random.uniform(*MARGIN_SECONDS)) for _ in range(2))
     power = samples.square().mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -102,3 +103,9 @@ class Resampler:
         t = self.cutoff * (phases.double().unsqueeze(1) / self.target - inputs)
         window = torch.cos(math.pi * t / (2 * ZEROS)).square() * (t.abs() < ZEROS)
         return (self.cutoff * torch.sinc(t) * window).float()
+
+
+@cache
+def resampler(source: int, target: int) -> Resampler:
+    """The resampler between two rates, made once."""
+    return Resampler(source, target)

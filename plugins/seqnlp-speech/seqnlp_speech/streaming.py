@@ -17,9 +17,8 @@ from seqnlp.tasks import Stream
 from seqnlp.types import Prediction
 from seqnlp_speech.answering import Search, answer_from, search_for
 from seqnlp_speech.features import stack_frames
-from seqnlp_speech.frames import resampler
 from seqnlp_speech.normalization import Heard
-from seqnlp_speech.resampling import Arriving
+from seqnlp_speech.resampling import Arriving, resampler
 from seqnlp_speech.wav import Audio, read_wav
 
 if TYPE_CHECKING:

@@ -106,7 +106,7 @@ def test_deltas_are_slopes() -> None:
     torch.testing.assert_close(deltas(x), torch.stack(wanted))  # type: ignore[arg-type]
 
 
-@given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 5))
+@given(st.integers(0, 30), st.integers(1, 5), st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
 def test_stacks_are_windows_with_zeros_behind(frames: int, stack: int, stride: int) -> None:
     x = torch.arange(1.0, 2 * frames + 1).reshape(1, frames, 2)
