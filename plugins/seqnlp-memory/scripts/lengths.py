@@ -78,7 +78,7 @@ TRIALS = {
         cell="stack",
         options=("model.cell_options={depth=64}",),
         grows="depth",
-        epochs=4,
+        epochs=2,
         until="20",
     ),
 }
@@ -194,16 +194,8 @@ def measure(trained: seqnlp.Model, trial: Trial) -> dict[str, dict[str, float]]:
     }
 
 
-def _accuracy(figures: dict[str, float]) -> float:
-    return 100 * figures["accuracy"]
-
-
-def _bits(figures: dict[str, float]) -> float:
-    return 100 * (1 - figures["error"])
-
-
 def draw(trial: Trial, runs: Sequence[dict[str, Any]], path: Path) -> None:
-    """The share of sequences that are wholly right, and that of right bits, by length."""
+    """The share of sequences whose words are all right, and that of right bits, by length."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -211,28 +203,29 @@ def draw(trial: Trial, runs: Sequence[dict[str, Any]], path: Path) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     lengths = list(runs[0]["lengths"])
-    for axis, (title, figure_of) in zip(
-        axes,
-        (
-            ("sequences wholly right, %", _accuracy),
-            ("bits right, %", _bits),
-        ),
-        strict=True,
-    ):
-        for cell, color in ((trial.cell, "tab:blue"), ("lstm", "tab:orange")):
-            own = [run for run in runs if run["cell"] == cell]
-            values = [[figure_of(run["lengths"][length]) for length in lengths] for run in own]
+    axes[0].set_title("sequences wholly right, %; dashed: and ended in time", fontsize=10)
+    axes[1].set_title("bits right, %", fontsize=10)
+    for cell, color in ((trial.cell, "tab:blue"), ("lstm", "tab:orange")):
+        own = [run for run in runs if run["cell"] == cell]
+        found = {
+            key: 100 * np.array([[run["lengths"][each][key] for each in lengths] for run in own])
+            for key in ("accuracy", "recalled", "error")
+        }
+        seeds = f", mean of {len(own)} seeds" if len(own) > 1 else ""
+        label = f"{cell}, {own[0]['parameters']:,} parameters{seeds}"
+        for axis, values in zip(axes, (found["recalled"], 100 - found["error"]), strict=True):
             for row in values:
                 axis.plot(lengths, row, color=color, alpha=0.35, linewidth=1)
-            label = f"{cell}, {own[0]['parameters']:,} parameters, mean of {len(own)} seeds"
-            axis.plot(lengths, np.mean(values, 0), color=color, marker="o", label=label)
-        if trial.until in lengths:
-            axis.axvline(lengths.index(trial.until), color="gray", linestyle=":", linewidth=1)
-        axis.set_title(title, fontsize=10)
+            axis.plot(lengths, values.mean(0), color=color, marker="o", label=label)
+        axes[0].plot(lengths, found["accuracy"].mean(0), color=color, linestyle="--", linewidth=1)
+    for axis in axes:
+        if any("x" in length for length in lengths):
+            axis.tick_params("x", labelrotation=60, labelsize=8)
+        axis.axvline(lengths.index(trial.until), color="gray", linestyle=":", linewidth=1)
         axis.set_xlabel(f"length; trained up to {trial.until} (dotted)")
         axis.set_ylim(-3, 103)
         axis.grid(alpha=0.2)
-    axes[0].legend(fontsize=7)
+    axes[1].legend(fontsize=7)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
