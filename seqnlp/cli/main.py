@@ -96,7 +96,12 @@ def run(words: list[str], *, debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        return _fail(f"unexpected {type(error).__name__}: {error}; --debug shows where", 1)
+        from seqnlp.missteps import place, remedy
+
+        # Of a plugin's code its author is told what to mend.
+        where, advice = place(error), remedy(error)
+        told = f" at {where}{f'; {advice}' if advice else ''}" if where else ""
+        return _fail(f"unexpected {type(error).__name__}: {error}{told}; --debug shows where", 1)
 
 
 def _fail(message: str, status: int) -> int:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from seqnlp.errors import UnknownNameError
+from seqnlp.missteps import describe
 from seqnlp.registry import REGISTRIES
-from seqnlp.testing.missteps import describe
 from seqnlp.validation import build
 
 Subject = TypeVar("Subject")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn, tanh
 
 from seqnlp.errors import InputError
+from seqnlp.missteps import place
 from seqnlp.nn import GatedCell, unroll
 from seqnlp.nn.engines import plans
 from seqnlp.nn.engines.operations import UntraceableError
@@ -119,8 +120,11 @@ def test_what_cannot_be_traced_is_named_with_what_to_do(name: str) -> None:
 def test_an_update_that_fails_is_an_error_of_its_author() -> None:
     with pytest.raises(InputError) as caught:
         trace(make_cell(lambda x, h, s: (x[0] * [1][2],)))
+    assert caught.value.__cause__ is not None
     assert str(caught.value) == (
-        "ZooCell.update fails on gates and state [3, 5]: IndexError: list index out of range"
+        "ZooCell.update fails on gates and state [3, 5]: raised IndexError: list index out of range "
+        f"at {place(caught.value.__cause__)}; count from 0 and up to as many as there are: "
+        "gates = ... and states = ... of a GatedCell say so"
     )
 
 
@@ -147,9 +151,9 @@ def test_a_parameter_that_update_does_not_take_is_named() -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (lambda a: a, "a Tensor: expected a tuple of one tensor"),
-        (lambda a: [a], "a list: expected a tuple of one tensor"),
-        (lambda a: (a, a), "a tuple of 2: expected a tuple of one tensor"),
+        (lambda a: a, "a Tensor: expected a tuple of one tensor, return (h,)"),
+        (lambda a: [a], "a list: expected a tuple of one tensor, return (h,)"),
+        (lambda a: (a, a), "a tuple of 2: expected a tuple of one tensor, return (h,)"),
         (lambda a: (a[:, :2],), "the leaf [2, 2]: expected a tensor [B, H], here [2, 5]"),
         (lambda a: (1.0,), "the leaf float: expected a tensor [B, H], here [2, 5]"),
     ],

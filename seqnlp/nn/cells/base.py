@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqnlp.errors import InputError
+from seqnlp.nn.cells.checks import check_state
 from seqnlp.nn.noise import Noise
 
 State: TypeAlias = tuple[Tensor, ...]
@@ -230,28 +231,6 @@ class GatedCell(Cell):
     def _computes_as(self, ancestor: type[GatedCell]) -> bool:
         """Whether no subclass of `ancestor` changed what a step computes."""
         return type(self).update is ancestor.update and self.splits
-
-
-def check_state(cell: GatedCell, new: object, state: State) -> None:
-    """Refuse what an `update` returned where it cannot be a state like the one before.
-
-    Raises:
-        InputError: it is no tuple of as many tensors of the same shapes.
-    """
-    if isinstance(new, tuple) and len(new) == len(state):
-        wrong = [
-            list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
-            for leaf, before in zip(new, state, strict=True)
-            if not isinstance(leaf, Tensor) or leaf.shape != before.shape
-        ]
-        if not wrong:
-            return
-        found = f"the leaf {wrong[0]}: expected a tensor [B, H], here {list(state[0].shape)}"
-    else:
-        count = "one tensor" if len(state) == 1 else f"{len(state)} tensors"
-        kind = f"a tuple of {len(new)}" if isinstance(new, tuple) else f"a {type(new).__name__}"
-        found = f"{kind}: expected a tuple of {count}"
-    raise InputError(f"{type(cell).__name__}.update returned {found}")
 
 
 def drop(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqnlp.nn.cells.base import Cell, GatedCell, State
+from seqnlp.nn.cells.checks import check_initial, check_step
 from seqnlp.nn.engines.base import Engine, freeze
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.noise import Noise
@@ -70,6 +71,7 @@ def _walk(
     cell: Cell, x: Tensor, padding: Padding | None, state: State, noise: Noise | None
 ) -> Iterator[tuple[Tensor, State]]:
     """The output of each step, and the state after it."""
+    check_initial(cell, state)
     noisy: GatedCell | None = None
     if noise is not None:
         assert isinstance(cell, GatedCell)
@@ -85,7 +87,9 @@ def _walk(
         elif cell.rows_interact and running_t is not None:
             output, new = _step_running(cell, x_t, state, running_t)
         else:
-            output, new = cell(x_t, state)
+            result = cell(x_t, state)
+            # Once: freezing would broadcast a leaf of another shape, and say nothing.
+            output, new = check_step(cell, result, state) if t == 0 else result
         state = new if running_t is None else freeze(running_t, new, state)
         yield output, state
 

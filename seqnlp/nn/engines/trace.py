@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from seqnlp.errors import InputError
-from seqnlp.nn.cells.base import GatedCell, check_state
+from seqnlp.missteps import describe
+from seqnlp.nn.cells.base import GatedCell
+from seqnlp.nn.cells.checks import check_state
 from seqnlp.nn.engines.graph import Graph, Pointwise, Value, choose_kept, merge
 from seqnlp.nn.engines.recorder import Tracer, UntraceableError, Watch
 
@@ -92,10 +94,10 @@ def _try_plainly(cell: GatedCell) -> None:
         try:
             cell.update(x, h, state, **cell.author_parameters())
         except Exception as error:
-            reason = (str(error).splitlines() or [""])[0]
+            what, advice = describe(error)
             raise InputError(
                 f"{type(cell).__name__}.update fails on gates and state [3, {cell.hidden_size}]: "
-                f"{type(error).__name__}: {reason}"
+                f"{what}; {advice}"
             ) from error
 
 

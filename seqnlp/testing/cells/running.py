@@ -25,8 +25,8 @@ from seqnlp.testing.cells.subject import (
 from seqnlp.testing.contract import Skip, Violation
 
 _REMEDY = (
-    "compute from the arguments alone: let update and mix read no attribute that changes and no "
-    "tensor of self, and ask no tensor for its value"
+    "let update and mix compute from their arguments alone, coefficients from the inputs up to the "
+    "step's own, and native() name a form of torch only where update is that form"
 )
 
 

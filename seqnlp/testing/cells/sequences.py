@@ -7,8 +7,9 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from seqnlp.nn import Cell, Padding, State, unroll
+from seqnlp.nn import Cell, GatedCell, Padding, State, engines, unroll
 from seqnlp.nn.layer import RecurrentLayer
+from seqnlp.testing.cells.learning import FINITE
 from seqnlp.testing.cells.steps import to_comparable
 from seqnlp.testing.cells.subject import (
     EXACT,
@@ -31,49 +32,59 @@ _OWN_ROW = (
     "compute each row from itself: no mean, norm or index over axis 0, no if on a tensor's values "
     "(torch.where), leaves [B, ...] with the rows first"
 )
+_COEFFICIENTS = (
+    "let the coefficients of a step depend on its own input and the window - 1 before it alone, "
+    "not on how many steps are given or on later ones"
+)
+_ENGINE = (
+    "let update compute from its arguments alone, and native() name a form of torch only where "
+    "update is that form, gates in torch's order"
+)
 
 
 def check_padding(subject: CellSubject) -> None:
-    """What stands on padding changes no output, state, gradient or statistic."""
+    """Padding, whatever stands there and however much, changes nothing that a run leaves behind."""
+    lengths = torch.tensor(RAGGED)
+    absent = (torch.arange(T + 2) >= lengths[:, None]).unsqueeze(2)
+    shortest = min(range(B), key=lambda row: RAGGED[row] or T)
     for training in (False, True):
         cell = subject.make_moved(training=training)
         clean = draw(B, T, D)
-        lengths = torch.tensor(RAGGED)
-        absent = torch.arange(T) >= lengths[:, None]
+        wider = torch.cat([clean, draw(B, 2, D)], dim=1)
         for reverse in (False, True):
             expected = _everything(cell, clean, lengths, reverse=reverse)
             for garbage in (float("nan"), 1e30):
-                dirty = clean.masked_fill(absent.unsqueeze(2), garbage)
-                found = _everything(cell, dirty, lengths, reverse=reverse)
-                for name, tensor in found.items():
-                    if not torch.equal(to_comparable(tensor), to_comparable(expected[name])):
-                        raise Violation(f"with {garbage} on padding {name} changes", _OWN_ROW)
-            if expected["the outputs"][absent].any():
-                raise Violation(
-                    "the outputs on padding are not zero",
-                    "leave padding to the engine: a step sees real inputs alone",
-                )
-        if not training or cell.rows_interact:
-            continue
-        # The rows that have ended are stepped too, and what they do must reach no other.
-        other = clean.masked_fill(absent.unsqueeze(2), 0.0)
-        other[RAGGED.index(min(RAGGED))] = 7.0
-        torch.manual_seed(1)
-        one = unroll(deepcopy(cell), clean, torch.tensor(RAGGED), engine="reference")[0]
-        torch.manual_seed(1)
-        two = unroll(deepcopy(cell), other, torch.tensor(RAGGED), engine="reference")[0]
-        if not distance(two, one) <= EXACT:
-            raise Violation("rows that are read depend on one that has ended", _OWN_ROW)
+                dirty = wider.masked_fill(absent, garbage)
+                for x, what in (
+                    (dirty[:, :T], f"with {garbage} on padding"),
+                    (dirty, "with two steps of padding more"),
+                ):
+                    found = _everything(cell, x, lengths, reverse=reverse)
+                    for name, tensor in found.items():
+                        if not torch.equal(to_comparable(tensor), to_comparable(expected[name])):
+                            raise Violation(f"{what} {name} change{_s(name)}", _OWN_ROW)
+            if cell.rows_interact and training:
+                continue
+            other = clean.index_fill(0, torch.tensor([shortest]), 0.5)
+            rest = [row for row in range(B) if row != shortest]
+            outputs = _everything(cell, other, lengths, reverse=reverse)["the outputs"]
+            if not distance(outputs[rest], expected["the outputs"][rest]) <= EXACT:
+                raise Violation("rows that go on depend on one that has ended", _OWN_ROW)
+
+
+def _s(name: str) -> str:
+    return "" if name.endswith("outputs") else "s"
 
 
 def _everything(cell: Cell, x: Tensor, lengths: Tensor, *, reverse: bool) -> dict[str, Tensor]:
-    """All that a run leaves behind, by what it is called."""
+    """All that a run leaves behind, by what it is called; of the first T steps."""
     own = deepcopy(cell)
     x = x.clone().requires_grad_()
     torch.manual_seed(1)
     outputs, state = unroll(own, x, lengths, reverse=reverse, engine="reference")
     wanted = {"the gradient of x": x}
     wanted |= {f"the gradient of {name}": each for name, each in own.named_parameters()}
+    outputs = outputs[:, :T]
     gradients = torch.autograd.grad(
         weigh(outputs, state), list(wanted.values()), materialize_grads=True, allow_unused=True
     )
@@ -83,7 +94,7 @@ def _everything(cell: Cell, x: Tensor, lengths: Tensor, *, reverse: bool) -> dic
         "the outputs": outputs,
         **leaves,
         **buffers,
-        **dict(zip(wanted, gradients, strict=True)),
+        **dict(zip(wanted, (gradients[0][:, :T], *gradients[1:]), strict=True)),
     }
 
 
@@ -92,12 +103,21 @@ def check_steps(subject: CellSubject) -> None:
     cell = subject.make_moved()
     x = draw(B, T, D)
     state = start_of(cell)
-    with torch.no_grad():
-        for lengths in ((T,) * B, RAGGED):
-            for reverse in (False, True):
-                found = unroll(cell, x, torch.tensor(lengths), state, reverse=reverse)
-                expected = loop(cell, x, lengths, state, reverse=reverse)
-                expect_close(found, expected, "of a batch against each row by itself", _OWN_ROW)
+    chosen = engines.select("auto", cell, x).name
+    for engine in dict.fromkeys(("reference", chosen)):
+        what = "of a batch against each row by itself"
+        remedy = _OWN_ROW
+        if engine != "reference":
+            what += f" (by the engine {engine!r})"
+            remedy = _ENGINE if isinstance(cell, GatedCell) else _COEFFICIENTS
+        with torch.no_grad():
+            for lengths in ((T,) * B, RAGGED):
+                for reverse in (False, True):
+                    found = unroll(
+                        cell, x, torch.tensor(lengths), state, reverse=reverse, engine=engine
+                    )
+                    expected = loop(cell, x, lengths, state, reverse=reverse)
+                    expect_close(found, expected, what, remedy)
 
 
 def check_chunks(subject: CellSubject) -> None:
@@ -192,5 +212,5 @@ def check_layers(subject: CellSubject) -> None:
             if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
                 raise Violation(
                     f"the gradient of {name} is not finite in two layers of both directions",
-                    "keep a division, root or logarithm away from 0: add a small number, or clamp",
+                    FINITE,
                 )

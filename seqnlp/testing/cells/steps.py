@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqnlp.nn import Cell, GatedCell, LinearCell, State, unroll
+from seqnlp.nn import Cell, State, unroll
+from seqnlp.nn.cells.checks import check_initial, check_step, describe_leaf
 from seqnlp.testing.cells.subject import (
     EXACT,
     B,
@@ -19,7 +22,6 @@ from seqnlp.testing.cells.subject import (
     distance,
     draw,
     is_real_valued,
-    show,
     start_of,
     weigh,
 )
@@ -29,15 +31,20 @@ from seqnlp.testing.contract import Violation
 _ROWS = 5
 
 
-def check_made(subject: CellSubject) -> None:
-    """A subclass of `Cell` that can be made from its two sizes and keeps them."""
+def check_class(subject: CellSubject) -> None:
+    """What is registered is a subclass of `Cell`."""
     factory = subject.part.factory
-    if not (isinstance(factory, type) and issubclass(factory, Cell)):
-        found = "a function" if not isinstance(factory, type) else f"the class {factory.__name__}"
-        raise Violation(
-            f"{found} is registered, which is no Cell",
-            "register a class that derives from seqnlp.GatedCell, seqnlp.LinearCell or seqnlp.Cell",
-        )
+    if isinstance(factory, type) and issubclass(factory, Cell):
+        return
+    found = f"the class {factory.__name__}" if isinstance(factory, type) else "a function"
+    raise Violation(
+        f"{found} is registered, which is no Cell",
+        "register a class that derives from seqnlp.GatedCell, seqnlp.LinearCell or seqnlp.Cell",
+    )
+
+
+def check_made(subject: CellSubject) -> None:
+    """It can be made from its two sizes, keeps them, and its weights have values."""
     for sizes in ((D, H), (H, H), (1, 1)):
         cell = subject.make(*sizes)
         kept = (cell.input_size, cell.hidden_size)
@@ -47,93 +54,72 @@ def check_made(subject: CellSubject) -> None:
                 f"{kept[1]}",
                 "give both to super().__init__(input_size, hidden_size) and set them nowhere else",
             )
-    if not list(subject.make().parameters()):
+    with _nan_where_unset():
+        parameters = dict(subject.make().named_parameters())
+    if not parameters:
         raise Violation(
             "it has no parameters",
-            "make weights in __init__, as self.weight = nn.Parameter(...), after super().__init__",
+            "make weights in __init__, after super().__init__: self.weight = nn.Parameter(...)",
         )
+    for name, parameter in parameters.items():
+        if bool(parameter.isnan().any()):
+            raise Violation(
+                f"the parameter {name!r} begins with whatever lay in memory",
+                f"give it values in __init__: torch.zeros(...), or nn.init.uniform_(self.{name})",
+            )
+
+
+@contextmanager
+def _nan_where_unset() -> Iterator[None]:
+    """Run where torch.empty gives NaN, as it does in torch's deterministic mode."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 def check_shapes(subject: CellSubject) -> None:
     """A step gives float [B, H] and a state like the one that it was given, in either precision."""
     for dtype in (torch.float32, torch.float64):
         cell = subject.make(dtype=dtype)
-        state = _check_initial(cell, dtype)
+        state = cell.initial_state(_ROWS)
+        check_initial(cell, state)
+        _check_leaves(state, dtype)
         with torch.no_grad():
-            result: object = cell(draw(_ROWS, D, dtype=dtype), state)
-        output, new = _check_result(cell, result)
-        if list(output.shape) != [_ROWS, H] or output.dtype != dtype:
+            output, _ = check_step(cell, cell(draw(_ROWS, D, dtype=dtype), state), state)
+        if len(output) != _ROWS or output.dtype != dtype:
             raise Violation(
-                f"the output of {_ROWS} rows is {show([output])[1:-2]}, not "
-                f"{show([draw(_ROWS, H, dtype=dtype)])[1:-2]}",
-                f"return {_output_advice(cell)}, float [B, hidden_size]",
+                f"the output of {_ROWS} rows is {describe_leaf(output)} where weights and inputs "
+                f"are {_name(dtype)}",
+                f"make it [{_ROWS}, {H}] here, a row for each, and cast nothing",
             )
-        _check_like(cell, new, state)
     _check_device(subject.make())
 
 
-def _check_initial(cell: Cell, dtype: torch.dtype) -> State:
-    state: object = cell.initial_state(_ROWS)
-    if not isinstance(state, tuple) or not all(isinstance(leaf, Tensor) for leaf in state):
-        raise Violation(
-            f"initial_state returns a {type(state).__name__}",
-            "return a tuple of tensors: return (h,), with a comma where there is one",
-        )
+def _check_leaves(state: State, dtype: torch.dtype) -> None:
     for index, leaf in enumerate(state):
         if leaf.dim() == 0 or len(leaf) != _ROWS:
             raise Violation(
-                f"leaf {index} of initial_state({_ROWS}) is {show([leaf])[1:-2]}",
+                f"leaf {index} of initial_state({_ROWS}) is {describe_leaf(leaf)}",
                 f"make its first axis the rows: new_zeros(batch_size, ...), here [{_ROWS}, ...]",
             )
         if leaf.is_floating_point() and leaf.dtype != dtype:
             raise Violation(
-                f"leaf {index} of initial_state is {show([leaf])[1:-2]} where the parameters are "
-                f"{str(dtype).removeprefix('torch.')}",
-                "make it like a parameter: self.weight.new_zeros(...), not torch.zeros(...)",
+                f"leaf {index} of initial_state is {describe_leaf(leaf)} where the weights are "
+                f"{_name(dtype)}",
+                "make it like a weight: self.weight.new_zeros(...), not torch.zeros(...)",
             )
-    return state
 
 
-def _check_result(cell: Cell, result: object) -> tuple[Tensor, State]:
-    """The output and the state, if that is what a step returned."""
-    if isinstance(result, tuple) and len(result) == 2:
-        output, new = result
-        tensors = isinstance(new, tuple) and all(isinstance(leaf, Tensor) for leaf in new)
-        if isinstance(output, Tensor) and tensors:
-            return output, new
-        found = f"a {type(output).__name__} and a {type(new).__name__}"
-    elif isinstance(result, tuple):
-        found = f"a tuple of {len(result)}"
-    else:
-        found = f"a {type(result).__name__} alone"
-    raise Violation(
-        f"forward returns {found}, not the output and a tuple of tensors",
-        "return both: return output, (h, c), or return h, (h,) with a comma where there is one",
-    )
-
-
-def _check_like(cell: Cell, new: State, state: State) -> None:
-    found, wanted = ([(leaf.shape, leaf.dtype) for leaf in leaves] for leaves in (new, state))
-    if found == wanted:
-        return
-    place = "update" if isinstance(cell, GatedCell) else "forward"
-    remedy = f"let {place} return as many leaves as initial_state, of the same shapes and types"
-    if sorted(map(str, found)) == sorted(map(str, wanted)):
-        remedy = f"return the leaves in the order of initial_state, in which {place} reads them"
-    raise Violation(
-        f"a step from a state of {show(state)} gives one of {show(new)}",
-        remedy,
-    )
-
-
-def _output_advice(cell: Cell) -> str:
-    if isinstance(cell, GatedCell):
-        return "h first from update"
-    return "it from output()" if isinstance(cell, LinearCell) else "it first from forward"
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _check_device(cell: Cell) -> None:
-    """Leaves are made where the parameters are: seen on torch's device for shapes alone."""
+    """Leaves are made where the weights are: seen on torch's device for shapes alone."""
     try:
         state = cell.to("meta").initial_state(_ROWS)
     except (RuntimeError, NotImplementedError):
@@ -141,8 +127,8 @@ def _check_device(cell: Cell) -> None:
     for index, leaf in enumerate(state):
         if not leaf.is_meta:
             raise Violation(
-                f"leaf {index} of initial_state is on the CPU wherever the parameters are",
-                "make it like a parameter: self.weight.new_zeros(...), or with device=",
+                f"leaf {index} of initial_state is on the CPU wherever the weights are",
+                "make it like a weight: self.weight.new_zeros(...), or with device=",
             )
 
 
@@ -151,13 +137,14 @@ def check_sizes(subject: CellSubject) -> None:
     cell = subject.make_moved()
     with torch.no_grad():
         for rows in (0, 1):
-            output, new = cell(draw(rows, D), cell.initial_state(rows))
+            state = cell.initial_state(rows)
+            output, new = cell(draw(rows, D), state)
             if list(output.shape) != [rows, H]:
                 raise Violation(
                     f"the output of {rows} rows is {list(output.shape)}",
                     f"keep the axis of rows, [{rows}, {H}], whatever its size: no squeeze()",
                 )
-            _check_like(cell, new, cell.initial_state(rows))
+            check_step(cell, (output, new), state)
         for rows, time in ((0, T), (1, T), (B, 1), (B, 0)):
             outputs, _ = unroll(cell, draw(rows, time, D))
             if list(outputs.shape) != [rows, time, H]:
@@ -216,7 +203,8 @@ def check_forgets(subject: CellSubject) -> None:
     if not off <= EXACT:
         raise Violation(
             f"the same inputs give other outputs after another batch: they differ by {off:.2g}",
-            "keep what a step remembers in the state that it returns, and nothing on self",
+            "keep what a step remembers in the state that it returns and nothing on self; draw "
+            "nothing from a generator of its own",
         )
     kept = [name for name, tensor in _plain_tensors(cell).items() if tensors.get(name) != tensor]
     if kept:
@@ -240,17 +228,18 @@ def _plain_tensors(cell: nn.Module) -> dict[str, int]:
 def check_certain(subject: CellSubject) -> None:
     """In evaluation a step draws no random numbers, from any generator."""
     cell = subject.make_moved()
-    x, state = draw(B, D), start_of(cell)
-    numbers = torch.random.get_rng_state()
-    others = (random.getstate(), str(np.random.get_state()))
+    x, state = draw(B, D), cell.initial_state(B)
+    before = _generators()
     with torch.no_grad():
-        first, _ = cell(x, state)
-        again, _ = cell(x, state)
-    drew = not torch.equal(torch.random.get_rng_state(), numbers)
-    drew |= (random.getstate(), str(np.random.get_state())) != others
-    if drew or not torch.equal(first.nan_to_num(), again.nan_to_num()):
+        cell(x, state)
+    if _generators() != before:
         raise Violation(
             "a step draws random numbers in evaluation",
             "draw where self.training is set alone (F.dropout(..., training=self.training)), "
             "begin a state with zeros, and make layers in __init__, not in a step",
         )
+
+
+def _generators() -> object:
+    """Where the global generators of random numbers stand."""
+    return torch.random.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())

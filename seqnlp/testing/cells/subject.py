@@ -148,9 +148,3 @@ def expect_close(
 
 def _s(name: str) -> str:
     return "" if name.endswith("outputs") else "s"
-
-
-def show(leaves: Sequence[Tensor]) -> str:
-    """Shapes and types of leaves: "(float64 [4, 4], int64 [4])"."""
-    shapes = [f"{str(leaf.dtype).removeprefix('torch.')} {list(leaf.shape)}" for leaf in leaves]
-    return f"({', '.join(shapes)}{',' if len(shapes) == 1 else ''})"

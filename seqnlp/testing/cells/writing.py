@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from seqnlp.errors import SettingsError
 from seqnlp.testing.cells.subject import CellSubject, D, H, draw
-from seqnlp.testing.contract import Part, Violation
-from seqnlp.validation import build
-
-_SIZES = ("input_size", "hidden_size")
+from seqnlp.testing.contract import Part, Skip, Violation
+from seqnlp.testing.signature import check_options
 
 
 def check_docstring(subject: CellSubject) -> None:
@@ -35,51 +32,46 @@ def check_docstring(subject: CellSubject) -> None:
         )
 
 
-def check_options(subject: CellSubject) -> str | None:
+def check_typed(subject: CellSubject) -> str | None:
     """Options are keywords with types and defaults, and a misspelled one is refused."""
     part = subject.part
-    parameters = dict(inspect.signature(part.factory).parameters)
-    for name in _SIZES:
-        if parameters.pop(name, None) is None:
-            raise Violation(
-                f"__init__ does not take {name!r}",
-                "write def __init__(self, input_size: int, hidden_size: int, *, ...)",
-            )
-    for name, parameter in parameters.items():
-        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            stars = "**" if parameter.kind is parameter.VAR_KEYWORD else "*"
-            raise Violation(
-                f"__init__ takes {stars}{name}, which swallows an option that is misspelled",
-                "name each option: def __init__(self, input_size: int, hidden_size: int, *, "
-                "scale: float = 1.0)",
-            )
-        if parameter.annotation is parameter.empty:
-            raise Violation(
-                f"the option {name!r} has no type, so that nothing checks what a user writes",
-                f"annotate it: {name}: float = ...",
-            )
-    hints = get_type_hints(part.factory.__init__)
-    for name, parameter in parameters.items():
-        _check_default(name, parameter, hints[name], set(part.options))
-    for name in parameters or ["nothing"]:
-        try:
-            build(part.factory, {**part.options, f"{name}_x": 1}, where=part.name, **_sizes())
-        except SettingsError:
-            continue
-        raise Violation(f"an option {name}_x is taken", "name each option in __init__")
-    tried = list(_variants(hints, parameters))
-    for name, value in tried:
-        _try(part, name, value)
-    return None if not parameters else f"options: {', '.join(parameters)}"
+    remark = check_options(part, "input_size", "hidden_size", **_sizes())
+    hints = _hints(part)
+    for name, parameter in _options(part).items():
+        _check_default(name, parameter, hints[name])
+    return remark
 
 
-def _check_default(name: str, parameter: inspect.Parameter, hint: Any, given: set[str]) -> None:
+def check_choices(subject: CellSubject) -> str:
+    """With each value of an option that has few a step works."""
+    part = subject.part
+    hints = _hints(part)
+    tried = []
+    for name, parameter in _options(part).items():
+        for value in _values(hints[name]):
+            if value != parameter.default:
+                _try(part, name, value)
+                tried.append(f"{name}={value}")
+    if not tried:
+        raise Skip("no option is a bool or a Literal")
+    return ", ".join(tried)
+
+
+def _options(part: Part) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(part.factory).parameters
+    return {name: each for name, each in parameters.items() if name not in _sizes()}
+
+
+def _hints(part: Part) -> dict[str, Any]:
+    return get_type_hints(part.factory.__init__)
+
+
+def _values(hint: object) -> tuple[object, ...]:
+    return (True, False) if hint is bool else get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def _check_default(name: str, parameter: inspect.Parameter, hint: Any) -> None:
     if parameter.default is parameter.empty:
-        if name not in given:
-            raise Violation(
-                f"the option {name!r} has no default, so that the cell cannot be made by its name",
-                f"give it one: {name}: ... = ...",
-            )
         return
     try:
         TypeAdapter(hint).validate_python(parameter.default)
@@ -90,20 +82,9 @@ def _check_default(name: str, parameter: inspect.Parameter, hint: Any, given: se
         ) from error
 
 
-def _variants(
-    hints: dict[str, Any], parameters: dict[str, inspect.Parameter]
-) -> Iterator[tuple[str, object]]:
-    """The other values of options that have few."""
-    for name, parameter in parameters.items():
-        hint = hints[name]
-        values = get_args(hint) if get_origin(hint) is Literal else ()
-        values = (True, False) if hint is bool else values
-        yield from ((name, value) for value in values if value != parameter.default)
-
-
 def _try(part: Part, name: str, value: object) -> None:
     torch.manual_seed(0)
-    cell = build(part.factory, {**part.options, name: value}, where=part.name, **_sizes())
+    cell = replace(part, options={**part.options, name: value}).make(**_sizes())
     try:
         with torch.no_grad():
             cell(draw(2, D, dtype=torch.float32), cell.initial_state(2))
