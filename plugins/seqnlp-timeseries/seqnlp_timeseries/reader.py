@@ -84,7 +84,8 @@ def read_series(
     found = _collect(body, header, layout, where, clock=clock, comma=comma)
     step = _step_of(found, clock, notes)
     made = [
-        _regular(key, own, step, where, layout.anomaly is not None) for key, own in found.items()
+        _regular(key, own, step, where, clock=clock, labeled=layout.anomaly is not None)
+        for key, own in found.items()
     ]
     if step.unit == "row" and layout.time is None:
         notes.append("no time column: rows are taken as equal steps")
@@ -184,7 +185,9 @@ def _step_of(found: Mapping[str, _Column], clock: bool, notes: list[str]) -> Ste
     return step
 
 
-def _regular(name: str, own: _Column, step: Step, where: str, labeled: bool) -> Series:
+def _regular(
+    name: str, own: _Column, step: Step, where: str, *, clock: bool, labeled: bool
+) -> Series:
     """The values of a series on equal steps.
 
     Raises:
@@ -198,7 +201,7 @@ def _regular(name: str, own: _Column, step: Step, where: str, labeled: bool) -> 
     if len(again):
         place = int(again[0])
         what = f"series {name!r} has two rows" if name != "series" else "two rows are"
-        when = text_of(times[place]) if step != ROWS else str(times[place].astype(np.int64))
+        when = text_of(times[place]) if clock else str(times[place].astype(np.int64))
         raise InputError(
             f"{where}:{lines[place + 1]}: {what} at {when}, the other in line {lines[place]}; "
             "if they are of two series, name the column that tells them apart: --columns "

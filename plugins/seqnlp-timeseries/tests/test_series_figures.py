@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from seqnlp_timeseries import figures
 from sklearn.metrics import average_precision_score, f1_score
 
-finite = st.floats(-1e3, 1e3)
+finite = st.floats(-1e3, 1e3, allow_subnormal=False)
 series = arrays(np.float64, st.integers(3, 40), elements=finite)
 
 

@@ -21,7 +21,10 @@ from seqnlp_timeseries.outputs import (
 LEVELS = quantile_levels([50, 80, 95])
 
 
-@given(st.floats(2.05, 60), st.sampled_from([0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]))
+@given(
+    st.floats(2.05, 60, allow_subnormal=False),
+    st.sampled_from([0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]),
+)
 def test_quantiles_of_student_are_those_of_scipy(freedom: float, level: float) -> None:
     found = student_quantile(torch.tensor(freedom, dtype=torch.float64), level)
     assert float(found) == pytest.approx(stats.t.ppf(level, freedom), rel=2e-3, abs=1e-9)
@@ -45,7 +48,7 @@ def test_the_density_of_a_gaussian_is_that_of_torch_and_so_are_its_quantiles() -
     torch.testing.assert_close(found[:, 0], normal.icdf(torch.tensor(0.1)), atol=1e-5, rtol=1e-5)
 
 
-@given(st.lists(st.floats(-20, 20), min_size=7, max_size=7))
+@given(st.lists(st.floats(-20, 20, allow_subnormal=False), min_size=7, max_size=7))
 def test_learned_quantiles_never_cross(raw: list[float]) -> None:
     found = Quantiles(LEVELS).quantiles(torch.tensor(raw), torch.tensor(0.3), LEVELS)
     assert (found.diff() >= 0).all()
