@@ -14,7 +14,7 @@ import click
     "--kind",
     default="cell",
     show_default=True,
-    help="cell, linear-cell, encoder, attention, tokenizer, corpus, task, hook.",
+    help="cell, linear-cell, encoder, decoder, attention, tokenizer, corpus, task, hook.",
 )
 @click.option(
     "--folder",

@@ -43,6 +43,13 @@ KINDS = {
         edit="the network is in `__init__` and `forward`",
         use="seqnlp train --encoder {name}",
     ),
+    "decoder": Kind(
+        registry="decoders",
+        file="decoder.py",
+        ending="Decoder",
+        edit="the network is in `__init__` and `read`",
+        use="seqnlp train --task translation --decoder {name}",
+    ),
     "attention": Kind(
         registry="attentions",
         file="attention.py",
