@@ -140,6 +140,8 @@ def open_nltk(argument: str | None, *, request: CorpusRequest) -> Corpus:
     names = [field.name for field in request.fields if field.required]
     if "label" not in names or len(names) != 2:
         raise InputError(f"{name} has a text and a label; the task reads {', '.join(names)}")
+    if request.columns:
+        raise InputError(f"{name} has no columns to choose among; leave out --columns")
     text = next(field for field in names if field != "label")
     root = _file_of(reader)
     key = {"nltk": name, "root": str(root), "mtime": root.stat().st_mtime_ns, "text": text}
