@@ -75,7 +75,7 @@ class MapPrinter:
         if best.attention is None:
             raise InputError(
                 "no attention to show is known of a text that the model has not written, or has "
-                "read in very many parts"
+                "read in very many parts, nor with a decoder that gives no weights"
             )
         self.number += 1
         source = [self.labels[0](token) for token in answer.source_tokens]

@@ -40,7 +40,7 @@ def align_words(
     if best.attention is None:
         raise InputError(
             "no attention to align words by is known of a text that the model has not written, or "
-            "has read in very many parts"
+            "has read in very many parts, nor with a decoder that gives no weights"
         )
     # A text that was read in parts has an end after each.
     inside = [place for place, token in enumerate(answer.source_tokens) if token != EOS]

@@ -14,7 +14,8 @@ from seqnlp import registry
 from seqnlp.bundle import Model
 from seqnlp.config import Settings, load_settings
 from seqnlp.data.corpus import open_corpus
-from seqnlp.errors import SettingsError, UnknownNameError
+from seqnlp.errors import InputError, SettingsError, UnknownNameError
+from seqnlp.tasks.alignment import align_words
 from seqnlp.tasks.decoding import Decoding
 from seqnlp.tasks.sentiment import SentimentTask
 from seqnlp.tasks.translation import TranslationTask
@@ -96,10 +97,21 @@ def test_coverage_needs_weights(model: Model) -> None:
         if model.task.members[0].decoder.gives_weights:
             assert model("Der Hund kann das Haus malen.").output
         else:
-            with pytest.raises(seqnlp.errors.InputError, match="coverage_penalty needs attention"):
+            with pytest.raises(InputError, match="coverage_penalty needs attention"):
                 model("Der Hund kann das Haus malen.")
     finally:
         model.task.decoding = Decoding()
+
+
+def test_words_are_aligned_where_there_are_weights(model: Model) -> None:
+    answer = model("Der Hund kann das Haus malen.")
+    if model.task.members[0].decoder.gives_weights:
+        pairs = align_words(answer, model.task.pipelines)
+        assert {target for _, target in pairs} <= set(range(len(answer.output.split())))
+        assert pairs
+    else:
+        with pytest.raises(InputError, match="nor with a decoder that gives no weights$"):
+            align_words(answer, model.task.pipelines)
 
 
 def test_a_model_is_saved_with_its_decoder(model: Model, tmp_path: Path) -> None:
