@@ -32,6 +32,7 @@ from seqnlp_timeseries.options import ForecastOptions, Plan, forecast_options, l
 from seqnlp_timeseries.outputs import make_output, quantile_levels
 from seqnlp_timeseries.paths import sample_paths
 from seqnlp_timeseries.texts import part_of_text, show
+from seqnlp_timeseries.timeline import Step
 from seqnlp_timeseries.windows import WindowBatch, Windows, measured_windows, training_windows
 
 MOST_MEMBERS = 1000
@@ -203,11 +204,13 @@ class ForecastTask(Task):
 
     def baseline_answers(self, rows: Windows) -> dict[str, list[Forecast]]:
         """Forecasts of the rows by each of the methods that anybody should beat."""
+        # A season that train was too short for may still be a good guess.
+        seasons = sorted({*self.plan.seasons, *Step.parse(self.plan.step).seasons})
         pasts = [rows.parts[series].series.values[:origin]
                  for series, origin in zip(rows.series, rows.origins, strict=True)]  # fmt: skip
         return {
             name: [forecast(method, past, self.plan.horizon, self.levels) for past in pasts]
-            for name, method in methods(self.plan.seasons).items()
+            for name, method in methods(seasons).items()
         }
 
     @classmethod

@@ -12,6 +12,9 @@ from seqnlp_timeseries.timeline import is_time
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
 """What stands for a missing value, in any case."""
 
+PEEK = 200
+"""Rows that are looked at to tell numbers and times from other words."""
+
 _ALIASES = {field.name: (*field.aliases, field.name) for field in FIELDS}
 
 
@@ -56,7 +59,7 @@ def find_layout(
 
     Args:
         header: names of the columns.
-        rows: some of the first rows.
+        rows: all of them.
         columns: field to column, of several ones between commas.
         where: begins messages.
 
@@ -66,7 +69,8 @@ def find_layout(
     found = {field: _named(header, field, columns, where) for field in _ALIASES}
     notes: list[str] = []
     free = [i for i in range(len(header)) if not any(i in places for places in found.values())]
-    cells = {i: [row[i].strip() for row in rows if not is_missing(row[i])] for i in free}
+    first = rows[:PEEK]
+    cells = {i: [row[i].strip() for row in first if not is_missing(row[i])] for i in free}
     numeric = [i for i in free if all(map(is_number, cells[i]))]
     if not found["time"]:
         times = [i for i in free if i not in numeric and cells[i] and all(map(is_time, cells[i]))]
@@ -74,9 +78,10 @@ def find_layout(
             found["time"] = times[:1]
             notes.append(f"time is read from {header[times[0]]!r}")
     words = [i for i in free if i not in numeric and i not in found["time"]]
-    if not found["series"] and len(words) == 1 and _repeats(rows, words[0]):
-        found["series"] = words
-        notes.append(f"series are named by {header[words[0]]!r}")
+    names = [i for i in words if _tells_apart(rows, i, _only(found["time"]))]
+    if not found["series"] and len(names) == 1:
+        found["series"] = names
+        notes.append(f"series are named by {header[names[0]]!r}")
     if not found["value"]:
         found["value"] = numeric
         if not numeric:
@@ -119,6 +124,16 @@ def _named(header: Sequence[str], field: str, columns: Mapping[str, str], where:
     return [plain.index(name.strip().casefold()) for name in names]
 
 
-def _repeats(rows: Sequence[Sequence[str]], place: int) -> bool:
-    found = {row[place] for row in rows}
-    return len(found) < len(rows)
+def _tells_apart(rows: Sequence[Sequence[str]], place: int, time: int | None) -> bool:
+    """Whether a column names series: it is never blank, and there are times that only differ by it.
+
+    Without times its names must repeat.
+    """
+    names = [row[place].strip() for row in rows]
+    if any(map(is_missing, names)):
+        return False
+    if time is None:
+        return 2 * len(set(names)) <= len(names)
+    times = [row[time].strip() for row in rows]
+    both = set(zip(names, times, strict=True))
+    return len(set(times)) < len(rows) == len(both)

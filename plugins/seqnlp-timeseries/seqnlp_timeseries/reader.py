@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqnlp.errors import InputError
-from seqnlp_timeseries.layout import Layout, find_layout, is_header, is_missing
+from seqnlp_timeseries.layout import PEEK, Layout, find_layout, is_header, is_missing
 from seqnlp_timeseries.timeline import ROWS, Step, Timeline, infer_step, parse_time, text_of
 
 Floats = NDArray[np.float64]
-PEEK = 200
-"""Rows that are looked at to understand a file."""
 SPARSE = 20
 """Steps a row of a file must not exceed: a year that is mistyped would fill the memory."""
 _YES, _NO = {"1", "1.0", "true", "yes", "t", "y"}, {"0", "0.0", "false", "no", "f", "n", ""}
@@ -77,7 +75,7 @@ def read_series(
             raise InputError(f"{where}:{line}: {len(row)} cells; expected {len(header)}")
     if not body:
         raise InputError(f"{where}: no rows below the header")
-    layout = find_layout(header, [row for _, row in body[:PEEK]], columns or {}, where)
+    layout = find_layout(header, [row for _, row in body], columns or {}, where)
     notes += layout.notes
     clock = layout.time is not None and not _counts(body, layout.time)
     comma = delimiter != "," and any("," in row[i] for _, row in body for i in layout.values)

@@ -24,6 +24,8 @@ LEAST_SCALE = 0.1
 """Of the scale of the series: a window that hardly moves must not make all that follows huge."""
 LARGEST = 20.0
 """Scaled values beyond it are cut before a network reads them."""
+LEAST_WINDOWS, LEAST_MEASURED = 1024, 20
+"""Of an epoch, and of a split that is measured."""
 SHORTER = 0.2
 """The share of training windows of an epoch that read less than they could, so that a model can
 answer a few values, too."""
@@ -140,6 +142,8 @@ class Windows(Rows):
         # An epoch's choice is the same in every run: seeds of models decide their own order.
         draw = np.random.default_rng(epoch)
         chosen = np.sort(draw.permutation(len(self.origins))[: self.plan.epoch_windows])
+        # Of a short series each is read several times, or an epoch would be a step or two.
+        chosen = np.repeat(chosen, -(-min(LEAST_WINDOWS, self.plan.epoch_windows) // len(chosen)))
         origins, begins = self.origins[chosen], self.begins[chosen]
         shorter = origins - draw.integers(self.plan.minimum, self.plan.context + 1, len(chosen))
         cut = (draw.random(len(chosen)) < SHORTER) & (shorter > begins)
@@ -243,8 +247,15 @@ def training_windows(
 
 
 def measured_windows(parts: Sequence[Part], plan: Plan, *, through: bool) -> Windows:
-    """Windows one behind the other, so that every value of the split is a target once."""
-    return _windows(parts, plan, plan.horizon, through=through, notes=())
+    """Windows one behind the other, so that every value of the split is a target once.
+
+    Of a split that has fewer than `LEAST_MEASURED`, windows overlap: one or two say little.
+    """
+    found = _windows(parts, plan, plan.horizon, through=through, notes=())
+    if len(found.origins) >= LEAST_MEASURED:
+        return found
+    stride = max(1, plan.horizon * len(found.origins) // LEAST_MEASURED)
+    return _windows(parts, plan, stride, through=through, notes=())
 
 
 def _windows(

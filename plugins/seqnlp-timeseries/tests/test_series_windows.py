@@ -114,10 +114,20 @@ def test_inputs_that_go_on_through_the_targets_know_the_lags_of_the_next_value()
 
 
 def test_measured_windows_say_each_value_of_a_split_once() -> None:
-    rows = measured_windows([part(SERIES, first=5), part(SERIES, first=15)], plan(), through=False)
-    said = [(int(s), int(o) + h) for s, o in zip(rows.series, rows.origins, strict=True) for h in range(3)
-            if o + h < len(SERIES)]  # fmt: skip
-    assert sorted(said) == [*((0, place) for place in range(5, 16)), (1, 15)]
+    long, short = np.arange(100.0), SERIES
+    rows = measured_windows([part(long, first=5), part(short, first=15)], plan(), through=False)
+    said = [
+        (series, origin + ahead)
+        for series, origin in zip(rows.series.tolist(), rows.origins.tolist(), strict=True)
+        for ahead in range(3)
+        if origin + ahead < (100, 16)[series]
+    ]
+    assert sorted(said) == [*((0, place) for place in range(5, 100)), (1, 15)]
+
+
+def test_few_measured_windows_overlap() -> None:
+    rows = measured_windows([part(SERIES, first=10)], plan(), through=False)
+    assert rows.origins.tolist() == [10, 11, 12, 13, 14, 15]
 
 
 def test_an_epoch_draws_windows_and_cuts_some_of_them_short() -> None:
