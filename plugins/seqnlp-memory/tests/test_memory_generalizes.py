@@ -19,14 +19,14 @@ from seqnlp.registry import tasks
 def test_a_memory_recalls_what_is_longer_than_any_training_sequence(
     corpus: str, cell: str, options: str
 ) -> None:
-    name = f"{corpus}:1-8,bits=4,train=12000,test=16/24,each=32"
+    name = f"{corpus}:1-8,bits=4,train=10000,test=16/24,each=32"
     found = {}
     for each, size in ((cell, 40), ("lstm", 48)):
         settings = seqnlp.load_settings(
             overrides=[
                 "task=recall", f"corpus.name={name}", f"model.cell={each}", "threads=1",
                 *([f"model.cell_options={options}"] if each == cell else []),
-                f"model.hidden_size={size}", "train.epochs=3", "train.lr=0.003",
+                f"model.hidden_size={size}", "train.epochs=2", "train.lr=0.003",
             ],
             base=tasks.get("recall").defaults,
         )  # fmt: skip

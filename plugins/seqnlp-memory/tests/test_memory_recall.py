@@ -16,7 +16,6 @@ import seqnlp
 from seqnlp.data import Corpus, Split, open_corpus
 from seqnlp.errors import InputError, SettingsError
 from seqnlp.registry import corpora, tasks
-from seqnlp.testing import check_task
 from seqnlp.types import Prediction
 
 Recall = tasks.get("recall")
@@ -279,11 +278,3 @@ def test_reading_text_a_memory_learns_what_a_label_depends_on(tmp_path: Path) ->
     )  # fmt: skip
     assert made("fine work").output == "good"
     assert made("poor work").output == "bad"
-
-
-@pytest.mark.parametrize("check", check_task.names)
-@pytest.mark.parametrize("name", ["copy:1-3,bits=3", "reverse:1-3,symbols=4", "repeat_copy:1-2,repeats=1-2"])
-def test_the_contract_of_tasks_holds(name: str, check: str) -> None:
-    """Of a cell that is quick; what the memory cells owe is in their own contract."""
-    short = f"{name},train=64,validation=12,each=3"
-    check_task("recall", only=check, corpus=short, settings={"model": {"cell": "gru", "cell_options": {}}})
