@@ -160,6 +160,17 @@ def describe(error: Exception, source: str | None = None) -> tuple[str, str]:
     return f"raised {type(error).__name__}: {message}{at}", found or _DEFAULT
 
 
+def advise(error: Exception) -> str:
+    """The error's name and message, and where a plugin's code may have raised it also the place
+    and the remedy.
+    """
+    where, found = place(error), remedy(error)
+    told = f"{type(error).__name__}: {_shortened(' '.join(str(error).split()))}"
+    told += f" at {where}" if where else ""
+    # Torch raises some when gradients are computed, when the plugin's code has been left.
+    return f"{told}; {found}" if found and (where or isinstance(error, RuntimeError)) else told
+
+
 def remedy(error: BaseException) -> str | None:
     """What the author of a part usually has to mend where such an error is raised."""
     message = " ".join(str(error).split())

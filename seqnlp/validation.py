@@ -32,13 +32,24 @@ def build(
 
     Raises:
         SettingsError: an option that the factory does not have, lacks or cannot use.
+        InputError: the factory does not take what it is given.
     """
     target = factory.__init__ if inspect.isclass(factory) else factory
     hints = get_type_hints(target)
+    taken = inspect.signature(factory).parameters
+    several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    if not any(parameter.kind in several for parameter in taken.values()):
+        for name in given:
+            if name not in taken:
+                part = getattr(factory, "__name__", factory)
+                raise InputError(
+                    f"{where}: {part} does not take {name!r}, which it is called with; begin its "
+                    f"signature with ({', '.join(given)}, *, ...)"
+                )
     parameters = {
         name: parameter
-        for name, parameter in inspect.signature(factory).parameters.items()
-        if name not in given
+        for name, parameter in taken.items()
+        if name not in given and parameter.kind not in several
     }
     values: dict[str, object] = {}
     for name, value in options.items():

@@ -96,12 +96,9 @@ def run(words: list[str], *, debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        from seqnlp.missteps import place, remedy
+        from seqnlp.missteps import advise
 
-        # Of a plugin's code its author is told what to mend.
-        where, advice = place(error), remedy(error)
-        told = f" at {where}{f'; {advice}' if advice else ''}" if where else ""
-        return _fail(f"unexpected {type(error).__name__}: {error}{told}; --debug shows where", 1)
+        return _fail(f"unexpected {advise(error)}; --debug shows where", 1)
 
 
 def _fail(message: str, status: int) -> int:

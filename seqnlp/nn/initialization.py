@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seqnlp import registry
 from seqnlp.config import build
-from seqnlp.errors import UnknownNameError
+from seqnlp.errors import InputError, UnknownNameError
 from seqnlp.nn.cells.base import Cell, Role
 
 AUTO = "auto"
@@ -99,9 +99,16 @@ def make_cell(
     Raises:
         UnknownNameError: no cell or initializer has that name.
         SettingsError: an option that the cell does not have.
+        InputError: what is registered is no `Cell`, or does not take these sizes.
     """
     sizes = {"input_size": input_size, "hidden_size": hidden_size}
-    cell: Cell = build(registry.cells.get(name), options, where="model.cell_options", **sizes)
+    factory = registry.cells.get(name)
+    cell: object = build(factory, options, where="model.cell_options", **sizes)
+    if not isinstance(cell, Cell):
+        raise InputError(
+            f"the cell {name!r} is a {type(cell).__name__}, which is no Cell; derive it from "
+            "seqnlp.GatedCell, seqnlp.LinearCell or seqnlp.Cell"
+        )
     initialize(cell, input=input_init, recurrent=recurrent_init, forget_bias=forget_bias)
     return cell
 

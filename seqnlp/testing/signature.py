@@ -48,6 +48,13 @@ def check_options(part: Part, *given: str, **made_with: object) -> str | None:
                 f"its signature has {stars}{name}, which would swallow a misspelled option",
                 "name each option: def __init__(self, size: int, *, scale: float = 1.0)",
             )
+    missing = [name for name in given if name not in parameters]
+    require(
+        not missing,
+        f"its signature lacks {', '.join(missing)}, which it is called with",
+        f"begin it with ({', '.join(given)}, *, ...), by these names",
+    )
+    for name, parameter in parameters.items():
         if name in given:
             continue
         require(
@@ -60,12 +67,6 @@ def check_options(part: Part, *given: str, **made_with: object) -> str | None:
             f"the option {name!r} has no default",
             "give it one, so that the part can be used by its name alone",
         )
-    missing = [name for name in given if name not in parameters]
-    require(
-        not missing,
-        f"its signature lacks {', '.join(missing)}, which it is called with",
-        f"begin it with ({', '.join(given)}, *, ...), by these names",
-    )
     if made_with:
         _refuses_misspelled(part, made_with)
     options = [name for name in parameters if name not in given]

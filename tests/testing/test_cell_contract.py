@@ -33,7 +33,7 @@ DOCSTRING, SPEED = "docstring says what and where from", "speed"
 FAULTS: list[tuple[type, str, str, str]] = [
     (planted.NotACell, CLASS, "the class NotACell is registered, which is no Cell", "derives from seqnlp.GatedCell"),
     (planted.NeedsOption, OPTIONS, "the option 'scale' has no default", "give it one"),
-    (planted.OtherNames, OPTIONS, "the option 'inputs' has no default", "give it one"),
+    (planted.OtherNames, OPTIONS, "its signature lacks input_size, hidden_size, which it is called with", "begin it with (input_size, hidden_size, *, ...)"),
     (planted.TakesAnything, OPTIONS, "**options, which would swallow a misspelled option", "name each option"),
     (planted.Untyped, OPTIONS, "the option 'scale' has no type", "annotate it"),
     (planted.WrongDefault, OPTIONS, "the default of the option 'scale', 'one', is none of its type", "correct the annotation or the default"),
