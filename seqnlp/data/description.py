@@ -163,7 +163,8 @@ def _lengths(split: Split, field: str, known: dict[str, set[str]]) -> TextLength
     trained = None if split.name == "train" else known.get(field)
     new = total = 0
     for row, text in enumerate(split.column(field)):
-        whole = " ".join(text) if isinstance(text, list) else text
+        # Values of other kinds than texts are measured as they are written.
+        whole = " ".join(map(str, text)) if isinstance(text, list) else str(text)
         sizes[row] = len(whole), len(whole.split())
         words = WORD.findall(whole.lower())
         vocabulary.update(words)

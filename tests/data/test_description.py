@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,3 +143,13 @@ def test_test_texts_of_trec_that_occur_in_train() -> None:
     corpus = open_corpus("trec", fields=FIELDS, validation_share=0)
     found = {(d.first, d.second): d.rows for d in describe(corpus, fields=FIELDS).duplicates}
     assert found["train", "test"] == 10
+
+
+def test_a_corpus_of_numbers_is_described_too() -> None:
+    table = pa.table({"value": [[1.5, 2.0], [3.0]], "count": [7, None]})
+    split = Split("train", table, origin="memory", fingerprint="1")
+    corpus = Corpus(name="numbers", splits={"train": split})
+    found = describe(corpus, fields=(Field(name="value"), Field(name="count")))
+    assert found.splits["train"].lengths["value"].words.mean == 1.5
+    assert found.splits["train"].lengths["value"].vocabulary == 5
+    assert found.splits["train"].lengths["count"].words.max == 1

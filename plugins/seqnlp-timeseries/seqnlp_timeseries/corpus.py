@@ -121,7 +121,15 @@ def cut(
 
 
 def parts_of(split: Split) -> list[Part]:
-    """The series of a split."""
+    """The series of a split.
+
+    Raises:
+        InputError: the split is of another kind of corpus.
+    """
+    if not {"series", "time", "value", "first"} <= set(split.fields):
+        raise InputError(
+            f"{split.origin}: no series; write --corpus series:FILE.csv to have a file read as such"
+        )
     labels = split.column("anomaly") if "anomaly" in split.fields else [None] * len(split)
     columns = [split.column(field) for field in ("series", "time", "value", "first")]
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqnlp.testing import check_task
+from seqnlp.testing import check_corpus, check_task
 
 SMALL = {"model": {"hidden_size": 8}, "train": {"epochs": 1}, "head": {"epoch_windows": 256}}
 
@@ -19,3 +19,8 @@ def _one_thread() -> None:
 @pytest.mark.parametrize("name", ["forecast", "anomaly"])
 def test_the_contract_of_tasks(name: str, check: str) -> None:
     check_task(name, only=check, settings=SMALL)
+
+
+@pytest.mark.parametrize("check", check_corpus.names)
+def test_the_contract_of_corpora(check: str) -> None:
+    check_corpus("series", only=check, task="forecast")

@@ -214,3 +214,27 @@ def test_corpora_that_cannot_be_opened(tmp_path: Path) -> None:
         match=r"has numbers, for --task forecast or anomaly; this task reads text and label",
     ):
         open_corpus("series", fields=text)
+
+
+def test_a_file_that_was_read_as_texts_is_told_how_to_be_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "value\n" + "5\n" * 40)
+    split = open_corpus(str(path), fields=FIELDS).split("train")
+    with pytest.raises(InputError, match=r"no series; write --corpus series:FILE\.csv"):
+        parts_of(split)
+
+
+def test_a_column_of_remarks_names_no_series(tmp_path: Path) -> None:
+    remarks = ["", "wet", "", "wet"]
+    rows = [f"2024-01-0{day + 1},{day},{word}" for day, word in enumerate(remarks)]
+    series, notes = read_series(write(tmp_path, "date,value,remark\n" + "\n".join(rows) + "\n"))
+    assert len(series) == 1
+    assert notes == ("columns not read: remark",)
+
+
+def test_a_column_without_a_usual_name_tells_series_apart_where_times_repeat(
+    tmp_path: Path,
+) -> None:
+    rows = [f"2024-01-0{day},{day},{town}" for town in ("Ulm", "Bonn") for day in (1, 2, 3)]
+    series, notes = read_series(write(tmp_path, "date,value,town\n" + "\n".join(rows) + "\n"))
+    assert [each.name for each in series] == ["Ulm", "Bonn"]
+    assert notes == ("series are named by 'town'",)
