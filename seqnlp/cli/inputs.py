@@ -17,9 +17,10 @@ SUFFIXES = {".txt", ".text", ".tsv", ".csv", ".json", ".jsonl", ".md"}
 _CHUNK = 1 << 16
 
 
-def read_texts(inputs: tuple[str, ...]) -> Iterator[str]:
+def read_texts(inputs: tuple[str, ...], *, whole: bool = False) -> Iterator[str]:
     """Every text of the inputs, in order; see `read_blocks`."""
-    return (text for text in _items(inputs, SUFFIXES) if text is not None)
+    items = _paths(inputs) if whole else _items(inputs, SUFFIXES)
+    return (text for text in items if text is not None)
 
 
 def read_blocks(

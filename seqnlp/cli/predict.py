@@ -170,7 +170,7 @@ def command(
         maps=maps is not None,
     )
     blocks = (
-        _as_they_come(loaded.stream(), read_texts(inputs))
+        _as_they_come(loaded.stream(), read_texts(inputs, whole=task.reads_files))
         if stream
         else _answered(task, answering, inputs, batch_size)
     )

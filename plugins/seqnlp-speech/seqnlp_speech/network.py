@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -66,3 +68,11 @@ def ctc_loss(logs: Tensor, steps: Tensor, targets: Tensor, lengths: Tensor) -> T
     return functional.ctc_loss(
         logs.transpose(0, 1), flat, steps, lengths, reduction="sum", zero_infinity=True
     )
+
+
+def loss_of(logs: Tensor, symbols: Sequence[int]) -> Tensor:
+    """`ctc_loss` of one text by each of several models: log-probabilities float [M, T, V]."""
+    models, steps, _ = logs.shape
+    targets = torch.tensor(symbols).expand(models, -1)
+    sizes = torch.tensor([[steps, len(symbols)]]).expand(models, -1)
+    return ctc_loss(logs, sizes[:, 0], targets, sizes[:, 1])

@@ -10,13 +10,15 @@ import numpy as np
 
 from seqnlp.errors import InputError, MissingPackageError
 from seqnlp.files import write_bytes
-from seqnlp_speech.answering import second_of
+from seqnlp_speech.answering import peaks_of, second_of
 from seqnlp_speech.decoding import mean_of
 
 if TYPE_CHECKING:
     from seqnlp_speech.task import SpeechTask
 
 FORMATS = (".png", ".svg", ".pdf")
+LEAST_DRAWN = 0.3
+"""The probability that a symbol reaches somewhere, or it is not drawn."""
 
 
 def draw_peaks(task: SpeechTask, sound: Path, picture: Path) -> None:
@@ -47,15 +49,11 @@ def draw_peaks(task: SpeechTask, sound: Path, picture: Path) -> None:
     above.set_ylabel("mel band")
     below.plot(seconds, shares[:, 0], color="0.8", label="blank")
     for number in range(1, shares.shape[1]):
-        peak = int(shares[:, number].argmax())
-        if shares[peak, number] > 0.3:
+        if shares[:, number].max() > LEAST_DRAWN:
             below.plot(seconds, shares[:, number])
-    for step in range(len(shares)):
-        number = int(shares[step].argmax())
-        is_peak = number and (step == 0 or shares[step - 1].argmax() != number)
-        if is_peak:
-            name = task.symbols.decode([number]) or "␣"
-            below.text(seconds[step], 1.03, name, ha="center", fontsize=9)
+    for symbol, second in peaks_of(task.answer(rows, batch_size=1)[0]):
+        below.text(second, 1.03, symbol if symbol.strip() else "␣", ha="center", fontsize=9)
+    below.set_xlim(0, end)
     below.set_ylim(0, 1.15)
     below.set_ylabel("probability")
     below.set_xlabel("seconds")

@@ -74,11 +74,14 @@ class SpeechRows(Rows):
         made.numbers, made.lengths = self.numbers[chosen], self.lengths[chosen]
         return made
 
+    def target(self, index: int) -> Sequence[int]:
+        """The symbols of a row, where they are known."""
+        assert self.targets is not None
+        return self.targets[int(self.numbers[index])]
+
     def learnable(self) -> NDArray[np.bool_]:
         """Bool [N], True where the text is known and has an alignment with the steps there are."""
-        assert self.targets is not None
-        texts = [self.targets[number] for number in self.numbers.tolist()]
-        needed = np.array([least_steps(text) for text in texts], dtype=np.int64)
+        needed = np.array([least_steps(self.target(i)) for i in range(len(self.numbers))], np.int64)
         fits: NDArray[np.bool_] = (needed > 0) & (needed <= self.lengths)
         return fits
 

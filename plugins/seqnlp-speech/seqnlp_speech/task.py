@@ -26,7 +26,7 @@ from seqnlp_speech.decoding import GreedySearch
 from seqnlp_speech.features import deltas
 from seqnlp_speech.frames import Ear, HeardFrames, open_frames
 from seqnlp_speech.language_model import LanguageModel
-from seqnlp_speech.network import Recognizer, ctc_loss
+from seqnlp_speech.network import Recognizer, ctc_loss, loss_of
 from seqnlp_speech.normalization import NORMALIZERS
 from seqnlp_speech.options import SpeechOptions, options_of
 from seqnlp_speech.rates import compare_rates, error_report, rates_of, statistics
@@ -245,19 +245,16 @@ class SpeechTask(Task):
     ) -> dict[str, float]:
         """Of greedy answers, whatever the search; and the loss of all that can have one."""
         assert isinstance(rows, SpeechRows)
-        texts = [""] * len(references)
+        texts, fits = [""] * len(references), rows.learnable()
+        total = units = 0.0
         for index, logs in self.log_probabilities(rows, batch_size=batch_size):
             greedy = GreedySearch()
             greedy.advance(logs)
             texts[index] = self.symbols.decode(greedy.best()[0].symbols)
+            if fits[index]:
+                total += float(loss_of(torch.from_numpy(logs), rows.target(index)))
+                units += len(rows.target(index)) * len(logs)
         found = self.score([Prediction(output=text) for text in texts], references)
-        fits = rows.select(rows.learnable())
-        total = units = 0.0
-        with self.evaluating(), torch.inference_mode():
-            order = np.argsort(fits.lengths, kind="stable")
-            for begin in range(0, len(order), batch_size):
-                loss = self.loss(fits.batch(order[begin : begin + batch_size]).to(self.device))
-                total, units = total + float(loss.total), units + loss.units
         return found | ({"loss": total / units} if units else {})
 
     def report(

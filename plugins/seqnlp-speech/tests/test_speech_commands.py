@@ -68,6 +68,8 @@ def test_the_toolkit_reads_files_and_shows_figures(home: Path) -> None:
     for path, output, record in zip(paths, outputs, map(json.loads, records), strict=True):
         assert (record["text"], record["output"]) == (path, output)
         assert {"peaks", "blank", "log_probability"} <= set(record)
+    pieces = toolkit("predict", "run", "--stream", *paths[:1], folder=home)
+    assert pieces.splitlines() == outputs[:1]
     shown = toolkit("evaluate", "run", folder=home)
     assert "CER" in shown
     assert "WER" in shown

@@ -19,6 +19,7 @@ from seqnlp_speech.wav import Audio, read_wav, write_wav
 import seqnlp
 from seqnlp.data import open_corpus
 from seqnlp.errors import InputError
+from seqnlp.testing import check_task
 
 PITCH = {"a": 400, "b": 900, "c": 1600}
 RATE = 8000
@@ -93,6 +94,14 @@ def test_it_learns_and_its_figures_say_so(model: seqnlp.Model) -> None:
     best = model.metrics["training"][0]["best_epoch"]
     assert epochs[best - 1]["cer"] == min(epoch["cer"] for epoch in epochs)
     assert model.metrics["validation"]["cer"]["value"] == pytest.approx(epochs[best - 1]["cer"])
+
+
+@pytest.mark.parametrize("check", check_task.names)
+def test_the_contract_of_tasks(check: str, folder: Path) -> None:
+    settings = {"model": {"cell": "gru", "hidden_size": 24, "layers": 1}}
+    features = {"rate": 8000, "bands": 20, "stack": 2, "stride": 2}
+    name = f"speech:{folder / 'manifest.tsv'}"
+    check_task("speech", only=check, corpus=name, settings=settings, features=features)
 
 
 def test_answers_come_with_times(model: seqnlp.Model, folder: Path, tmp_path: Path) -> None:
