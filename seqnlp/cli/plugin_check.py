@@ -54,10 +54,8 @@ def command(name: str, kind: str | None, sets: tuple[str, ...], only: str | None
         report = contract.examine(name, only=only, on_finding=_printer(contract), **options)
     finally:
         logging.disable(disabled)
-    counts = {
-        outcome: sum(each.outcome == outcome for each in report.findings) for outcome in STYLES
-    }
-    said = [f"{count} {outcome}" for outcome, count in counts.items() if count]
+    ends = ["not tried" if each.untried else each.outcome for each in report.findings]
+    said = [f"{ends.count(end)} {end}" for end in (*STYLES, "not tried") if end in ends]
     screen.print(", ".join(said), markup=False)
     return int(not report.ok)
 

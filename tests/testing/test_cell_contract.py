@@ -26,8 +26,8 @@ PADDING, STEPS = "padding is invisible", "one step at a time equals the whole"
 CHUNKS, LAYERS = "chunks equal the whole", "stacked, in both directions"
 SEEDS, MODES = "a seed repeats it", "training differs by dropout only"
 SAVED, ENGINES = "saved and loaded it is the same", "engines agree"
-LEARNS, CHOICES = "learns to remember", "options have effects that work"
-DOCSTRING, SPEED = "docstring says what and where from", "speed"
+LEARNS, CHOICES = "it learns to remember", "every choice of an option works"
+DOCSTRING, SPEED = "the docstring says what it is", "speed"
 
 # The class, the check that catches it, part of what is wrong and of the remedy.
 FAULTS: list[tuple[type, str, str, str]] = [
@@ -257,7 +257,7 @@ def test_a_violation_names_all_that_failed() -> None:
     with pytest.raises(Violation) as caught:
         check_cell(planted.Sourceless)
     assert str(caught.value) == (
-        "Sourceless: docstring says what and where from: the docstring does not say where the "
+        "Sourceless: the docstring says what it is: the docstring does not say where the "
         'formula is from; add a line such as "Source: Cho et al. 2014, arXiv:1406.1078", or '
         '"Source: own."'
     )

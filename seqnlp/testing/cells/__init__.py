@@ -32,9 +32,9 @@ for name, check, required in (
     ("training differs by dropout only", learning.check_modes, False),
     ("saved and loaded it is the same", learning.check_saving, False),
     ("engines agree", running.check_engines, False),
-    ("learns to remember", learning.check_training, False),
-    ("options have effects that work", writing.check_choices, False),
-    ("docstring says what and where from", writing.check_docstring, False),
+    ("it learns to remember", learning.check_training, False),
+    ("every choice of an option works", writing.check_choices, False),
+    ("the docstring says what it is", writing.check_docstring, False),
     ("speed", running.measure_speed, False),
 ):
     check_cell.check(name, required=required)(check)
