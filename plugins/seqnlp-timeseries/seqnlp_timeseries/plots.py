@@ -87,11 +87,9 @@ def _values(panel: Any, part: Part, first: int) -> None:
                label="values")  # fmt: skip
     panel.margins(x=0.01)
     if part.series.timeline.start is not None:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+        from matplotlib.dates import AutoDateLocator
 
-        locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
-        panel.xaxis.set_major_locator(locator)
-        panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        panel.xaxis.set_major_locator(AutoDateLocator(maxticks=8))  # type: ignore[no-untyped-call]
 
 
 def _times(part: Part, places: np.ndarray[Any, Any]) -> Any:
