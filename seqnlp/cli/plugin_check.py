@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,8 +42,9 @@ def command(name: str, kind: str | None, sets: tuple[str, ...], only: str | None
     kind = _kind_of(name, kind)
     registry = REGISTRIES[kind]
     part = registry.get(name)
-    options = dict(_option(each, part) for each in sets)
     contract = CONTRACTS[kind]
+    known = list(contract.options(part)) if sets else []
+    options = dict(_option(each, known) for each in sets)
     where = ", ".join(filter(None, (registry.names()[name], _home(part))))
     screen = open_screen()
     screen.print(f"{registry.singular} {name} ({where})", markup=False, soft_wrap=True)
@@ -140,14 +140,12 @@ def _listed(singulars: Iterable[str]) -> str:
     return " and ".join(f"a {each}" for each in singulars)
 
 
-def _option(text: str, part: Callable[..., Any]) -> tuple[str, object]:
+def _option(text: str, known: Sequence[str]) -> tuple[str, object]:
     """A key and a TOML value, or else the text itself, as `--set` takes them in training."""
     key, sign, value = text.partition("=")
     key = key.strip()
     if not sign or not key:
         raise SettingsError(f"--set {text}: expected key=value, such as scale=0.5")
-    parameters = inspect.signature(part).parameters.values()
-    known = [each.name for each in parameters if each.default is not each.empty]
     if key not in known:
         raise SettingsError(f"--set {text}: no key {key!r}; {suggest(key, known)}")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -116,6 +116,8 @@ class Contract(Generic[Subject]):
         kind: the plural, as in the registry: "cells".
         prepare: makes what the checks get of the part; all checks get the same.
         around: a context that each check runs in, such as one that seeds the generators.
+        options: the names of the options of a check, by the factory of the part; by default its
+            own keywords.
     """
 
     def __init__(
@@ -124,8 +126,10 @@ class Contract(Generic[Subject]):
         prepare: Callable[[Part], Subject],
         *,
         around: Callable[[], AbstractContextManager[object]] = nullcontext,
+        options: Callable[[Callable[..., Any]], Iterable[str]] | None = None,
     ) -> None:
         self.kind = kind
+        self.options = keywords if options is None else options
         self._prepare = prepare
         self._around = around
         self._checks: dict[str, Callable[[Subject], str | None]] = {}
@@ -251,6 +255,12 @@ class Contract(Generic[Subject]):
         except Exception as error:
             what, remedy = describe(error, source_of(part.factory))
             return Finding(check=name, outcome="failed", what=what, remedy=remedy)
+
+
+def keywords(factory: Callable[..., Any]) -> list[str]:
+    """The names of the options in a signature: those of arguments with a default."""
+    parameters = inspect.signature(factory).parameters.values()
+    return [each.name for each in parameters if each.default is not each.empty]
 
 
 def source_of(factory: Callable[..., Any]) -> str | None:

@@ -10,7 +10,10 @@ from seqnlp.testing.seeding import seeded
 __all__ = ["Subject", "check_corpus"]
 
 check_corpus: Contract[Subject] = Contract(
-    "corpora", lambda part: Subject(part=part), around=seeded
+    "corpora",
+    lambda part: Subject(part=part),
+    around=seeded,
+    options=lambda _: ("argument", "task", "columns"),
 )
 """The contract of a corpus.
 

@@ -8,16 +8,16 @@ from functools import wraps
 from seqnlp.testing.contract import Contract
 from seqnlp.testing.seeding import seeded
 from seqnlp.testing.tasks import answers, figures, learning
-from seqnlp.testing.tasks.subject import Subject
+from seqnlp.testing.tasks.subject import Subject, options_of
 
 __all__ = ["Subject", "check_task"]
 
-check_task: Contract[Subject] = Contract("tasks", Subject.of, around=seeded)
+check_task: Contract[Subject] = Contract("tasks", Subject.of, around=seeded, options=options_of)
 """The contract of a task.
 
 Options: `corpus`, a name or one that is open, by default that of the task's `defaults`; `rows` of
-train that are read, 48 by default; `settings`, sections as in a recipe; by all other names those of
-the task, as the table `head` would give them.
+train that are read, 48 by default; `settings`, sections as in a recipe, or keys such as
+`model.cell`; by all other names those of the task, as the table `head` would give them.
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqnlp.config import Settings, load_settings, settings_from
+from seqnlp.config import (
+    ModelSettings,
+    Section,
+    Settings,
+    TextSettings,
+    TrainSettings,
+    load_settings,
+    settings_from,
+)
 from seqnlp.data import Corpus, Split, open_corpus
 from seqnlp.errors import InputError
 from seqnlp.tasks import Rows, Task
@@ -41,11 +49,20 @@ class Subject:
 
     @classmethod
     def of(cls, part: Part) -> Subject:
-        """Tell the options of the check from those of the task."""
-        given: dict[str, Any] = {"corpus": None, "rows": ROWS, "settings": {}, "head": {}}
-        head = {name: value for name, value in part.options.items() if name not in given}
-        given |= {name: value for name, value in part.options.items() if name in given}
-        return cls(part=part, given={**given, "head": {**given["head"], **head}})
+        """Tell the options of the check, and sections of settings, from those of the task."""
+        given: dict[str, Any] = {"corpus": None, "rows": ROWS, "settings": {}}
+        head, sections = dict[str, Any](), dict[str, dict[str, Any]]()
+        for name, value in part.options.items():
+            section, dot, key = name.partition(".")
+            if name in given:
+                given[name] = value
+            elif dot:
+                sections.setdefault(section, {})[key] = value
+            else:
+                head[name] = value
+        for section, table in given["settings"].items():
+            sections[section] = {**sections.get(section, {}), **table}
+        return cls(part=part, given={**given, "settings": sections, "head": head})
 
     @property
     def task_class(self) -> type[Task]:
@@ -135,6 +152,16 @@ class Subject:
         """Inputs as users write them."""
         split = self.split(self.held_out)
         return [self.task_class.example(split.select([n])) for n in range(min(4, len(split)))]
+
+
+def options_of(factory: Callable[..., Any]) -> list[str]:
+    """The names that the check of a task takes: its own, the task's, and keys of settings."""
+    own = getattr(getattr(factory, "Options", None), "model_fields", {})
+    sections: dict[str, type[Section]] = {
+        "model": ModelSettings, "text": TextSettings, "train": TrainSettings,
+    }  # fmt: skip
+    keys = [f"{name}.{key}" for name, each in sections.items() for key in each.model_fields]
+    return ["corpus", "rows", *own, *keys]
 
 
 def cut(corpus: Corpus, rows: int) -> Corpus:
