@@ -67,12 +67,9 @@ TRIALS = {
         corpus="repeat_copy:1-10,repeats=1-4,train=16000",
         measured="test=5/10/20/30,test_repeats=2/4/8/16",
         cell="ntm",
-        options=(
-            "model.cell_options={controller='feedforward', slots=64, read_heads=2}",
-            "train.monitor=recalled",
-        ),
+        options=("model.cell_options={controller='feedforward', slots=64, read_heads=2}",),
         grows="slots",
-        epochs=3,
+        epochs=5,
         until="10 x4",
         patience=1,
     ),
@@ -198,6 +195,11 @@ def measure(trained: seqnlp.Model, trial: Trial) -> dict[str, dict[str, float]]:
     }
 
 
+def _numbers(name: str) -> list[int]:
+    """20 and 8 of "20 x8"."""
+    return [int(part) for part in name.replace("x", "").split()]
+
+
 def draw(trial: Trial, runs: Sequence[dict[str, Any]], path: Path) -> None:
     """The share of sequences whose words are all right, and that of right bits, by length."""
     import matplotlib as mpl
@@ -225,8 +227,11 @@ def draw(trial: Trial, runs: Sequence[dict[str, Any]], path: Path) -> None:
     for axis in axes:
         if any("x" in length for length in lengths):
             axis.tick_params("x", labelrotation=60, labelsize=8)
-        axis.axvline(lengths.index(trial.until), color="gray", linestyle=":", linewidth=1)
-        axis.set_xlabel(f"length; trained up to {trial.until} (dotted)")
+        for place, each in enumerate(lengths):
+            if all(map(int.__le__, _numbers(each), _numbers(trial.until))):
+                axis.axvspan(place - 0.5, place + 0.5, color="gray", alpha=0.15, linewidth=0)
+        axis.set_xlabel("length, with how often; gray: as in training" if "x" in trial.until
+                        else "length; gray: as in training")  # fmt: skip
         axis.set_ylim(-3, 103)
         axis.grid(alpha=0.2)
     axes[1].legend(fontsize=7)
