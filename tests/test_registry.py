@@ -268,14 +268,17 @@ def test_a_package_in_an_archive_is_found(site: Path, monkeypatch: pytest.Monkey
     assert registry.get("mine").__name__ == "Mine"
 
 
-def test_a_miss_says_how_a_name_comes_to_be_known(site: Path) -> None:
+@pytest.mark.parametrize("groups", [{}, {"seqnlp.interface": {"1": "seqnlp_zzz"}}])
+def test_a_miss_says_how_a_name_comes_to_be_known(
+    site: Path, groups: dict[str, dict[str, str]]
+) -> None:
     with pytest.raises(UnknownNameError) as caught:
         Registry("cells").get("zzz")
     assert str(caught.value).endswith(
         "; a package offers its own by an entry point in the group seqnlp.cells, once it is "
         "installed"
     )
-    plant(site, "seqnlp-zzz", {}, files={"seqnlp_zzz.py": CELL})
+    plant(site, "seqnlp-zzz", groups, files={"seqnlp_zzz.py": CELL})
     with pytest.raises(UnknownNameError) as caught:
         Registry("cells").get("zzz")
     assert str(caught.value).endswith(
