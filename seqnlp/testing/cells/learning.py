@@ -32,7 +32,6 @@ _NUDGES = ((1e-5, 1e-5), (1e-7, 1e-4), (1e-8, 1e-3))
 are so small that a step bends within it."""
 _DIRECTIONS = 4
 
-
 FINITE = (
     "keep the argument of a root, a logarithm, a division or a norm away from 0 by a small number, "
     "1e-6, and that of exp from great ones by clamp or by taking off the greatest"
@@ -210,16 +209,16 @@ def _check_masks(cell: Cell, x: Tensor, state: State) -> None:
 def check_saving(subject: CellSubject) -> None:
     """Weights that are saved and loaded into a new cell of the same options give the same."""
     cell = subject.make_moved(seed=3)
-    packed = {name: tensor.contiguous() for name, tensor in cell.state_dict().items()}
-    wrong = [name for name, value in packed.items() if not isinstance(value, Tensor)]
+    kept: dict[str, object] = cell.state_dict()
+    packed = {name: each.clone() for name, each in kept.items() if isinstance(each, Tensor)}
+    wrong = sorted(kept.keys() - packed.keys())
     if wrong:
         raise Violation(
             f"the state dict has {wrong[0]!r}, which is no tensor",
             "keep numbers in buffers, and options as plain attributes",
         )
-    packed = {name: value.clone() for name, value in packed.items()}  # tied ones stored apart
     other = subject.make(seed=4)
-    other.load_state_dict(load(save(packed)))
+    other.load_state_dict(load(save({name: each.contiguous() for name, each in packed.items()})))
     x = draw(B, 4, D)
     with torch.no_grad():
         expect_close(

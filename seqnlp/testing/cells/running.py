@@ -8,7 +8,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from seqnlp import registry
 from seqnlp.nn import engines, unroll
 from seqnlp.testing.cells.subject import (
     RAGGED,
@@ -30,12 +29,15 @@ _REMEDY = (
 )
 
 
+_COMPILED = ("native", "fused")
+"""What `auto` chooses among on a CPU: an engine of another plugin is not the cell's affair."""
+
+
 def check_engines(subject: CellSubject) -> str:
-    """Every engine that takes the cell gives the values and gradients of the readable loop."""
+    """Each engine that takes the cell gives the values and gradients of the readable loop."""
     cell = subject.make_moved()
     x = draw(B, T, D)
-    taking = [name for name in registry.engines.names() if name != "reference"]
-    taking = [name for name in taking if engines.find(name).supports(cell, x)]
+    taking = [name for name in _COMPILED if engines.find(name).supports(cell, x)]
     obstacle = engines.find("fused").obstacle(cell, x)
     if not taking:
         raise Skip(f"the fused engine does not take it: {obstacle}")
@@ -97,7 +99,8 @@ def measure_speed(subject: CellSubject) -> str:
     torchs = _best(lambda: lstm(x)[0])
     engine = engines.select("auto", cell, x).name
     ratio = torchs / own
-    pace = f"{ratio:.2g} times as fast as" if ratio >= 1 else f"{1 / ratio:.2g} times as slow as"
+    times = f"{max(ratio, 1 / ratio):.2g} times "
+    pace = f"{times if times != '1 times ' else ''}as {'fast' if ratio >= 1 else 'slow'} as"
     return (
         f"{own * 1000:.1f} ms by the engine {engine!r}, {pace} torch.nn.LSTM (a training step of "
         f"{rows} rows, {steps} steps, {size} features)"
