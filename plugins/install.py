@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
         old.mkdir(parents=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     # A name that is taken would be refused.
-    subprocess.run([*pip, "uninstall", "-y", *(f"seqnlp-{name}" for name in NAMES)], check=True)
+    subprocess.run([*pip, "-qq", "uninstall", "-y", *(f"seqnlp-{n}" for n in NAMES)], check=True)
     for name, kind in NAMES.items():
         create(name, kind=kind, folder=made / f"seqnlp-{name}")
     sources = sorted([*made.iterdir(), *Path(__file__).parent.glob("seqnlp-*/")])
