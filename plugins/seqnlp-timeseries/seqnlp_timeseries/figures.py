@@ -116,9 +116,9 @@ def best_threshold(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
     best = int(f1.argmax())
     here = values[order[last[best]]]
     below = values[order[last[best + 1]]] if best + 1 < len(last) else here
-    return float((here + below) / 2 if below < here else np.nextafter(here, -np.inf)), float(
-        f1[best]
-    )
+    # No next number down: below zero it would be one that training flushes to zero.
+    cut = (here + below) / 2 if below < here else here - 1e-9 * max(1.0, abs(here))
+    return float(cut), float(f1[best])
 
 
 def runs(marks: ArrayLike) -> list[tuple[int, int]]:
