@@ -74,13 +74,17 @@ TRIALS = {
         patience=1,
     ),
     "reverse": Trial(
-        corpus="reverse:1-20,train=10000",
-        measured="test=10/20/30/40/50/70/100/120/200",
+        corpus="reverse:1-8,bits=4,train=10000",
+        measured="test=4/8/12/16/24/50/100/200",
         cell="stack",
-        options=("model.cell_options={depth=64}",),
+        options=(
+            "model.cell_options={depth=64, width=10}",
+            "model.hidden_size=40",
+            "train.lr=0.003",
+        ),
         grows="depth",
         epochs=2,
-        until="20",
+        until="8",
     ),
 }
 
