@@ -24,6 +24,7 @@ import torch
 import seqnlp
 from seqnlp.config import Settings
 from seqnlp.data import open_corpus
+from seqnlp.errors import MissingPackageError
 from seqnlp.files import write_text
 from seqnlp.registry import tasks
 from seqnlp.training import Hook, Trainer
@@ -206,8 +207,12 @@ def _numbers(name: str) -> list[int]:
 
 def draw(trial: Trial, runs: Sequence[dict[str, Any]], path: Path) -> None:
     """The share of sequences whose words are all right, and that of right bits, by length."""
-    import matplotlib as mpl
-
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{path} cannot be drawn without matplotlib: pip install seqnlp-memory[plot]"
+        ) from error
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
