@@ -32,34 +32,33 @@ CORPORA: dict[str, tuple[str, tuple[str, ...]]] = {
     "reports": ("summarization", ("rouge1", "rouge2", "rougeL")),
 }
 """Name to task and the figures of the table, the first of which chooses the epoch."""
-SCHEDULE = "hooks.schedule={kind = 'cosine', warmup = 1.0, final = 0.02}"
-SENTIMENT = [
-    "model.encoder=transformer", "model.encoder_options={feedforward = 256}", "model.layers=2",
-    "head.pooling=['mean']", "train.lr=1e-3", SCHEDULE, "hooks.clip={norm = 1.0}",
-    "hooks.early_stopping=false",
-]  # fmt: skip
-NETWORKS: dict[str, list[str]] = {
-    "reviews/lstm": [],
-    "reviews/transformer": [
-        *SENTIMENT, "train.epochs=12",
-        "hooks.dropout={word = 0.05, embedding = 0.2, layer = 0.1, output = 0.2}",
-    ],
-}  # fmt: skip
-"""Names to what is set above the defaults of the task or the recipe of the corpus."""
+NETWORKS: dict[str, str] = {
+    "reviews/lstm": "",
+    "reviews/transformer": "recipes/reviews.toml",
+    "sst2/lstm": "sst2.toml",
+    "sst2/transformer": "recipes/sst2.toml",
+    "stories/gru": "",
+    "stories/transformer": "recipes/stories.toml",
+    "reports/lstm": "",
+    "reports/transformer": "recipes/reports.toml",
+}
+"""Names to recipes: of this package, of seqnlp, or none, which is the defaults of the task."""
 
 
 def settings_of(name: str, seed: int) -> Any:
     """The settings of a run."""
-    from seqnlp import registry
-    from seqnlp.config import load_settings
-    from seqnlp.recipes import recipe_for
+    from seqnlp import load_settings
+    from seqnlp.files import shipped
+    from seqnlp.registry import tasks
 
-    corpus = name.partition("/")[0]
-    task = registry.tasks.get(CORPORA[corpus][0])
+    corpus, recipe = name.partition("/")[0], NETWORKS[name]
+    task = tasks.get(CORPORA[corpus][0])
+    path = HERE.parent / recipe
+    if not path.exists():
+        path = shipped("recipes") / recipe
     given = [f"task={CORPORA[corpus][0]}", f"corpus.name={corpus}", "threads=1", f"seed={seed}"]
-    return load_settings(
-        recipe_for(corpus), [*given, *NETWORKS[name]], base=task.defaults, unread=task.unread
-    )
+    recipe_file = path if recipe else None
+    return load_settings(recipe_file, given, base=task.defaults, unread=task.unread)
 
 
 def measure(name: str, seed: int) -> dict[str, Any]:
