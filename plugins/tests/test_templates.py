@@ -48,7 +48,8 @@ def test_it_is_found_by_its_metadata(kind: str) -> None:
 def test_it_trains_by_the_command_that_new_prints(kind: str, tmp_path: Path) -> None:
     use = KINDS[kind].use.format(name=f"my-{kind}").split()
     _run(*use, *SMALL, folder=tmp_path)
-    assert _run("seqnlp", "predict", "run", "A fine film.", folder=tmp_path).strip()
+    # One line: what a translator says that has hardly learned may be nothing.
+    assert _run("seqnlp", "predict", "run", "A fine film.", folder=tmp_path).count("\n") == 1
 
 
 def test_it_is_checked_by_the_command_that_new_prints(tmp_path: Path) -> None:
