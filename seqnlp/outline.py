@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from seqnlp.errors import near
 
 _DEPTH = 4
 """How many modules a name is followed through that is imported from one into the next."""
+_LONGEST = 1_000_000
+"""The most bytes of source that are compiled to look at them: a list is not to wait for more."""
 _DEFINED = re.compile(r"^(?:class|(?:async\s+)?def)\s+(\w+)", re.MULTILINE)
 _IMPORTED = re.compile(r"^from\s+(\.*[\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 _NEEDED = re.compile(
@@ -41,9 +44,9 @@ def outline(module: str, attribute: str) -> Outline:
     """What is known of `module:attribute`."""
     path = find_source(module)
     if path is None:
-        if _is_compiled(module):
+        if _may_exist(module):
             return Outline(None)
-        return Outline(None, problem=f"there is no module {module}")
+        return Outline(None, problem=f"there is no module {module!r}; mend its entry point")
     text = _read(path)
     problem = _problem(path, text, attribute)
     summary = "" if problem else _summary(module, path, text, attribute, _DEPTH)
@@ -71,14 +74,17 @@ def _package(top: str, path: tuple[str, ...]) -> tuple[str | None, tuple[str, ..
     """File and folders of a package that stands on no other; both empty where there is none."""
     # What importlib.util.find_spec does; that module is slow to import.
     for finder in sys.meta_path:
-        spec = finder.find_spec(top, None)
+        try:
+            spec = finder.find_spec(top, None)
+        except Exception:  # of another's finder: an import says what is wrong with it
+            continue
         if spec is not None:
             return spec.origin, tuple(spec.submodule_search_locations or ())
     return None, ()
 
 
-def _is_compiled(module: str) -> bool:
-    """Whether there may be a module all the same, of which there is no source."""
+def _may_exist(module: str) -> bool:
+    """Whether there may be a module all the same: compiled, or in an archive."""
     top, *rest = module.split(".")
     origin, folders = _package(top, tuple(sys.path))
     if not rest:
@@ -89,32 +95,38 @@ def _is_compiled(module: str) -> bool:
         for place in places
         if os.path.isdir(place)
         for name in os.listdir(place)
-    )
+    ) or any(not os.path.exists(folder) for folder in folders)
 
 
 def _read(path: str) -> str:
-    return _read_once(path, os.stat(path).st_mtime_ns)
+    """The text of a file, empty where it cannot be read."""
+    try:
+        return _read_once(path, os.stat(path).st_mtime_ns)
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=512)
 def _read_once(path: str, time: int) -> str:
     """The text of a file as it was then: many parts may be of one module."""
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
         return file.read()
 
 
 def _problem(path: str, text: str, attribute: str) -> str:
     top = attribute.partition(".")[0]
     if not top:
-        return f"it names the module {path}; name what is in it: module:Class"
+        return f"its entry point names the module {path}; name what is in it: module:Class"
     # The toolkit's own modules are tested: reading all of them would take as long as the rest.
     if path.startswith(_OWN):
         return ""
-    if error := _syntax_error(path, text):
+    if error := _syntax_error(path):
         return error
-    for name in _needed(text):
-        if not _exists(name):
-            return f"{path} imports {name}, which is not installed"
+    missing = [name for name in _needed(text) if not _exists(name)]
+    # A string over several lines may hold what looks like an import.
+    if missing and (names := _parsed_imports(path).intersection(missing)):
+        name = next(name for name in missing if name in names)
+        return f"{path} imports {name}, which is not installed"
     elsewhere = "import *" in text or "__getattr__" in text
     if not elsewhere and top not in text:
         best = near(top, _DEFINED.findall(text))
@@ -130,17 +142,44 @@ def _needed(text: str) -> list[str]:
     return list(dict.fromkeys(match[1] or match[2] for match in found if match))
 
 
-def _syntax_error(path: str, text: str) -> str:
+def _parsed_imports(path: str) -> set[str]:
+    """The packages that the statements at the top of a module import."""
+    import ast
+
+    found: set[str] = set()
+    for each in ast.parse(_source(path)).body:
+        if isinstance(each, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in each.names)
+        elif isinstance(each, ast.ImportFrom) and each.module and not each.level:
+            found.add(each.module.partition(".")[0])
+    return found
+
+
+def _syntax_error(path: str) -> str:
     """Where the source is no Python; asked of what has been compiled before by a look at that."""
     if _was_compiled(path):
         return ""
     try:
-        compile(text, path, "exec", dont_inherit=True)
+        # Bytes, of which Python itself finds out the encoding.
+        source = _source(path)
+        if len(source) <= _LONGEST:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(source, path, "exec", dont_inherit=True)
     except SyntaxError as error:
-        return f"{path}:{error.lineno}: {error.msg}"
+        return f"{path}{f':{error.lineno}' if error.lineno else ''}: {error.msg}"
     except ValueError as error:  # a null byte
         return f"{path}: {error}"
+    except OSError as error:
+        return f"cannot read {path}: {error.strerror}"
+    except (RecursionError, MemoryError):
+        return f"{path}: its expressions are nested too deeply for Python"
     return ""
+
+
+def _source(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _was_compiled(path: str) -> bool:

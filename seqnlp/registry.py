@@ -7,6 +7,7 @@ is wrong with one plugin stays with its own names: they are `broken`, all others
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -73,11 +74,19 @@ class Registry(Generic[T]):
             part: T = importlib.import_module(entry.module)  # type: ignore[assignment]
             for attribute in entry.attribute.split("."):
                 part = getattr(part, attribute)
-        # Whatever a plugin does when it is imported, the reader is told which one and why.
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        # Whatever a plugin does when it is imported, the reader is told which one and why: it may
+        # call sys.exit, and what panics in Rust is no Exception either.
+        except BaseException as error:
             raise SeqnlpError(
                 f"{self._named(entry)} cannot be loaded: {_reason(error, entry)}"
             ) from error
+        if not callable(part):
+            raise SeqnlpError(
+                f"{self._named(entry)} cannot be loaded: {entry.value} is a {type(part).__name__}; "
+                "let the entry point name a class or a function"
+            )
         return part
 
     def names(self) -> dict[str, str]:
@@ -109,10 +118,7 @@ class Registry(Generic[T]):
         return {name: reason for name, reason in found.items() if reason}
 
     def fault(self, name: str) -> str:
-        """Why a name cannot be used; empty where it can. It is imported, unless that is known."""
-        reason = self.broken().get(name, "")
-        if reason or name in self._local:
-            return reason
+        """Why a name cannot be used, with its package; empty where it can. It is imported."""
         try:
             self.get(name)
         except SeqnlpError as error:
@@ -127,15 +133,16 @@ class Registry(Generic[T]):
 
     def _entry(self, name: str) -> Declared:
         if name not in self._entries:
-            raise UnknownNameError(self.singular, name, self.names(), self._hint())
+            raise UnknownNameError(self.singular, name, self.names(), self._hint(name))
         if obstacle := self._obstacle(name):
             taken = len(self._entries[name]) > 1
             raise (NameTakenError if taken else SeqnlpError)(obstacle)
         entry = self._entries[name][0]
-        if not entry.attribute:
+        if not entry.attribute or not entry.module:
+            right = f"{entry.module or 'module'}:{entry.attribute or 'Class'}"
             raise SeqnlpError(
-                f"{self._named(entry)} cannot be loaded: its entry point names the module "
-                f"{entry.module}; name what is in it: {entry.module}:Class"
+                f"{self._named(entry)} cannot be loaded: its entry point is {entry.value!r}; name "
+                f"a module and what is in it: {right}"
             )
         return entry
 
@@ -167,8 +174,11 @@ class Registry(Generic[T]):
     def _named(self, entry: Declared) -> str:
         return f"the {self.singular} {entry.name!r} of {entry.package}"
 
-    def _hint(self) -> str:
+    def _hint(self, name: str) -> str:
         """How a name comes to be known, for someone who has written a plugin and misses it."""
+        for package, told in misplaced().items():
+            if told.startswith(f"{name} "):
+                return f"{package}: {told}"
         silent = silent_plugins()
         group = f"an entry point in the group seqnlp.{self.kind}"
         if silent:
@@ -185,6 +195,18 @@ class Registry(Generic[T]):
             if entry.group == self.kind:
                 found[entry.name] = (*found.get(entry.name, ()), entry)
         return found
+
+
+def misplaced() -> dict[str, str]:
+    """What packages declare in groups of no kind, a part of each, with the nearest group."""
+    found = {}
+    for entry in declarations():
+        if entry.group not in REGISTRIES and entry.group != "interface":
+            best = near(entry.group, REGISTRIES)
+            hint = f"; did you mean seqnlp.{best}?" if best else ""
+            group = f"the group seqnlp.{entry.group}, which is no kind"
+            found[entry.package] = f"{entry.name} is declared in {group}{hint}"
+    return found
 
 
 def _interfaces(distribution: str) -> list[str]:
@@ -204,15 +226,19 @@ def _reason(error: BaseException, entry: Declared) -> str:
                 f"there is no module {error.name}, which its entry point {entry.value} names; "
                 "mend the entry point or the module, and install the package again"
             )
-        top = error.name.partition(".")[0]
+        top, _, below = error.name.partition(".")
+        if below and top in sys.modules:
+            return f"{_place(error)}it imports {error.name}, and {top} has no such module"
         return f"{_place(error)}it imports {error.name}, which is not installed; pip install {top}"
     if isinstance(error, AttributeError) and error.name == entry.attribute.rpartition(".")[2]:
         best = near(entry.attribute, [name for name in dir(error.obj) if name[0] != "_"])
         hint = f"; did you mean {best!r}?" if best else ""
         return f"{entry.module} has no {entry.attribute}{hint}"
     if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: {error.msg}"
-    return f"{_place(error)}{type(error).__name__}: {error}"
+        line = f":{error.lineno}" if error.lineno else ""
+        return f"{error.filename or entry.module}{line}: {error.msg}"
+    said = " ".join(str(error).split())
+    return f"{_place(error)}{type(error).__name__}{f': {said}' if said else ''}"
 
 
 def _place(error: BaseException) -> str:

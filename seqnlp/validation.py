@@ -68,7 +68,7 @@ def build(
     except (SettingsError, UnknownNameError):
         raise  # it names its own place
     except (InputError, ValueError) as error:
-        raise SettingsError(f"{where}: {error}") from error
+        raise SettingsError(f"{where}: {' '.join(str(error).split())}") from error
 
 
 def validate_section(model: type[S], tables: Mapping[str, Any], where: str) -> S:

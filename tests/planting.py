@@ -33,4 +33,5 @@ def plant(
     for name, text in (files or {}).items():
         path = site / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        # A byte that is no UTF-8 is written by its escape: \udce9.
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -10,7 +10,8 @@ import pytest
 
 from seqnlp.discovery import declarations
 from seqnlp.errors import NameTakenError, SeqnlpError, UnknownNameError
-from seqnlp.registry import INTERFACE, REGISTRIES, Registry, cells
+from seqnlp.outline import _package
+from seqnlp.registry import INTERFACE, REGISTRIES, Registry, cells, misplaced
 from tests.planting import plant
 
 
@@ -151,11 +152,14 @@ def test_a_summary_is_found_through_the_modules_that_pass_a_part_on(site: Path) 
 @pytest.mark.parametrize(
     ("value", "source", "broken", "refused"),
     [
-        ("mine:Mine", None, "there is no module mine",
+        ("mine:Mine", None, "there is no module 'mine'; mend its entry point",
          "there is no module mine, which its entry point mine:Mine names; mend the entry point or "
          "the module, and install the package again"),
-        ("mine", CELL, "it names the module SITE/mine.py; name what is in it: module:Class",
-         "its entry point names the module mine; name what is in it: mine:Class"),
+        ("mine", CELL,
+         "its entry point names the module SITE/mine.py; name what is in it: module:Class",
+         "its entry point is 'mine'; name a module and what is in it: mine:Class"),
+        (":Mine", CELL, "there is no module ''; mend its entry point",
+         "its entry point is ':Mine'; name a module and what is in it: module:Mine"),
         ("mine:Mina", CELL, "SITE/mine.py has no Mina; did you mean 'Mine'?",
          "mine has no Mina; did you mean 'Mine'?"),
         ("mine:Mine", "class Mine(:\n    pass\n", "SITE/mine.py:1: invalid syntax",
@@ -169,6 +173,19 @@ def test_a_summary_is_found_through_the_modules_that_pass_a_part_on(site: Path) 
         ("mine:Mine", f"import sys\nsys.exit(3)\n{CELL}", None, "SITE/mine.py:2: SystemExit: 3"),
         ("mine:Mine", f"Mine = undefined\n{CELL}", None,
          "SITE/mine.py:1: NameError: name 'undefined' is not defined"),
+        ("mine:Mine", f"class Panic(BaseException):\n    pass\nraise Panic('one\\n two')\n{CELL}",
+         None, "SITE/mine.py:3: Panic: one two"),
+        ("mine:Mine", f"import json.none\n{CELL}", None,
+         "SITE/mine.py:1: it imports json.none, and json has no such module"),
+        ("mine:Mine", f"x = 1\0\n{CELL}", "SITE/mine.py: source code string cannot contain null bytes",
+         "mine: source code string cannot contain null bytes"),
+        ("mine:Mine", f"x = {'-' * 20_000}1\n{CELL}",
+         "SITE/mine.py: its expressions are nested too deeply for Python", "MemoryError"),
+        ("mine:Mine", f"x = '\udce9'\n{CELL}",
+         "SITE/mine.py:1: (unicode error) 'utf-8' codec can't decode byte 0xe9 in position 0: "
+         "unexpected end of data",
+         "SITE/mine.py:1: (unicode error) 'utf-8' codec can't decode byte 0xe9 in position 0: "
+         "unexpected end of data"),
         ("mine:Mine.inner", CELL, None, "mine has no Mine.inner"),
     ],
 )  # fmt: skip
@@ -184,6 +201,41 @@ def test_what_is_wrong_with_a_plugin_is_said(
     message = f"the cell 'mine' of seqnlp-mine 1.0 cannot be loaded: {refused}"
     assert _refusal("cells", "mine") == message.replace("SITE", str(site))
     assert registry.get("lstm").__name__ == "LSTMCell"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"\ufeff{CELL}",
+        f"# -*- coding: latin-1 -*-\nclass \udce9t\udce9:\n    pass\n{CELL}",
+        f'{CELL}\n    text = """\nimport no_such_thing\n"""\n',
+        f"{CELL}\n    number = 1 is 1\n",
+    ],
+    ids=["mark", "latin-1", "import in a string", "warning"],
+)
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+def test_odd_sources_are_none_the_less_python(
+    site: Path, source: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plant(site, "seqnlp-mine", {"seqnlp.cells": {"mine": "mine:Mine"}}, files={"mine.py": source})
+    registry: Registry[type] = Registry("cells")
+    assert registry.broken() == {}
+    assert registry.summary("mine") == "A cell of mine."
+    assert capfd.readouterr().err == ""
+    assert registry.get("mine").__name__ == "Mine"
+
+
+def test_what_another_finder_raises_hides_no_part(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Finder:
+        def find_spec(self, name: str, path: object) -> None:
+            raise OSError(name)
+
+    plant(site, "seqnlp-mine", {"seqnlp.cells": {"mine": "mine:Mine"}}, files={"mine.py": CELL})
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    _package.cache_clear()
+    assert Registry("cells").broken() == {}
 
 
 def test_a_name_that_two_packages_claim_is_broken_and_no_other(site: Path) -> None:
@@ -260,12 +312,41 @@ def test_a_package_in_an_archive_is_found(site: Path, monkeypatch: pytest.Monkey
     plant(
         site / "x", "seqnlp-mine", {"seqnlp.cells": {"mine": "mine:Mine"}}, files={"mine.py": CELL}
     )
+    plant(
+        site / "x",
+        "seqnlp-deep",
+        {"seqnlp.cells": {"deep": "deep.mine:Mine"}},
+        files={"deep/__init__.py": "", "deep/mine.py": CELL},
+    )
     archive = shutil.make_archive(str(site / "packed"), "zip", site / "x")
     monkeypatch.syspath_prepend(archive)
     registry: Registry[type] = Registry("cells")
     assert registry.names()["mine"] == "seqnlp-mine"
     assert registry.broken() == {}
     assert registry.get("mine").__name__ == "Mine"
+    assert registry.get("deep").__name__ == "Mine"
+
+
+def test_a_group_that_is_no_kind_is_named(site: Path) -> None:
+    plant(site, "seqnlp-zzz", {"seqnlp.cell": {"zzz": "zzz:Mine"}}, files={"zzz.py": CELL})
+    plant(site, "seqnlp-yyy", {"seqnlp.ab": {"yyy": "zzz:Mine"}})
+    told = misplaced()
+    assert told == {
+        "seqnlp-zzz 1.0": "zzz is declared in the group seqnlp.cell, which is no kind; did you "
+        "mean seqnlp.cells?",
+        "seqnlp-yyy 1.0": "yyy is declared in the group seqnlp.ab, which is no kind",
+    }
+    with pytest.raises(UnknownNameError) as caught:
+        cells.get("zzz")
+    assert str(caught.value).endswith(f"; seqnlp-zzz 1.0: {told['seqnlp-zzz 1.0']}")
+
+
+def test_what_cannot_be_called_is_no_part(site: Path) -> None:
+    plant(site, "seqnlp-mine", {"seqnlp.cells": {"mine": "mine:x"}}, files={"mine.py": "x = [1]"})
+    assert _refusal("cells", "mine") == (
+        "the cell 'mine' of seqnlp-mine 1.0 cannot be loaded: mine:x is a list; let the entry point "
+        "name a class or a function"
+    )
 
 
 @pytest.mark.parametrize("groups", [{}, {"seqnlp.interface": {"1": "seqnlp_zzz"}}])

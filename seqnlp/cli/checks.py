@@ -26,7 +26,7 @@ from seqnlp.nn import engines
 from seqnlp.nn.cells.lstm import LSTMCell
 from seqnlp.nn.engines import build, compiler
 from seqnlp.nn.engines.plans import find_plan
-from seqnlp.registry import REGISTRIES
+from seqnlp.registry import REGISTRIES, misplaced
 from seqnlp.registry import engines as registered
 
 NEEDED = ("spacy", "nltk", "datasets", "pyarrow", "tokenizers", "safetensors", "scikit-learn",
@@ -203,8 +203,8 @@ def check_extras() -> _Found:
 def check_plugins() -> _Found:
     """The packages that offer parts, each of which is imported."""
     offered: dict[str, list[str]] = {}
-    faults = []
-    for kind, registry in REGISTRIES.items():
+    faults = [f"{package}: {told}" for package, told in misplaced().items()]
+    for registry in REGISTRIES.values():
         for name in registry.names():
             others = [each for each in registry.origins(name) if each.distribution != "seqnlp"]
             if not others:
@@ -212,7 +212,7 @@ def check_plugins() -> _Found:
             for each in others:
                 offered.setdefault(each.package, []).append(f"{registry.singular} {name}")
             if fault := registry.fault(name):
-                faults.append(f"{kind}: {fault}")
+                faults.append(fault)
     if faults:
         return Status.PROBLEM, "; ".join(faults)
     if not offered:

@@ -56,7 +56,10 @@ def _rows(kinds: Sequence[str], engines: Mapping[str, Engine]) -> Iterator[Seque
         broken = registry.broken()
         for name, package in registry.names().items():
             reason = broken.get(name)
-            running = [_runners(name, engines)] if engines else []
+            running = []
+            if engines:
+                runners, fault = ("", reason) if reason else _runners(name, engines)
+                running, reason = [runners or "none"], fault
             what = f"broken: {reason}" if reason else registry.summary(name)
             yield kind, name, package, *running, what
         if kind == "corpora":
@@ -134,11 +137,12 @@ def _working_engines() -> tuple[dict[str, Engine], list[str]]:
     return working, broken
 
 
-def _runners(name: str, engines: Mapping[str, Engine]) -> str:
-    """The engines that run a cell on this machine, or what is wrong with the cell."""
+def _runners(name: str, engines: Mapping[str, Engine]) -> tuple[str, str]:
+    """The engines that run a cell on this machine, and what is wrong with the cell."""
     import torch
 
     from seqnlp import registry
+    from seqnlp.errors import SeqnlpError
 
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     try:
@@ -151,6 +155,8 @@ def _runners(name: str, engines: Mapping[str, Engine]) -> str:
                 for device in devices
             )
         ]
+    except SeqnlpError as error:
+        return "", str(error)
     except Exception as error:
-        return f"none: {type(error).__name__}: {error}"
-    return ", ".join(found)
+        return "", " ".join(f"{type(error).__name__}: {error}".split())
+    return ", ".join(found), ""

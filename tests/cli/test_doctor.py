@@ -303,6 +303,13 @@ def test_plugins_are_named_and_what_is_wrong_with_one(
     assert exit_status == 1
     assert told["plugins"] == (
         "problem",
-        "hooks: the hook 'bad' of seqnlp-bad 1.0 cannot be loaded: "
+        "the hook 'bad' of seqnlp-bad 1.0 cannot be loaded: "
         f"{tmp_path / 'doctored_bad.py'}:5: OSError: no luck",
+    )
+    plant(tmp_path, "seqnlp-ugly", {"seqnlp.hook": {"ugly": "doctored_good:Mine"}})
+    monkeypatch.setattr(checks, "REGISTRIES", {})
+    assert doctor(capfd)[1]["plugins"] == (
+        "problem",
+        "seqnlp-ugly 1.0: ugly is declared in the group seqnlp.hook, which is no kind; did you "
+        "mean seqnlp.hooks?",
     )
