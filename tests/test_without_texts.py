@@ -11,6 +11,8 @@ import pytest
 import seqnlp
 from seqnlp.bundle import read_manifest
 from seqnlp.cli.inputs import count_lines, read_blocks
+from seqnlp.data import Split
+from seqnlp.tasks import Task
 from tests.cli.calling import call
 from tests.toy_numbers import MeanTask, registered_numbers
 
@@ -83,6 +85,16 @@ def test_a_path_behind_a_family_is_kept_as_an_absolute_one(
     ):
         settings = seqnlp.load_settings(overrides=["task=mean", f"corpus.name={given}"], base=base)
         assert complete(settings).corpus.name == kept
+
+
+def test_the_path_of_an_example_is_whole() -> None:
+    class ReadsFiles(MeanTask):
+        reads_files = True
+        example = classmethod(Task.example.__func__)  # type: ignore[attr-defined]
+
+    path = f"/{'long/' * 40}a.wav"
+    split = Split.from_examples("test", [{"audio": path}, {"audio": "b.wav"}])
+    assert ReadsFiles.example(split) == path
 
 
 def test_a_file_may_be_an_example(tmp_path: Path) -> None:
