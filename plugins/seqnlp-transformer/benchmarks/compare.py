@@ -39,6 +39,8 @@ NETWORKS: dict[str, str] = {
     "sst2/transformer": "recipes/sst2.toml",
     "stories/gru": "",
     "stories/transformer": "recipes/stories.toml",
+    "multi30k/gru": "multi30k.toml",
+    "multi30k/transformer": "recipes/multi30k.toml",
     "reports/lstm": "",
     "reports/transformer": "recipes/reports.toml",
 }
