@@ -13,7 +13,7 @@ from pathlib import Path
 from seqnlp.errors import SeqnlpError
 
 # The type, what its message says, and the remedy; groups of the pattern are filled in.
-_REMEDIES: tuple[tuple[type[Exception], str, str], ...] = (
+_REMEDIES: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         AttributeError,
         r"before Module\.__init__\(\) call",
@@ -123,6 +123,7 @@ _REMEDIES: tuple[tuple[type[Exception], str, str], ...] = (
         r"more than 1 value per channel",
         "say rows_interact = True on the class: its rows meet in training",
     ),
+    (SystemExit, r"", "raise an error that says what is wrong; only a command may end Python"),
     (RecursionError, r"", "let the method end: it calls itself, perhaps for super()"),
     (SeqnlpError, r"the key '(?P<name>\w+)' is required", "give the option {name} a default"),
     (
@@ -140,7 +141,7 @@ _DEFAULT = "look at the line named: there it went wrong"
 _LONGEST = 240
 
 
-def describe(error: Exception, source: str | None = None) -> tuple[str, str]:
+def describe(error: Exception | SystemExit, source: str | None = None) -> tuple[str, str]:
     """What an exception out of a part says, with the place in the part, and the remedy.
 
     Args:

@@ -252,7 +252,7 @@ class Contract(Generic[Subject]):
             return Finding(check=name, outcome="skipped", what=str(reason))
         except Violation as error:
             return Finding(check=name, outcome="failed", what=error.what, remedy=error.remedy)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             what, remedy = describe(error, source_of(part.factory))
             return Finding(check=name, outcome="failed", what=what, remedy=remedy)
 

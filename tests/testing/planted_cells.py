@@ -368,6 +368,22 @@ class RemembersOnSelf(Free):
         return h, (h,)
 
 
+class RemembersInDict(Free):
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.memo: dict[str, Tensor] = {}
+
+    def forward(self, x: Tensor, state: Any) -> Any:
+        bias = self.memo.setdefault("bias", self.linear.bias.detach().clone())
+        h = tanh(self.linear(torch.cat([x, state[0]], 1)) + bias)
+        return h, (h,)
+
+
+class EndsPython(Free):
+    def forward(self, x: Tensor, state: Any) -> Any:
+        raise SystemExit(3)
+
+
 class CountsOnSelf(Free):
     count = 0
 
@@ -407,6 +423,14 @@ class Swapped(Memory):
     def update(self, x_gates: Any, h_gates: Any, state: Any) -> Any:
         h, c = super().update(x_gates, h_gates, state)
         return c, h
+
+
+class ReturnsOldMemory(Memory):
+    def update(self, x_gates: Gates, h_gates: Gates, state: State) -> State:
+        h, c = state
+        f, g, o = (x + h for x, h in zip(x_gates, h_gates, strict=True))
+        new = sigmoid(f) * h + tanh(g)
+        return sigmoid(o) * tanh(new), c
 
 
 class SwappedMemories(Memory):
@@ -555,6 +579,18 @@ class DrawsByNumpy(Free):
         super().__init__(input_size, hidden_size)
         drawn = np.random.default_rng().standard_normal((hidden_size, input_size + hidden_size))
         self.linear.weight = nn.Parameter(torch.tensor(drawn, dtype=torch.float32))
+
+
+class Seeds(Free):
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        torch.manual_seed(0)
+        super().__init__(input_size, hidden_size)
+
+
+class Grows(Blend):
+    def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        f, b = self.linear(x).chunk(2, dim=2)
+        return 2 + sigmoid(f), b
 
 
 class NeverFilled(Free):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqnlp import registry
-from seqnlp.errors import UnknownNameError
+from seqnlp.errors import InputError, UnknownNameError
 from seqnlp.nn import Cell, State
 from seqnlp.testing import Violation, check_cell
 from tests.testing import planted_cells as planted
@@ -24,6 +24,7 @@ SIZES, ORDER = "empty batches, one row and one step", "leaves are returned as th
 GRADIENTS, ROWS = "gradients are right", "a row is alone in its batch, in any order"
 PADDING, STEPS = "padding is invisible", "one step at a time equals the whole"
 CHUNKS, LAYERS = "chunks equal the whole", "stacked, in both directions"
+LONG = "long texts overflow nothing"
 SEEDS, MODES = "a seed repeats it", "training differs by dropout only"
 SAVED, ENGINES = "saved and loaded it is the same", "engines agree"
 LEARNS, CHOICES = "it learns to remember", "every choice of an option works"
@@ -72,6 +73,7 @@ FAULTS: list[tuple[type, str, str, str]] = [
     (planted.FewArguments, SHAPES, "takes 3 positional arguments but 4 were given", "update(self, x_gates, h_gates, state)"),
     (planted.UntakenParameter, SHAPES, "unexpected keyword argument 'slope'", "let update take it: add slope to its arguments"),
     (planted.WrongProduct, SHAPES, "shapes cannot be multiplied", "compare the sizes of the weight"),
+    (planted.EndsPython, SHAPES, "raised SystemExit: 3", "raise an error that says what is wrong"),
     (planted.ScalesState, IN_PLACE, "a step changes leaf 1 of the state", "h = f * h, not h *= f"),
     (planted.ScalesStateFreely, IN_PLACE, "a step changes leaf 0 of the state", "h = f * h, not h *= f"),
     (planted.ScalesInput, IN_PLACE, "a step changes x", "make a new tensor"),
@@ -83,10 +85,12 @@ FAULTS: list[tuple[type, str, str, str]] = [
     (planted.MakesParameter, KEPT, "a step registers the parameter 'slope'", "make self.slope in __init__"),
     (planted.RemembersOnSelf, KEPT, "other outputs after another batch", "in the state that it returns and nothing on self"),
     (planted.CountsOnSelf, KEPT, "other outputs after another batch", "in the state that it returns and nothing on self"),
+    (planted.RemembersInDict, KEPT, "a step keeps a tensor on the module: self.memo", "nothing on self"),
     (planted.Squeezes, SIZES, "the output of 1 rows is [4]", "no squeeze()"),
     (planted.Swapped, ORDER, "Swapped.update reads leaf 1 of the state as memory and returns it as leaf 0", "in the order in which they are read"),
     (planted.SwappedMemories, ORDER, "reads leaf 1 of the state as memory and returns it as leaf 2", "in the order in which they are read"),
     (planted.SwappedNames, ORDER, "SwappedNames.forward reads the state as (h, c) and returns (c, h)", "in the order in which they are read"),
+    (planted.ReturnsOldMemory, ORDER, "ReturnsOldMemory.update neither changes nor reads leaf 1 of the state", "return its new value"),
     (planted.Detaches, GRADIENTS, "along a direction in which the outputs grow by", "no detach()"),
     (planted.ReadsNumber, GRADIENTS, "the gradient of scale is 0 along", "item()"),
     (planted.ThroughNumpy, GRADIENTS, "nothing that a step gives has a gradient", "numpy()"),
@@ -100,6 +104,7 @@ FAULTS: list[tuple[type, str, str, str]] = [
     (planted.LooksAhead, STEPS, "(by the engine 'fused'), the outputs differ", "not on how many steps are given or on later ones"),
     (planted.CountsSteps, STEPS, "(by the engine 'fused'), the outputs differ", "not on how many steps are given or on later ones"),
     (planted.DrawsByNumpy, SEEDS, "two cells made under one seed of torch differ in 'linear.weight'", "draw by torch's own generator"),
+    (planted.Seeds, SEEDS, "it seeds torch's generator", "no torch.manual_seed"),
     (planted.Copies, SEEDS, "weight_blocks yields a copy as INPUT", "yield the parameter or a view of it"),
     (planted.AsksMode, MODES, "in training against evaluation", "compute the same in both modes"),
     (planted.ForgottenMask, MODES, "masks names 'candidate_mask', which update does not take", "add the keyword candidate_mask"),
@@ -108,6 +113,7 @@ FAULTS: list[tuple[type, str, str, str]] = [
     (planted.SavesWords, SAVED, "the state dict has '_extra_state', which is no tensor", "keep numbers in buffers"),
     (planted.ForgetsAll, LEARNS, "where guessing gives 1.39", "let the new state depend on the old one"),
     (planted.Explodes, LEARNS, "of a small memory problem becomes", "keep a state from growing"),
+    (planted.Grows, LONG, "after 300 steps from its first weights outputs are not finite", "multiplies the state by at 1 or below"),
     (planted.BrokenChoice, CHOICES, "with wide=True a step fails", "make wide=True work"),
     (planted.Wordless, DOCSTRING, "has no docstring of its own", "begin the class with"),
     (planted.Sourceless, DOCSTRING, "does not say where the formula is from", "Source: Cho et al."),
@@ -240,7 +246,38 @@ class NoBias(planted.Memory):
     forget_gate = None
 
 
-@pytest.mark.parametrize("part", [Odd, Delay, Dropping, NoBias])
+class Reservoir(Cell):
+    """Its recurrent weights rest.
+
+    Source: Jaeger 2001.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.input = nn.Linear(input_size, hidden_size)
+        self.resting = nn.Parameter(0.9 * torch.eye(hidden_size), requires_grad=False)
+
+    def initial_state(self, batch_size: int) -> State:
+        return (self.resting.new_zeros(batch_size, self.hidden_size),)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        h = torch.tanh(self.input(x) + state[0] @ self.resting)
+        return h, (h,)
+
+
+class InPairs(planted.Free):
+    """Refuses what it cannot pair.
+
+    Source: own.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        if hidden_size % 2:
+            raise InputError(f"hidden_size must be even, not {hidden_size}")
+        super().__init__(input_size, hidden_size)
+
+
+@pytest.mark.parametrize("part", [Odd, Delay, Dropping, NoBias, Reservoir, InPairs])
 def test_what_is_odd_but_right_passes(part: type) -> None:
     check_cell(part)
 

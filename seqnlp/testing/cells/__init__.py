@@ -27,6 +27,7 @@ for name, check, required in (
     ("padding is invisible", sequences.check_padding, False),
     ("one step at a time equals the whole", sequences.check_steps, False),
     ("chunks equal the whole", sequences.check_chunks, False),
+    ("long texts overflow nothing", sequences.check_long, False),
     ("stacked, in both directions", sequences.check_layers, False),
     ("a seed repeats it", learning.check_seeds, False),
     ("training differs by dropout only", learning.check_modes, False),

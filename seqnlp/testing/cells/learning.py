@@ -21,6 +21,7 @@ from seqnlp.testing.cells.subject import (
     distance,
     draw,
     expect_close,
+    learned,
     start_of,
     weigh,
 )
@@ -49,7 +50,7 @@ def check_gradients(subject: CellSubject) -> None:
             for index, leaf in enumerate(state)
             if leaf.requires_grad
         }
-        moving |= dict(cell.named_parameters())
+        moving |= learned(cell)
         total = _total(cell, x, state)
         if not total.requires_grad:
             raise Violation(
@@ -64,7 +65,7 @@ def check_gradients(subject: CellSubject) -> None:
     cell = subject.make_moved()
     x = draw(B, 2 * _STEPS, D)
     unroll(cell, x, engine="reference")[0].square().sum().backward()  # type: ignore[no-untyped-call]
-    for name, parameter in cell.named_parameters():
+    for name, parameter in learned(cell).items():
         if parameter.grad is None or not bool(parameter.grad.any()):
             raise Violation(
                 f"the outputs do not depend on the parameter {name!r}",
@@ -138,6 +139,7 @@ def check_seeds(subject: CellSubject) -> None:
                 f"two cells made under one seed of torch differ in {name!r}",
                 "draw by torch's own generator: nn.init, torch.randn, not random or numpy",
             )
+    _check_draws(subject)
     cell = cells[0]
     owners = list(cell.parameters())
     for role, block in cell.weight_blocks():
@@ -147,6 +149,20 @@ def check_seeds(subject: CellSubject) -> None:
                 "yield the parameter or a view of it, such as self.weight.chunk(2)[0]: no clone, "
                 "cat or detach",
             )
+
+
+def _check_draws(subject: CellSubject) -> None:
+    """What is drawn after a cell is made depends on the seed before it."""
+    after = []
+    for seed in (7, 8):
+        subject.make(seed=seed)
+        after.append(torch.random.get_rng_state())
+    if torch.equal(*after):
+        raise Violation(
+            "it seeds torch's generator, so that all that is made after it is the same each time",
+            "draw without a seed of its own, or from a torch.Generator of its own: no "
+            "torch.manual_seed",
+        )
 
 
 def _holds(owner: Tensor, block: Tensor) -> bool:

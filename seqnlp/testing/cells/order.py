@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqnlp.nn import Cell, GatedCell, Role
-from seqnlp.testing.cells.subject import CellSubject, draw, start_of
+from seqnlp.testing.cells.subject import CellSubject, draw, is_real_valued, start_of, weigh
 from seqnlp.testing.contract import Skip, Violation
 
 _FAR = 40.0
@@ -30,6 +30,13 @@ def check_order(subject: CellSubject) -> None:
     if len(cell.initial_state(1)) < 2:
         raise Skip("the state has one leaf")
     place, method = _step_of(cell)
+    idle = _idle_leaf(subject)
+    if idle is not None:
+        raise Violation(
+            f"{place} neither changes nor reads leaf {idle} of the state",
+            "return its new value, not the one that was read, and read the leaf that is meant; or "
+            "leave it out of the state",
+        )
     moved = _moved_leaf(cell)
     if moved is not None:
         old, new = moved
@@ -50,6 +57,27 @@ def _step_of(cell: Cell) -> tuple[str, Callable[..., Any]]:
     if isinstance(cell, GatedCell):
         return f"{type(cell).__name__}.update", type(cell).update
     return f"{type(cell).__name__}.forward", type(cell).forward
+
+
+def _idle_leaf(subject: CellSubject) -> int | None:
+    """A leaf that a step hands on as it is and on which nothing else depends."""
+    cell = subject.make_moved()
+    state = tuple(
+        torch.randn_like(leaf).requires_grad_() if is_real_valued(leaf) else leaf
+        for leaf in cell.initial_state(4)
+    )
+    output, after = cell(draw(4, cell.input_size), state)
+    for index, leaf in enumerate(state):
+        if not leaf.requires_grad or not torch.equal(after[index], leaf):
+            continue
+        others = (output, *(each for at, each in enumerate(after) if at != index))
+        total = weigh(others[0], others[1:])
+        if not total.requires_grad:
+            return index
+        (found,) = torch.autograd.grad(total, leaf, allow_unused=True, retain_graph=True)
+        if found is None or not bool(found.any()):
+            return index
+    return None
 
 
 def _moved_leaf(cell: Cell) -> tuple[int, int] | None:

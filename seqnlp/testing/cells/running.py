@@ -18,6 +18,7 @@ from seqnlp.testing.cells.subject import (
     distance,
     draw,
     expect_close,
+    learned,
     start_of,
     weigh,
 )
@@ -62,7 +63,7 @@ def _compare(
     state = tuple(_as(leaf.detach(), dtype) for leaf in start_of(cell))
     x = draw(B, T, D).to(dtype).requires_grad_()
     cell = cell.to(dtype)
-    wanted = {"x": x} | dict(cell.named_parameters())
+    wanted = {"x": x} | dict(learned(cell))
     results = []
     for name in (engine, "reference"):
         outputs, final = unroll(cell, x, lengths, state, reverse=reverse, engine=name)

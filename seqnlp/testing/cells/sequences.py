@@ -22,12 +22,15 @@ from seqnlp.testing.cells.subject import (
     distance,
     draw,
     expect_close,
+    is_real_valued,
+    learned,
     loop,
     start_of,
     weigh,
 )
 from seqnlp.testing.contract import Violation
 
+_LONG = 300
 _OWN_ROW = (
     "compute each row from itself: no mean, norm or index over axis 0, no if on a tensor's values "
     "(torch.where), leaves [B, ...] with the rows first"
@@ -83,7 +86,7 @@ def _everything(cell: Cell, x: Tensor, lengths: Tensor, *, reverse: bool) -> dic
     torch.manual_seed(1)
     outputs, state = unroll(own, x, lengths, reverse=reverse, engine="reference")
     wanted = {"the gradient of x": x}
-    wanted |= {f"the gradient of {name}": each for name, each in own.named_parameters()}
+    wanted |= {f"the gradient of {name}": each for name, each in learned(own).items()}
     outputs = outputs[:, :T]
     gradients = torch.autograd.grad(
         weigh(outputs, state), list(wanted.values()), materialize_grads=True, allow_unused=True
@@ -118,6 +121,23 @@ def check_steps(subject: CellSubject) -> None:
                     )
                     expected = loop(cell, x, lengths, state, reverse=reverse)
                     expect_close(found, expected, what, remedy)
+
+
+def check_long(subject: CellSubject) -> None:
+    """A text of some hundred words overflows nothing, as a cell begins."""
+    cell = subject.make(dtype=torch.float32)
+    with torch.no_grad():
+        outputs, state = unroll(cell, draw(B, _LONG, D, dtype=torch.float32), engine="reference")
+    for name, found in (
+        ("outputs", outputs),
+        *((f"leaf {i}", leaf) for i, leaf in enumerate(state)),
+    ):
+        if is_real_valued(found) and not bool(found.isfinite().all()):
+            raise Violation(
+                f"after {_LONG} steps from its first weights {name} are not finite",
+                "keep what a step multiplies the state by at 1 or below, by a gate's sigmoid, an "
+                "orthogonal matrix or smaller first weights; or bound the state by tanh",
+            )
 
 
 def check_chunks(subject: CellSubject) -> None:

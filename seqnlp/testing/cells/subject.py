@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqnlp.nn import Cell, State, unroll
 from seqnlp.testing.contract import Part, Violation
@@ -65,6 +65,11 @@ def start_of(cell: Cell, batch: int = B) -> State:
         x = draw(batch, 2, cell.input_size)
         state = unroll(cell, x, engine="reference")[1]
     return tuple(leaf.clone().requires_grad_(is_real_valued(leaf)) for leaf in state)
+
+
+def learned(cell: Cell) -> dict[str, nn.Parameter]:
+    """The parameters that training moves; others rest, such as those of a reservoir."""
+    return {name: each for name, each in cell.named_parameters() if each.requires_grad}
 
 
 def is_real_valued(leaf: Tensor) -> bool:
