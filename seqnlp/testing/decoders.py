@@ -19,10 +19,11 @@ from seqnlp.testing.requiring import borrowed, require
 from seqnlp.testing.seeding import seeded
 from seqnlp.testing.signature import check_described, check_options
 from seqnlp.testing.tasks.subject import Subject as TaskSubject
-from seqnlp.testing.tensors import Inputs, require_close, require_finite
+from seqnlp.testing.tensors import Inputs, require_close, require_finite, require_long
 from seqnlp.types import Encoded, Memory
 
 T, S, E, D, M, OUT, H = 5, 6, 5, 6, 7, 4, 8
+LONG = 600
 SIZES: dict[str, object] = {
     "input_size": E, "memory_size": D, "summary_size": M, "output_size": OUT,
 }  # fmt: skip
@@ -236,6 +237,15 @@ def _searched(subject: Subject) -> str | None:
         "keep in memory and state tensors with the batch first, and nothing on self",
     )  # fmt: skip
     return None
+
+
+@check_decoder.check("long targets are written")
+def _long(subject: Subject) -> str | None:
+    module, x, encoded = subject.make(), torch.randn(1, LONG, E).double(), source_of(make_inputs(1))
+    return require_long(
+        lambda: module(x, None, module.prepare(encoded), module.initial_state(encoded)).outputs,
+        f"a target of {LONG} tokens",
+    )
 
 
 @check_decoder.check("empty sources, targets and batches are read")

@@ -20,10 +20,11 @@ from seqnlp.testing.network_checks import add_network_checks
 from seqnlp.testing.requiring import borrowed, require
 from seqnlp.testing.seeding import seeded
 from seqnlp.testing.signature import check_described, check_options
-from seqnlp.testing.tensors import Inputs, require_close, require_finite
+from seqnlp.testing.tensors import Inputs, require_close, require_finite, require_long
 from seqnlp.testing.toys import toy_corpus, toy_settings, toy_task
 
 T, D, H = 6, 5, 8
+LONG = 1200
 PADDING = (
     "x may hold anything beyond lengths: zero it by Padding.of(lengths, x).zero(x), mask it in "
     "softmax and mean, and take the summary at lengths - 1"
@@ -167,6 +168,12 @@ def _empty(subject: Subject) -> str | None:
         encoded.states[others], own.states, "states beside an empty row and without", remedy
     )
     return None
+
+
+@check_encoder.check("long texts are read")
+def _long(subject: Subject) -> str | None:
+    module, x = subject.make(), torch.randn(1, LONG, D, dtype=torch.float64)
+    return require_long(lambda: module(x, torch.tensor([LONG])).states, f"a text of {LONG} words")
 
 
 @check_encoder.check("streams, or says that it cannot")

@@ -13,7 +13,8 @@ from seqnlp.nn import dropout_sites
 from seqnlp.testing.contract import Contract, Skip, Violation
 from seqnlp.testing.network import HasNetwork
 from seqnlp.testing.requiring import require
-from seqnlp.testing.tensors import Inputs, require_close, require_finite
+from seqnlp.testing.seeding import SEEDS, UNSEEDED
+from seqnlp.testing.tensors import Inputs, held_tensors, require_close, require_finite
 
 IN_PLACE = "change no tensor that was handed in: write x = x + y, not x += y or x.add_(y)"
 BY_ROWS = (
@@ -137,30 +138,19 @@ def _leaves_inputs(subject: HasNetwork) -> str | None:
 def _keeps_nothing(subject: HasNetwork) -> str | None:
     network = subject.network
     module, first, other = network.make(), network.inputs(4), network.inputs(3)
-    held = _held_tensors(module)
+    held = held_tensors(module)
     before = network.run(module, first)
     network.run(module, other)
     remedy = "keep no tensor on self in forward: return it, or hand it on as an argument"
     for name, found in network.run(module, first).items():
         require_close(found, before[name], f"{name} of a batch, asked again and at first", remedy)
-    for name in _held_tensors(module) - held:
+    for name in held_tensors(module) - held:
         raise Violation(
             f"after a call the module holds a tensor of the batch in self.{name}", remedy
         )
     network.gradients(module, first)
     network.gradients(module, other)
     return None
-
-
-def _held_tensors(module: nn.Module) -> set[str]:
-    """The attributes that hold tensors and are neither weights nor buffers."""
-    found = set()
-    for path, part in module.named_modules():
-        for name, value in vars(part).items():
-            values = value if isinstance(value, list | tuple) else [value]
-            if any(isinstance(each, Tensor) for each in values):
-                found.add(f"{path}.{name}" if path else name)
-    return found
 
 
 def _gradients_are_right(subject: HasNetwork) -> str | None:
@@ -171,8 +161,10 @@ def _gradients_are_right(subject: HasNetwork) -> str | None:
 
     def compute(*tensors: Tensor) -> tuple[Tensor, ...]:
         given = Inputs(tensors=dict(zip(names, tensors, strict=False)), lengths=inputs.lengths)
-        # Weights are moved in place, in the module itself.
-        return tuple(network.real(network.run(module, given), given).values())
+        # Weights are moved in place, in the module itself. One tensor: of several, gradcheck leaves
+        # out those that have lost their gradient.
+        found = network.real(network.run(module, given), given)
+        return (torch.cat([each.flatten() for each in found.values()]),)
 
     tensors = (*inputs.tensors.values(), *weights.values())
     try:
@@ -234,6 +226,12 @@ def _seed_repeats(subject: HasNetwork) -> str | None:
             f"{name} of two that were made with one seed",
             "draw first weights by torch alone, and leave its seed alone",
         )  # fmt: skip
+    after = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        network.make()
+        after.append(torch.random.get_rng_state())
+    require(not torch.equal(*after), SEEDS, UNSEEDED)
     inputs = network.inputs(3)
     values = [network.run(module, inputs) for module in made]
     for name in values[0]:

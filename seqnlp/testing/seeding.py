@@ -7,6 +7,11 @@ from contextlib import contextmanager
 
 import torch
 
+SEEDS = "it seeds torch's generator, so that all that is made after it is the same each time"
+UNSEEDED = (
+    "draw without a seed of its own, or from a torch.Generator of its own: no torch.manual_seed"
+)
+
 
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from seqnlp.errors import InputError
 from seqnlp.testing.contract import Violation
 from seqnlp.types import lengths_to_mask
 
@@ -73,6 +74,23 @@ class Inputs:
         return {name: self.tensors[name] for name in self.lengths}
 
 
+def contents(value: object) -> Iterable[object]:
+    """What an attribute holds: the values of a container, or itself."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, tuple | list | set) else (value,)
+
+
+def held_tensors(module: nn.Module) -> set[str]:
+    """The attributes that hold tensors and are neither weights nor buffers."""
+    found = set()
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            if any(isinstance(each, Tensor) for each in contents(value)):
+                found.add(f"{path}.{name}" if path else name)
+    return found
+
+
 def require_close(
     found: Tensor, expected: Tensor, what: str, remedy: str, *, tolerance: float = TOLERANCE
 ) -> None:
@@ -111,3 +129,19 @@ def require_finite(found: Tensor, what: str, remedy: str) -> None:
     wrong = int((~torch.isfinite(found)).sum())
     if wrong:
         raise Violation(f"{wrong} of {found.numel()} numbers of {what} are not finite", remedy)
+
+
+def require_long(run: Callable[[], Tensor], what: str) -> str | None:
+    """Raise a violation where something long is not read; one that is refused is told of."""
+    try:
+        found = run()
+    except InputError as error:
+        return str(error)
+    except Exception as error:
+        raise Violation(
+            f"{what} raises {type(error).__name__}: {error}",
+            "make what belongs to positions for as many as there are, or raise an InputError that "
+            "names the most and the setting that keeps to it, such as text.max_tokens",
+        ) from error
+    require_finite(found, f"the states of {what}", "let no state grow without bounds")
+    return None

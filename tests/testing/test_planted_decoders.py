@@ -168,6 +168,13 @@ class Misnamed(Plain):
         super().__init__(size, memory_size, summary_size, output_size=output_size)
 
 
+class Positions(Plain):
+    """Knows few positions."""
+
+    def sums(self, x: Tensor) -> Tensor:
+        return super().sums(x + torch.eye(64, x.shape[2]).to(x)[torch.arange(x.shape[1])])
+
+
 FAULTS = {
     Forgetful: ("step after step equals the whole", "forward must equal step after step"),
     Foreseeing: ("step after step equals the whole", "let no step see a later one"),
@@ -177,6 +184,7 @@ FAULTS = {
     Silent: ("shapes are right", "set gives_weights to what it does"),
     Unnormalized: ("weights are shares of the source", "after the softmax"),
     NoSizes: ("shapes are right", "hand the sizes on"),
+    Positions: ("long targets are written", "make what belongs to positions for as many"),
     Misnamed: ("options are typed", "by these names"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -165,6 +166,54 @@ class HalfStreaming(Plain):
         raise InputError("not yet")
 
 
+class Positions(Plain):
+    """Knows few positions."""
+
+    def __init__(self, input_size: int, *, hidden_size: int = 8) -> None:
+        super().__init__(input_size, hidden_size=hidden_size)
+        self.positions = nn.Embedding(64, input_size)
+
+    def read(self, x: Tensor, mask: Tensor) -> Tensor:
+        return super().read(x + self.positions(torch.arange(x.shape[1])), mask)
+
+
+class Refusing(Positions):
+    """Knows few positions and says so."""
+
+    def read(self, x: Tensor, mask: Tensor) -> Tensor:
+        if x.shape[1] > 64:
+            raise InputError("reads 64 words at the most: set text.max_tokens = 64")
+        return super().read(x, mask)
+
+
+class DetachedSummary(Plain):
+    """Loses the gradient of one of two outputs."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Encoded:
+        encoded = super().forward(x, lengths)
+        return replace(encoded, summary=encoded.summary.detach())
+
+
+class Seeding(Plain):
+    """Begins with the same weights always."""
+
+    def __init__(self, input_size: int, *, hidden_size: int = 8) -> None:
+        torch.manual_seed(0)
+        super().__init__(input_size, hidden_size=hidden_size)
+
+
+class Memoizing(Plain):
+    """Keeps weights of the first call in a dict."""
+
+    def __init__(self, input_size: int, *, hidden_size: int = 8) -> None:
+        super().__init__(input_size, hidden_size=hidden_size)
+        self.memo: dict[str, Tensor] = {}
+
+    def read(self, x: Tensor, mask: Tensor) -> Tensor:
+        scale = self.memo.setdefault("scale", self.layer.weight.detach().norm())
+        return super().read(x, mask) * scale
+
+
 FAULTS = {
     LeakyPadding: ("padding is invisible", "x may hold anything beyond lengths"),
     LeakyGradients: ("padding is invisible", "take the summary at lengths - 1"),
@@ -178,6 +227,10 @@ FAULTS = {
     Unused: ("every weight learns", "use them in forward, or do not make them"),
     Noisy: ("a seed repeats it", "make evaluation free of chance"),
     Careless: ("options are typed", "name each option"),
+    Positions: ("long texts are read", "raise an InputError that names the most"),
+    DetachedSummary: ("gradients are right", "detach nothing on the way"),
+    Seeding: ("a seed repeats it", "no torch.manual_seed"),
+    Memoizing: ("nothing is kept between calls", "keep no tensor on self in forward"),
     Empty: ("empty texts and batches are read", "return zeros at once"),
     Forgetful: ("streams, or says that it cannot", "let EncoderState carry all"),
     HalfStreaming: ("streams, or says that it cannot", "override both"),
@@ -190,6 +243,11 @@ def failed(report: Report) -> dict[str, str]:
 
 def test_a_plain_one_passes() -> None:
     assert check_encoder(Plain).ok
+
+
+def test_a_length_may_be_refused_by_a_message() -> None:
+    (found,) = check_encoder(Refusing, only="long texts are read").findings
+    assert found.what == "reads 64 words at the most: set text.max_tokens = 64"
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)

@@ -26,6 +26,7 @@ from seqnlp.testing.cells.subject import (
     weigh,
 )
 from seqnlp.testing.contract import Skip, Violation
+from seqnlp.testing.seeding import SEEDS, UNSEEDED
 
 _STEPS = 3
 _NUDGES = ((1e-5, 1e-5), (1e-7, 1e-4), (1e-8, 1e-3))
@@ -158,11 +159,7 @@ def _check_draws(subject: CellSubject) -> None:
         subject.make(seed=seed)
         after.append(torch.random.get_rng_state())
     if torch.equal(*after):
-        raise Violation(
-            "it seeds torch's generator, so that all that is made after it is the same each time",
-            "draw without a seed of its own, or from a torch.Generator of its own: no "
-            "torch.manual_seed",
-        )
+        raise Violation(SEEDS, UNSEEDED)
 
 
 def _holds(owner: Tensor, block: Tensor) -> bool:

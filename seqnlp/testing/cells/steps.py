@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -27,6 +27,7 @@ from seqnlp.testing.cells.subject import (
     weigh,
 )
 from seqnlp.testing.contract import Violation
+from seqnlp.testing.tensors import contents
 
 # Different from H, D and each other, so that no axis passes for another.
 _ROWS = 5
@@ -223,17 +224,11 @@ def check_forgets(subject: CellSubject) -> None:
 def _plain_tensors(cell: nn.Module) -> dict[str, tuple[int, ...]]:
     """The attributes of a module and its parts that are or hold tensors, and which they are."""
     return {
-        f"{path}.{name}" if path else name: tuple(map(id, _contents(value)))
+        f"{path}.{name}" if path else name: tuple(map(id, contents(value)))
         for path, module in cell.named_modules()
         for name, value in vars(module).items()
-        if any(isinstance(each, Tensor) for each in _contents(value))
+        if any(isinstance(each, Tensor) for each in contents(value))
     }
-
-
-def _contents(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, tuple | list | set) else (value,)
 
 
 def check_certain(subject: CellSubject) -> None:
