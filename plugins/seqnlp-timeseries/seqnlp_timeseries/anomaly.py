@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
 
 from seqnlp.config import Settings
 from seqnlp.data import Corpus, Split
 from seqnlp.errors import InputError, SettingsError
-from seqnlp.tasks import Batch, Rows, Task
-from seqnlp.text import TokenPipeline
-from seqnlp.types import Field, Loss, Prediction
+from seqnlp.tasks import Batch, Rows
+from seqnlp.types import Loss, Prediction
 from seqnlp_timeseries.anomaly_report import (
     Alarms,
     Marks,
@@ -25,24 +23,21 @@ from seqnlp_timeseries.anomaly_report import (
 )
 from seqnlp_timeseries.corpus import Part, parts_of
 from seqnlp_timeseries.detection import Detector, score_parts, scored_windows
-from seqnlp_timeseries.fields import FIELDS
 from seqnlp_timeseries.figures import best_threshold
 from seqnlp_timeseries.options import AnomalyOptions, Plan, anomaly_options, left_out, make_plan
+from seqnlp_timeseries.series_task import SeriesTask
 from seqnlp_timeseries.stream import AlarmStream
-from seqnlp_timeseries.texts import part_of_text, show
+from seqnlp_timeseries.texts import show
 from seqnlp_timeseries.windows import Floats, WindowBatch, Windows, training_windows
 
-MOST_MEMBERS = 1000
 LEAST_BLOCK = 8
 
 
-class AnomalyTask(Task):
+class AnomalyTask(SeriesTask):
     """Anomalies in numeric series, by the error of a forecast or of a reconstruction."""
 
-    fields: ClassVar[tuple[Field, ...]] = FIELDS
     Options = AnomalyOptions
     figures = ("f1", "event_f1", "auc_pr", "loss")
-    pipeline_names = ()
     defaults: ClassVar[Mapping[str, Any]] = {
         "corpus": {"name": "series", "test_share": 0.2, "validation_share": 0.15},
         "model": {"cell": "gru", "hidden_size": 64, "bidirectional": False},
@@ -50,12 +45,12 @@ class AnomalyTask(Task):
         "hooks": {"dropout": False, "schedule": {"kind": "cosine"}},
     }
 
-    def __init__(self, settings: Settings, plan: Plan, *, members: int = 1) -> None:
-        super().__init__()
-        self.settings, self.plan = settings, plan
-        self.options = anomaly_options(settings)
+    def configure(self) -> None:
+        self.options = anomaly_options(self.settings)
         self.through = self.options.score == "next"
-        self.members = nn.ModuleList(Detector(settings, self.options, plan) for _ in range(members))
+
+    def make_member(self) -> Detector:
+        return Detector(self.settings, self.options, self.plan)
 
     @classmethod
     def create(cls, settings: Settings, corpus: Corpus) -> AnomalyTask:
@@ -70,28 +65,6 @@ class AnomalyTask(Task):
             block = max(LEAST_BLOCK, 2 * plan.season)
             plan = make_plan(options, block, corpus)
         return cls(settings, plan)
-
-    @classmethod
-    def restore(
-        cls, settings: Settings, pipelines: Mapping[str, TokenPipeline], state: Mapping[str, Any]
-    ) -> AnomalyTask:
-        members = state["members"]
-        if not 0 <= members <= MOST_MEMBERS:
-            raise ValueError(f"members must be 0 to {MOST_MEMBERS}, not {members}")
-        return cls(settings, Plan.restore(state["plan"]), members=members)
-
-    @classmethod
-    def combine(cls, tasks: Sequence[Self]) -> Self:
-        """A task whose scores, each over its own threshold, are the means of its members'."""
-        first = tasks[0]
-        if any(task.plan != first.plan for task in tasks):
-            raise ValueError("tasks of different plans cannot be combined")
-        combined = cls(first.settings, first.plan, members=0)
-        combined.members.extend(member for task in tasks for member in task.members)
-        return combined
-
-    def state(self) -> dict[str, Any]:
-        return {"plan": self.plan.state(), "members": len(self.members)}
 
     def read(self, split: Split, *, training: bool = False) -> Windows:
         parts = parts_of(split)
@@ -111,10 +84,8 @@ class AnomalyTask(Task):
         return Loss(total=total, units=float(sum(known.sum() for _, known in found)))
 
     def read_texts(self, texts: Sequence[str]) -> Windows:
-        """The rows of numbers between spaces; see `read_numbers`."""
-        step, calendar = self.plan.step, self.plan.calendar
-        parts = [part_of_text(text, number, step=step, calendar=calendar)
-                 for number, text in enumerate(texts, start=1)]  # fmt: skip
+        """The rows of numbers between spaces, every one of which is scored."""
+        parts = self.parts_of_texts(texts)
         return self.read_parts([Part(series=part.series, first=0) for part in parts])
 
     def read_parts(self, parts: Sequence[Part]) -> Windows:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqnlp.config import Settings
 from seqnlp.data import Corpus, Split
 from seqnlp.errors import SettingsError
-from seqnlp.tasks import Batch, Rows, Task
-from seqnlp.text import TokenPipeline
-from seqnlp.types import Field, Loss, Prediction
+from seqnlp.tasks import Batch, Rows
+from seqnlp.types import Loss, Prediction
 from seqnlp_timeseries.baselines import forecast, methods
 from seqnlp_timeseries.corpus import Part, parts_of
-from seqnlp_timeseries.fields import FIELDS
 from seqnlp_timeseries.figures import naive_error
 from seqnlp_timeseries.forecast_report import (
     Forecast,
@@ -28,24 +26,21 @@ from seqnlp_timeseries.forecast_report import (
     scores_of,
 )
 from seqnlp_timeseries.networks import DirectNetwork, StepNetwork
-from seqnlp_timeseries.options import ForecastOptions, Plan, forecast_options, left_out, make_plan
+from seqnlp_timeseries.options import ForecastOptions, forecast_options, left_out, make_plan
 from seqnlp_timeseries.outputs import make_output, quantile_levels
 from seqnlp_timeseries.paths import sample_paths
-from seqnlp_timeseries.texts import part_of_text, show
+from seqnlp_timeseries.series_task import SeriesTask
+from seqnlp_timeseries.texts import show
 from seqnlp_timeseries.timeline import Step
 from seqnlp_timeseries.windows import WindowBatch, Windows, measured_windows, training_windows
 
-MOST_MEMBERS = 1000
 
-
-class ForecastTask(Task):
+class ForecastTask(SeriesTask):
     """Forecasts of numeric series with intervals, by a network over any cell."""
 
-    fields: ClassVar[tuple[Field, ...]] = FIELDS
     Options = ForecastOptions
     figures = ("mase", "smape", "wis")
     lower_is_better = frozenset(figures)
-    pipeline_names = ()
     defaults: ClassVar[Mapping[str, Any]] = {
         "corpus": {"name": "series", "test_share": 0.2, "validation_share": 0.15},
         "model": {"cell": "gru", "hidden_size": 64, "bidirectional": False},
@@ -53,10 +48,8 @@ class ForecastTask(Task):
         "hooks": {"dropout": False, "schedule": {"kind": "cosine"}},
     }
 
-    def __init__(self, settings: Settings, plan: Plan, *, members: int = 1) -> None:
-        super().__init__()
-        self.settings, self.plan = settings, plan
-        self.options = options = forecast_options(settings)
+    def configure(self) -> None:
+        self.options = options = forecast_options(self.settings)
         if not options.intervals or not all(0 < percent < 100 for percent in options.intervals):
             raise SettingsError(
                 "head.intervals: expected levels between 0 and 100, such as [80, 95]"
@@ -65,37 +58,15 @@ class ForecastTask(Task):
         self.intervals = tuple(sorted(round(each / 100, 6) for each in set(options.intervals)))
         self.output = make_output(options.output, self.levels)
         self.through = options.mode == "autoregressive"
+
+    def make_member(self) -> DirectNetwork | StepNetwork:
         network = StepNetwork if self.through else DirectNetwork
-        self.members = nn.ModuleList(
-            network(settings, plan, self.output.size) for _ in range(members)
-        )
+        return network(self.settings, self.plan, self.output.size)
 
     @classmethod
     def create(cls, settings: Settings, corpus: Corpus) -> ForecastTask:
         options = forecast_options(settings)
         return cls(settings, make_plan(options, options.horizon, corpus))
-
-    @classmethod
-    def restore(
-        cls, settings: Settings, pipelines: Mapping[str, TokenPipeline], state: Mapping[str, Any]
-    ) -> ForecastTask:
-        members = state["members"]
-        if not 0 <= members <= MOST_MEMBERS:
-            raise ValueError(f"members must be 0 to {MOST_MEMBERS}, not {members}")
-        return cls(settings, Plan.restore(state["plan"]), members=members)
-
-    @classmethod
-    def combine(cls, tasks: Sequence[Self]) -> Self:
-        """A task whose quantiles are the means of those of its members."""
-        first = tasks[0]
-        if any(task.plan != first.plan for task in tasks):
-            raise ValueError("tasks of different plans cannot be combined")
-        combined = cls(first.settings, first.plan, members=0)
-        combined.members.extend(member for task in tasks for member in task.members)
-        return combined
-
-    def state(self) -> dict[str, Any]:
-        return {"plan": self.plan.state(), "members": len(self.members)}
 
     def read(self, split: Split, *, training: bool = False) -> Windows:
         parts = parts_of(split)
@@ -115,12 +86,8 @@ class ForecastTask(Task):
         return Loss(total=total, units=float(batch.known.sum()) * len(self.members))
 
     def read_texts(self, texts: Sequence[str]) -> Windows:
-        """The rows of numbers between spaces; see `read_numbers`."""
-        step, calendar = self.plan.step, self.plan.calendar
-        return self.read_parts(
-            [part_of_text(text, number, step=step, calendar=calendar)
-             for number, text in enumerate(texts, start=1)]
-        )  # fmt: skip
+        """The rows of numbers between spaces, whose next ones are asked for."""
+        return self.read_parts(self.parts_of_texts(texts))
 
     def read_parts(self, parts: Sequence[Part]) -> Windows:
         """A window for each series, whose targets begin at `first`."""
