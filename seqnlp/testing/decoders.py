@@ -201,7 +201,9 @@ def _steps(subject: Subject) -> str | None:
         both = torch.stack([each for each in weights if each is not None], 1)
         require_close(both, whole.weights, "weights step by step and whole", REMEMBER)
     ours, theirs = (
-        torch.autograd.grad(each.square().sum(), encoded.states, retain_graph=True)[0]
+        torch.autograd.grad(
+            each.square().sum(), encoded.states, retain_graph=True, materialize_grads=True
+        )[0]
         for each in (stepped, whole.outputs)
     )
     require_close(ours, theirs, "gradients step by step and whole", REMEMBER)

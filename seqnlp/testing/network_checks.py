@@ -22,6 +22,8 @@ BY_ROWS = (
     "the batch with another axis"
 )
 _GARBAGE = 1e3
+# Of gradcheck's fast mode, which multiplies it by the sums of random directions.
+_ATOL, _RTOL = 1e-6, 1e-3
 
 
 def add_network_checks(contract: Contract[Any]) -> None:
@@ -168,7 +170,7 @@ def _gradients_are_right(subject: HasNetwork) -> str | None:
 
     tensors = (*inputs.tensors.values(), *weights.values())
     try:
-        torch.autograd.gradcheck(compute, tensors, fast_mode=True, atol=1e-4, rtol=1e-3)
+        torch.autograd.gradcheck(compute, tensors, fast_mode=True, atol=_ATOL, rtol=_RTOL)
     except RuntimeError as error:
         if "Jacobian mismatch" not in str(error):
             raise
@@ -192,7 +194,7 @@ def _wrong_gradients(
 
         try:
             torch.autograd.gradcheck(
-                by_one, (tensors[index],), fast_mode=True, atol=1e-4, rtol=1e-3
+                by_one, (tensors[index],), fast_mode=True, atol=_ATOL, rtol=_RTOL
             )
         except RuntimeError:
             found.append(name)

@@ -168,6 +168,13 @@ class Misnamed(Plain):
         super().__init__(size, memory_size, summary_size, output_size=output_size)
 
 
+class DetachedSource(Plain):
+    """Teaches the encoder nothing."""
+
+    def prepare(self, encoded: Encoded) -> Memory:
+        return super().prepare(replace(encoded, states=encoded.states.detach()))
+
+
 class Positions(Plain):
     """Knows few positions."""
 
@@ -184,6 +191,7 @@ FAULTS = {
     Silent: ("shapes are right", "set gives_weights to what it does"),
     Unnormalized: ("weights are shares of the source", "after the softmax"),
     NoSizes: ("shapes are right", "hand the sizes on"),
+    DetachedSource: ("gradients are right", "detach nothing on the way"),
     Positions: ("long targets are written", "make what belongs to positions for as many"),
     Misnamed: ("options are typed", "by these names"),
 }
