@@ -65,6 +65,36 @@ def silent_plugins() -> list[str]:
     )
 
 
+def not_installed(name: str, group: str = "") -> str:
+    """Of a name that a package below the current folder declares, and none that is installed, what
+    to do; empty where there is no such package. This is not quick.
+
+    Args:
+        name: of a part.
+        group: without `seqnlp.`; any, if it is not given.
+    """
+    import shlex
+    import tomllib
+    from pathlib import Path
+
+    here = Path()
+    for path in (here / "pyproject.toml", *sorted(here.glob("*/pyproject.toml"))):
+        # What cannot be read cannot have been installed.
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            groups = dict(content["project"]["entry-points"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        wanted = [PREFIX + group] if group else [key for key in groups if key.startswith(PREFIX)]
+        if any(name in groups.get(key, ()) for key in wanted):
+            folder = "." if path.parent == here else shlex.quote(f"./{path.parent}")
+            return (
+                f"{path} declares it, but it is not installed, or was before that: "
+                f"pip install -e {folder}"
+            )
+    return ""
+
+
 @lru_cache(maxsize=4)
 def _declarations(places: tuple[tuple[str, int], ...]) -> tuple[Declared, ...]:
     """Read once, until something is installed or removed."""

@@ -34,11 +34,15 @@ class UnknownNameError(InputError):
         name: the name that was asked for.
         known: the names that exist.
         hint: what to say where none of them is near.
+        remedy: what to say in any case.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], hint: str = "", *, remedy: str = ""
+    ) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        more = f"; {hint}" if hint and near(name, self.known) is None else ""
+        hint = remedy or ("" if near(name, self.known) else hint)
+        more = f"; {hint}" if hint else ""
         super().__init__(f"no {kind} is named {name!r}; {suggest(name, self.known)}{more}")
 
 

@@ -16,7 +16,7 @@ from seqnlp.errors import SeqnlpError
 _REMEDIES: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         AttributeError,
-        r"before Module\.__init__\(\) call",
+        r"before Module\.__init__\(\) call|no attribute '_(modules|parameters|buffers)'",
         "call super().__init__ first in __init__, with the arguments that it takes",
     ),
     (
@@ -168,8 +168,10 @@ def advise(error: Exception) -> str:
     where, found = place(error), remedy(error)
     told = f"{type(error).__name__}: {_shortened(' '.join(str(error).split()))}"
     told += f" at {where}" if where else ""
-    # Torch raises some when gradients are computed, when the plugin's code has been left.
-    return f"{told}; {found}" if found and (where or isinstance(error, RuntimeError)) else told
+    # Some are raised where the plugin's code has been left: by torch, when gradients are computed;
+    # or has not been entered, since a method is missing.
+    outside = isinstance(error, RuntimeError) or "abstract class" in told
+    return f"{told}; {found}" if found and (where or outside) else told
 
 
 def remedy(error: BaseException) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from seqnlp.discovery import Declared, declarations, silent_plugins
+from seqnlp.discovery import Declared, declarations, not_installed, silent_plugins
 from seqnlp.errors import NameTakenError, SeqnlpError, UnknownNameError, near
 from seqnlp.outline import Outline, outline
 
@@ -133,7 +133,10 @@ class Registry(Generic[T]):
 
     def _entry(self, name: str) -> Declared:
         if name not in self._entries:
-            raise UnknownNameError(self.singular, name, self.names(), self._hint(name))
+            remedy = not_installed(name, self.kind)
+            raise UnknownNameError(
+                self.singular, name, self.names(), self._hint(name), remedy=remedy
+            )
         if obstacle := self._obstacle(name):
             taken = len(self._entries[name]) > 1
             raise (NameTakenError if taken else SeqnlpError)(obstacle)
@@ -176,9 +179,8 @@ class Registry(Generic[T]):
 
     def _hint(self, name: str) -> str:
         """How a name comes to be known, for someone who has written a plugin and misses it."""
-        for package, told in misplaced().items():
-            if told.startswith(f"{name} "):
-                return f"{package}: {told}"
+        if told := misplacement(name):
+            return told
         silent = silent_plugins()
         group = f"an entry point in the group seqnlp.{self.kind}"
         if silent:
@@ -207,6 +209,14 @@ def misplaced() -> dict[str, str]:
             group = f"the group seqnlp.{entry.group}, which is no kind"
             found[entry.package] = f"{entry.name} is declared in {group}{hint}"
     return found
+
+
+def misplacement(name: str) -> str:
+    """Of a name that a package declares in a group of no kind, what `misplaced` says."""
+    for package, told in misplaced().items():
+        if told.startswith(f"{name} "):
+            return f"{package}: {told}"
+    return ""
 
 
 def _interfaces(distribution: str) -> list[str]:

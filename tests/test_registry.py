@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seqnlp.discovery import declarations
+from seqnlp.discovery import declarations, not_installed
 from seqnlp.errors import NameTakenError, SeqnlpError, UnknownNameError
 from seqnlp.outline import _package
 from seqnlp.registry import INTERFACE, REGISTRIES, Registry, cells, misplaced
@@ -366,3 +366,30 @@ def test_a_miss_says_how_a_name_comes_to_be_known(
         "; seqnlp-zzz declares no part: add an entry point in the group seqnlp.cells to its "
         "pyproject.toml and install it again"
     )
+
+
+@pytest.mark.parametrize(
+    ("folder", "advice"),
+    [
+        (".", "pyproject.toml declares it, but it is not installed, or was before that: pip install -e ."),
+        ("lstn", "lstn/pyproject.toml declares it, but it is not installed, or was before that: pip install -e ./lstn"),
+        ("my cell", "my cell/pyproject.toml declares it, but it is not installed, or was before that: pip install -e './my cell'"),
+    ],
+)  # fmt: skip
+def test_a_package_that_lies_here_and_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, advice: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in {
+        folder: '[project.entry-points."seqnlp.cells"]\nlstn = "mine:Mine"\n',
+        "broken": "[project",
+        "odd": "project = 3",
+        "other": '[project.entry-points]\n"seqnlp.hooks" = {lstn = "mine:Mine"}\n',
+    }.items():
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "pyproject.toml").write_text(text)
+    with pytest.raises(UnknownNameError, match="did you mean 'lstm'") as caught:
+        cells.get("lstn")
+    assert str(caught.value).endswith(f"; {advice}")
+    assert not_installed("lstn", "tasks") == ""
+    assert not_installed("lstn").startswith(advice.partition(" ")[0])

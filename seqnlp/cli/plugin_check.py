@@ -99,8 +99,8 @@ def _printer(contract: Contract[Any]) -> Callable[[Finding], None]:
 
 def _kind_of(name: str, kind: str | None) -> str:
     """The kind that has a part of that name, if one alone has; by its plural."""
-    from seqnlp.discovery import silent_plugins
-    from seqnlp.registry import REGISTRIES
+    from seqnlp.discovery import not_installed, silent_plugins
+    from seqnlp.registry import REGISTRIES, misplacement
     from seqnlp.testing import CONTRACTS
 
     plurals = {REGISTRIES[each].singular: each for each in CONTRACTS}
@@ -121,7 +121,9 @@ def _kind_of(name: str, kind: str | None) -> str:
         raise InputError(f"{name!r} is an engine; there is a contract for: {', '.join(plurals)}")
     best = near(name, {each for kind in CONTRACTS for each in REGISTRIES[kind].names()})
     silent = silent_plugins()
-    if best is not None:
+    if told := not_installed(name) or misplacement(name):
+        hint = told
+    elif best is not None:
         hint = f"did you mean {best!r}?"
     elif silent:
         hint = (

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from seqnlp.data.languages import Languages, name_by_language
 from seqnlp.data.places import find_corpus, found_names, search_path
 from seqnlp.data.request import MAX_RATIO, CorpusRequest
 from seqnlp.data.split import SUMMARIZED, Ints, Split, concatenate
+from seqnlp.discovery import not_installed
 from seqnlp.errors import InputError, suggest
 from seqnlp.types import Field
 
@@ -124,11 +126,13 @@ def open_corpus(
         open_registered = registry.corpora.get(family)
         corpus: Corpus = open_registered(argument if colon else None, request=request)
         return corpus
-    if "/" in name or os.sep in name or Path(name).exists():
+    # What stands before a colon is a family, though it be gone; but one letter may be a drive.
+    lost = bool(colon) and re.fullmatch(r"\w[\w-]+", family) and not Path(name).exists()
+    if not lost and ("/" in name or os.sep in name or Path(name).exists()):
         return open_path(Path(name), request=request)
     if found := find_corpus(name):
         return open_path(found, name=name, request=request)
-    raise _not_found(name)
+    raise _not_found(family if lost else name)
 
 
 def assemble(
@@ -257,9 +261,11 @@ def _cut(
 def _not_found(name: str) -> InputError:
     known = {*registry.corpora.names(), *found_names()}
     places = os.pathsep.join(map(str, search_path())) or "not set"
+    remedy = not_installed(name, "corpora")
     return InputError(
         f"no corpus is named {name!r}; {suggest(name, known)}; looked among the registered "
         f"corpora, in the current folder and on SEQNLP_DATA ({places})"
+        f"{f'; {remedy}' if remedy else ''}"
     )
 
 

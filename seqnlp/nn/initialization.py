@@ -109,6 +109,11 @@ def make_cell(
             f"the cell {name!r} is a {type(cell).__name__}, which is no Cell; derive it from "
             "seqnlp.GatedCell, seqnlp.LinearCell or seqnlp.Cell"
         )
+    if "_parameters" not in vars(cell):
+        raise InputError(
+            f"{type(cell).__name__}.__init__ has made no module of it; call "
+            "super().__init__(input_size, hidden_size) first"
+        )
     initialize(cell, input=input_init, recurrent=recurrent_init, forget_bias=forget_bias)
     return cell
 

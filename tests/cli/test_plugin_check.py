@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +123,16 @@ def test_the_group_alone_shows_what_there_is(capfd: pytest.CaptureFixture[str]) 
     assert "new    Write the package of a new part." in out
     status, _, err = call(capfd, "plugin", "chek")
     assert (status, err) == (2, "error: no command is named 'chek'; did you mean 'check'? known: check, new\n")  # fmt: skip
+
+
+def test_a_package_that_is_not_installed(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(capfd, "plugin", "new", "lstn")[0] == 0
+    status, out, err = call(capfd, "plugin", "check", "lstn")
+    assert (status, out) == (2, "")
+    assert err == (
+        "error: no part is named 'lstn'; seqnlp-lstn/pyproject.toml declares it, but it is not "
+        "installed, or was before that: pip install -e ./seqnlp-lstn; all names: seqnlp list\n"
+    )

@@ -180,6 +180,22 @@ def test_a_name_that_nothing_has(places: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("SEQNLP_DATA")
     with pytest.raises(InputError, match=r"SEQNLP_DATA \(not set\)$"):
         open_corpus("fams:film", fields=FIELDS)
+    # Of a family that has gone its name is told, whatever path stands behind it.
+    with pytest.raises(InputError, match="no corpus is named 'my-lines'; known: "):
+        open_corpus(f"my-lines:{places}/one/x.txt", fields=FIELDS)
+    with pytest.raises(InputError, match=r"^C:/x.tsv: no such file or folder$"):
+        open_corpus("C:/x.tsv", fields=FIELDS)
+
+
+def test_a_corpus_whose_package_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project.entry-points."seqnlp.corpora"]\nmy-lines = "lines:open_lines"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"; pyproject.toml declares it, .*: pip install -e \.$"):
+        open_corpus("my-lines:./x.txt", fields=FIELDS)
 
 
 def test_the_bundled_reviews() -> None:

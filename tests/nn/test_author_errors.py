@@ -189,4 +189,37 @@ def test_an_error_elsewhere_is_told_as_it_is() -> None:
         "modified by an inplace operation.; change no tensor in place: write h = f * h, not h *= f, "
         "h.mul_(f) or h[:] = ..."
     )
+    # Python raises this before a line of the plugin is at work.
+    with pytest.raises(TypeError) as caught:
+        GatedCell(2, 2)  # type: ignore[abstract]
+    assert advise(caught.value.with_traceback(None)) == (
+        "TypeError: Can't instantiate abstract class GatedCell with abstract method update; write "
+        "what is missing: update"
+    )
     assert remedy(ValueError("whatever")) is None
+
+
+@pytest.mark.parametrize("base", [GatedCell, Cell])
+def test_a_constructor_that_calls_no_other_is_named(
+    monkeypatch: pytest.MonkeyPatch, base: type[Cell]
+) -> None:
+    class Unmade(base):  # type: ignore[misc, valid-type]
+        gates = 1
+
+        def __init__(self, input_size: int, hidden_size: int, *, beta: float = 1.0) -> None:
+            self.beta = beta
+
+        update = forward = initial_state = lambda *_: None
+
+    monkeypatch.setitem(registry.cells._local, "tried", Unmade)
+    with pytest.raises(InputError) as caught:
+        make_cell("tried", {}, 2, 2)
+    assert str(caught.value) == (
+        "Unmade.__init__ has made no module of it; call "
+        "super().__init__(input_size, hidden_size) first"
+    )
+    with pytest.raises(AttributeError) as raised:
+        list(Unmade(2, 2).parameters())
+    assert remedy(raised.value) == (
+        "call super().__init__ first in __init__, with the arguments that it takes"
+    )
