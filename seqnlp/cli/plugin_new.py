@@ -22,7 +22,7 @@ import click
     help="The folder to make.  [default: seqnlp-NAME]",
 )
 def command(name: str, kind: str, folder: Path | None) -> None:
-    """Write a complete package of a part called NAME: code, tests, README, licence, CI.
+    """Write a complete package of a part called NAME: code, tests, README, license, CI.
 
     \b
     seqnlp plugin new my-cell
