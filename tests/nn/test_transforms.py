@@ -20,7 +20,7 @@ from seqnlp.nn.engines.dropout import dropout
 from seqnlp.types import Encoded
 from tests.nn.gated import assert_equal, weigh
 
-CELLS = sorted(registry.cells.names())
+CELLS = sorted(name for name, package in registry.cells.names().items() if package == "seqnlp")
 # Their rows are looked for one by one, which vmap over lengths cannot do.
 CELLS_INTERACT = {name: registry.cells.get(name).rows_interact for name in CELLS}
 ENGINES = ["reference", "auto"]
