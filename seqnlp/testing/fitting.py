@@ -65,6 +65,9 @@ class PlannedError(Exception):
     """What `Failing` raises."""
 
 
+_SEED = 40_961  # none that a hook would come upon
+
+
 def fit(hooks: Sequence[Hook], folder: Path | None, *, validated: bool = True) -> Trainer:
     """Train the toy task, always the same, with these hooks.
 
@@ -76,6 +79,7 @@ def fit(hooks: Sequence[Hook], folder: Path | None, *, validated: bool = True) -
     rows = task.read(corpus.split("train"), training=True)
     trainer = Trainer(task, settings, hooks, seed=0, folder=folder)
     validation = corpus.split("validation")
+    torch.manual_seed(_SEED)
     if validated:
         trainer.fit(rows, task.read(validation), task.references(validation))
     else:
@@ -112,6 +116,7 @@ def loop_of(trainer: Trainer) -> dict[str, object]:
         "len(history)": len(trainer.history),
         "task.training": trainer.task.training,
         "torch.is_grad_enabled()": torch.is_grad_enabled(),
+        "torch.initial_seed()": torch.initial_seed(),
     }
 
 

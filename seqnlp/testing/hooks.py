@@ -127,7 +127,8 @@ def _leaves_the_loop(subject: Subject) -> str | None:
                 value == before[name],
                 f"{moment} changes {name} from {before[name]} to {value}",
                 "read these and leave them: modes by `with task.evaluating():`, grad by "
-                "`with torch.no_grad():`, an early end by trainer.stop(reason)",
+                "`with torch.no_grad():`, an early end by trainer.stop(reason), a seed of your own "
+                "by a torch.Generator",
             )
 
     subject.run(Watch(subject.make(), lambda _, trainer: loop_of(trainer), compare))

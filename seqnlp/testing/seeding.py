@@ -15,7 +15,12 @@ UNSEEDED = (
 
 @contextmanager
 def seeded(seed: int = 0) -> Iterator[None]:
-    """Run with torch seeded, and put its generator back."""
-    with torch.random.fork_rng(devices=[]):
+    """Run with torch seeded, and put back its generator and what else a part may have switched."""
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(torch.is_grad_enabled()):
         torch.manual_seed(seed)
-        yield
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            torch.set_num_threads(threads)

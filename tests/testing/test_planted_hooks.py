@@ -70,6 +70,20 @@ class Evaluating(Hook):
         trainer.task.eval()
 
 
+class Seeding(Hook):
+    """Begins each step with the same numbers."""
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        torch.manual_seed(0)
+
+
+class Disabling(Hook):
+    """Switches gradients off for all that come after it."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        torch.set_grad_enabled(False)
+
+
 class Counting(Hook):
     """Counts the steps of others."""
 
@@ -204,6 +218,8 @@ FAULTS = {
     Exploding: ("a run with it ends well", ""),
     Evaluating: ("the loop is left to the trainer", "with task.evaluating()"),
     Counting: ("the loop is left to the trainer", "read these and leave them"),
+    Seeding: ("the loop is left to the trainer", "a seed of your own by a torch.Generator"),
+    Disabling: ("the loop is left to the trainer", "with torch.no_grad()"),
     LeavingRates: ("what it changes is taken back", "undo in on_fit_end"),
     Spying: ("what it changes is taken back", "handle.remove()"),
     Freezing: ("what it changes is taken back", "undo in on_fit_end"),
@@ -235,3 +251,4 @@ def test_a_fault_is_caught_by_its_check(fault: type[Hook]) -> None:
     check, remedy = FAULTS[fault]
     report = check_hook.examine(fault)
     assert remedy in failed(report).get(check, "no failure"), report.lines()
+    assert torch.is_grad_enabled()
