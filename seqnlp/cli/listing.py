@@ -143,6 +143,7 @@ def _runners(name: str, engines: Mapping[str, Engine]) -> tuple[str, str]:
 
     from seqnlp import registry
     from seqnlp.errors import SeqnlpError
+    from seqnlp.missteps import advise
 
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     try:
@@ -158,5 +159,5 @@ def _runners(name: str, engines: Mapping[str, Engine]) -> tuple[str, str]:
     except SeqnlpError as error:
         return "", str(error)
     except Exception as error:
-        return "", " ".join(f"{type(error).__name__}: {error}".split())
+        return "", advise(error)
     return ", ".join(found), ""

@@ -84,8 +84,8 @@ def _printer(contract: Contract[Any]) -> Callable[[Finding], None]:
                 screen.print(Text(f"the checks after it are {finding.what}", style="yellow"))
             stopped = True
             return
-        lines = textwrap.wrap(finding.what, width)
-        lines += textwrap.wrap(f"remedy: {finding.remedy}", width) if finding.remedy else []
+        lines = _wrapped(finding.what, width)
+        lines += _wrapped(f"remedy: {finding.remedy}", width) if finding.remedy else []
         head = Text(f"{finding.outcome:7}", style=STYLES[finding.outcome])
         head.append(f"  {finding.check:{wide}}  ".rstrip() if not lines else "", style="default")
         if lines:
@@ -95,6 +95,11 @@ def _printer(contract: Contract[Any]) -> Callable[[Finding], None]:
             screen.print(Text(f"{indent}{line}"), soft_wrap=True)
 
     return show
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines that break between words alone: the path of a file has hyphens, and is to be copied."""
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
 
 
 def _kind_of(name: str, kind: str | None) -> str:

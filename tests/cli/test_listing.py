@@ -54,9 +54,20 @@ def test_a_broken_plugin_does_not_hide_the_others(capfd: pytest.CaptureFixture[s
         def __init__(self) -> None:
             raise OSError("no device")
 
+    @registry.cells.register("typo")
+    class MistypedCell(LSTMCell):
+        """A cell that cannot be made, for a name that is not there."""
+
+        def __init__(self, input_size: int, hidden_size: int) -> None:
+            self.size = hidden_sise  # type: ignore[name-defined] # noqa: F821
+
     assert run(["list", "cells"], debug=True) == 0
     out = capfd.readouterr().out
-    assert re.search(r"broken +this process +none +broken: ZeroDivisionError: no \[luck\]\n", out)
+    found = re.search(
+        r"broken +this process +none +broken: ZeroDivisionError: no \[luck\] at .+\n", out
+    )
+    assert found
+    assert re.search(r"NameError: .+; import or define hidden_sise in this file\n", out)
     assert "note: the engine 'stuck' is left out: OSError: no device" in out
     assert "fused, native, reference" in out
 

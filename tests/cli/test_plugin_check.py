@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def test_a_part_that_keeps_its_contract(capfd: pytest.CaptureFixture[str]) -> No
         check_cell.names
     )
     assert "passed   padding is invisible" in lines
-    assert lines[-1] == "21 passed, 2 skipped"
+    assert lines[-1] == "22 passed, 2 skipped"
     assert not logging.root.manager.disable
 
 
@@ -47,7 +48,7 @@ def test_what_failed_is_told_with_its_remedy(capfd: pytest.CaptureFixture[str]) 
         'from remedy: add a line such as "Source: Cho et al. 2014, arXiv:1406.1078", or "Source: '
         'own."' in found
     )
-    assert out.splitlines()[-1] == "20 passed, 2 skipped, 1 failed"
+    assert out.splitlines()[-1] == "21 passed, 2 skipped, 1 failed"
     assert not any(line.endswith(" ") for line in out.splitlines())
 
 
@@ -59,7 +60,7 @@ def test_what_means_nothing_after_a_failure_takes_one_line(
     assert status == 1
     assert lines[0] == "cell swapped (this process, tests.testing.planted_cells.SwappedShapes)"
     assert lines[-2] == "the checks after it are not tried, since 'shapes are right' fails"
-    assert lines[-1] == "3 passed, 1 failed, 19 not tried"
+    assert lines[-1] == "3 passed, 1 failed, 20 not tried"
     assert len(lines) < 12
 
 
@@ -123,6 +124,23 @@ def test_the_group_alone_shows_what_there_is(capfd: pytest.CaptureFixture[str]) 
     assert "new    Write the package of a new part." in out
     status, _, err = call(capfd, "plugin", "chek")
     assert (status, err) == (2, "error: no command is named 'chek'; did you mean 'check'? known: check, new\n")  # fmt: skip
+
+
+def test_the_place_of_a_failure_is_not_broken_at_its_hyphens(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "from seqnlp import GatedCell\n\n\nclass Mine(GatedCell):\n    gates = 1\n\n"
+    source += "    def update(self, x_gates, h_gates, state):\n        return (tanh(x_gates[0]),)\n"
+    folder = tmp_path / "-".join(["long"] * 20)
+    folder.mkdir()
+    (folder / "hyphens_of_tests.py").write_text(source)
+    monkeypatch.syspath_prepend(folder)
+    mine = importlib.import_module("hyphens_of_tests").Mine
+    monkeypatch.setitem(registry.cells._local, "hyphens", mine)
+    status, out, _ = call(capfd, "plugin", "check", "hyphens")
+    assert status == 1
+    assert f"{folder.name}/hyphens_of_tests.py:8\n" in out
+    assert "remedy: import or define tanh in this file\n" in out
 
 
 def test_a_package_that_is_not_installed(
