@@ -114,7 +114,7 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
             continue
         corpus, _, network = name.partition("/")
         wanted = CORPORA[corpus][1]
-        scale = 1 if corpus in ("stories", "multi30k") else 100
+        scale = 100 if wanted == ("accuracy",) else 1
         cells = [
             " / ".join(f"{scale * mean(run[split][key] for run in runs):.1f}" for key in wanted)
             for split in ("validation", "test")
