@@ -27,7 +27,7 @@ _NEEDED = re.compile(
 )
 """A package that a line imports; prose that begins with "from" imports none."""
 _HEADER_END = re.compile(r":[ \t]*(?:#[^\n]*)?\n")
-_FIRST_LINE = re.compile(r"\s*[rRuU]?(\"\"\"|'''|\"|')([^\n]*)")
+_FIRST_LINE = re.compile(r"\s*[rRuU]?(\"\"\"|'''|\"|')\s*([^\n]*)")
 
 
 class Outline(NamedTuple):

@@ -131,11 +131,19 @@ def test_a_summary_is_found_through_the_modules_that_pass_a_part_on(site: Path) 
     plant(
         site,
         "seqnlp-mine",
-        {"seqnlp.cells": {"mine": "mine:Mine", "far": "mine.sub.far:Far", "plain": "mine.deep:f"}},
+        {
+            "seqnlp.cells": {
+                "mine": "mine:Mine",
+                "far": "mine.sub.far:Far",
+                "plain": "mine.deep:f",
+                "below": "mine.deep:Below",
+            }
+        },
         files={
             "mine/__init__.py": init,
             "mine/deep.py": "from mine.deeper import Mine as Kept\n\n\ndef f(\n    x: int,\n) -> int:"
-            "\n    'One line.'\n\n\nclass NoDoc:\n    def f(self):\n        'Not this.'\n",
+            "\n    'One line.'\n\n\nclass NoDoc:\n    def f(self):\n        'Not this.'\n"
+            '\n\nclass Below:\n    """\n    Begins below.\n    """\n',
             "mine/deeper.py": CELL,
             "mine/sub/__init__.py": "",
             "mine/sub/far.py": "from ..deep import NoDoc as Far\n",
@@ -145,6 +153,7 @@ def test_a_summary_is_found_through_the_modules_that_pass_a_part_on(site: Path) 
     assert registry.summary("mine") == "A cell of mine."
     assert registry.summary("plain") == "One line."
     assert registry.summary("far") == ""
+    assert registry.summary("below") == "Begins below."
     assert not {"mine", "far", "plain"} & registry.broken().keys()
     assert registry.get("far").__name__ == "NoDoc"
 
