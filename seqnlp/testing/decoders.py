@@ -18,15 +18,12 @@ from seqnlp.testing.network_checks import IN_PLACE, add_network_checks
 from seqnlp.testing.requiring import borrowed, require
 from seqnlp.testing.seeding import seeded
 from seqnlp.testing.signature import check_described, check_options
+from seqnlp.testing.targets import OUT, SIZES, D, E, H, M, S, T, make_inputs, source_of
 from seqnlp.testing.tasks.subject import Subject as TaskSubject
 from seqnlp.testing.tensors import Inputs, require_close, require_finite, require_long
 from seqnlp.types import Encoded, Memory
 
-T, S, E, D, M, OUT, H = 5, 6, 5, 6, 7, 4, 8
 LONG = 600
-SIZES: dict[str, object] = {
-    "input_size": E, "memory_size": D, "summary_size": M, "output_size": OUT,
-}  # fmt: skip
 PADDING = (
     "hide positions of the source by memory.mask in every attention, and let no step of a target "
     "see a later one"
@@ -59,23 +56,6 @@ class Subject:
             batches=(4, H),
             padding=PADDING,
         )
-
-
-def make_inputs(rows: int) -> Inputs:
-    """Ragged targets, and ragged sources of another length."""
-    lengths = [(T, 2, 4, 1, 5, 3)[row % 6] for row in range(rows)]
-    sources = [(S, 3, 1, 6, 2, 4)[row % 6] for row in range(rows)]
-    shapes = {"x": (rows, T, E), "states": (rows, S, D), "summary": (rows, M)}
-    return Inputs(
-        tensors={name: torch.randn(*shape).double() for name, shape in shapes.items()},
-        lengths={"x": torch.tensor(lengths), "states": torch.tensor(sources)},
-    )
-
-
-def source_of(inputs: Inputs) -> Encoded:
-    """The source, as an encoder gives it."""
-    tensors = inputs.tensors
-    return Encoded(states=tensors["states"], mask=inputs.mask("states"), summary=tensors["summary"])
 
 
 def run(module: nn.Module, inputs: Inputs) -> Outputs:
