@@ -90,7 +90,9 @@ def make_corpus(
         InputError: the folder is not empty, or cannot be written to.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is in use; name an empty or a new folder")
+        cut_short = (folder / "audio").is_dir() and not (folder / MANIFEST).exists()
+        why = "has what a run that was cut short left; remove it, or" if cut_short else "is in use;"
+        raise InputError(f"{folder} {why} name an empty or a new folder")
     try:
         (folder / "audio").mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -116,6 +116,17 @@ def test_plans_that_cannot_be_are_refused(changed: dict[str, object], message: s
         Plan(**changed)  # type: ignore[arg-type]
 
 
+def test_what_was_cut_short_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    with pytest.raises(
+        InputError, match="has what a run that was cut short left; remove it, or name"
+    ):
+        make_corpus(Plan(), tmp_path, lambda _: pytest.fail("it spoke"))
+    (tmp_path / "manifest.tsv").touch()
+    with pytest.raises(InputError, match="is in use; name an empty or a new folder"):
+        make_corpus(Plan(), tmp_path, lambda _: pytest.fail("it spoke"))
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for folder in (tmp_path, tmp_path / "file"):
