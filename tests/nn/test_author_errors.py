@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqnlp import registry
 from seqnlp.errors import InputError
 from seqnlp.missteps import advise, describe, place, remedy
-from seqnlp.nn import Cell, GatedCell, RecurrentEncoder, unroll
+from seqnlp.nn import Cell, GatedCell, GatedLinearCell, RecurrentEncoder, unroll
 from seqnlp.nn.initialization import make_cell
 
 B, T, D, H = 2, 3, 3, 4
@@ -222,4 +222,24 @@ def test_a_constructor_that_calls_no_other_is_named(
         list(Unmade(2, 2).parameters())
     assert remedy(raised.value) == (
         "call super().__init__ first in __init__, with the arguments that it takes"
+    )
+
+
+@pytest.mark.parametrize("engine", ["reference", "fused"])
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [(lambda a, b: b, "a Tensor"), (lambda a, b: (b,), "a tuple of 1"), (lambda a, b: (1.0, b), "a tuple of 2")],
+)  # fmt: skip
+def test_what_mix_returns_is_looked_at(result: Callable[..., Any], kind: str, engine: str) -> None:
+    class Mixed(GatedLinearCell):
+        gates = 2
+
+        def mix(self, x_gates: Any) -> Any:
+            return result(*x_gates)
+
+    with pytest.raises(InputError) as caught:
+        unroll(Mixed(D, H), torch.zeros(B, T, D), engine=engine)
+    assert str(caught.value).endswith(
+        f"Mixed.mix returned {kind}; return what the state is scaled by and what is added to it, "
+        "two tensors: return a, b"
     )

@@ -35,6 +35,23 @@ def check_state(cell: GatedCell, new: object, state: State) -> None:
     raise InputError(f"{type(cell).__name__}.update returned {found}")
 
 
+def check_mix(cell: Cell, found: object) -> tuple[Tensor, Tensor]:
+    """What a `mix` returned.
+
+    Raises:
+        InputError: it is no pair of tensors.
+    """
+    if isinstance(found, tuple) and len(found) == 2:
+        a, b = found
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            return a, b
+    kind = f"a tuple of {len(found)}" if isinstance(found, tuple) else f"a {type(found).__name__}"
+    raise InputError(
+        f"{type(cell).__name__}.mix returned {kind}; return what the state is scaled by and what "
+        "is added to it, two tensors: return a, b"
+    )
+
+
 def check_step(cell: Cell, result: object, state: State) -> tuple[Tensor, State]:
     """What a step gave, refused where it is no output and state like the one before.
 

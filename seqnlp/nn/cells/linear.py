@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqnlp.nn.cells.base import Cell, Gates, Role, State
+from seqnlp.nn.cells.checks import check_mix
 
 
 class LinearCell(Cell):
@@ -101,7 +102,7 @@ class GatedLinearCell(LinearCell):
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`mix` of the product."""
         product = F.linear(windows(x, self.window), self.weight, self.bias)
-        return self.mix(product.chunk(self.gates, dim=2))
+        return check_mix(self, self.mix(product.chunk(self.gates, dim=2)))
 
     def weight_blocks(self) -> Iterator[tuple[Role, Tensor]]:
         """The blocks of the weight, gate by gate, and the biases."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqnlp.nn.cells.checks import check_mix
 from seqnlp.nn.cells.linear import GatedLinearCell
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.abi import Strided, pointer, strided, team
@@ -90,7 +91,7 @@ def _emit(cell: GatedLinearCell, dtype: torch.dtype) -> str:
     tensors, values = zip(*map(enter, names), strict=True)
     *gates, h, through_time, from_outside = tensors
     with torch.enable_grad(), tracer:
-        a, b = cell.mix(tuple(gates))
+        a, b = check_mix(cell, cell.mix(tuple(gates)))
         new = a * h + b
         result = tracer.value(new, "the new state")
         tracer.in_backward = True
