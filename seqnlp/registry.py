@@ -154,9 +154,10 @@ class Registry(Generic[T]):
         entries = self._entries[name]
         if len(entries) > 1:
             owners = " and ".join(entry.package for entry in entries)
-            return (
-                f"the {self.singular} name {name!r} is claimed by {owners}; uninstall all but one"
-            )
+            others = [each.distribution for each in entries if each.distribution != "seqnlp"]
+            own = len(others) < len(entries)
+            advice = " and ".join(others) if own else "all but one"
+            return f"the {self.singular} name {name!r} is claimed by {owners}; uninstall {advice}"
         entry = entries[0]
         spoken = _interfaces(entry.distribution)
         if not spoken or str(INTERFACE) in spoken:

@@ -4,6 +4,7 @@ import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -248,17 +249,19 @@ def test_what_another_finder_raises_hides_no_part(
 
 
 def test_a_name_that_two_packages_claim_is_broken_and_no_other(site: Path) -> None:
-    for name in ("seqnlp-one", "seqnlp-two"):
-        entries = {"lstm": "mine:Mine", name[-3:]: "mine:Mine"}
+    plugins = ("seqnlp-one", "seqnlp-two")
+    for name in plugins:
+        entries = {"lstm": "mine:Mine", "both": "mine:Mine", name[-3:]: "mine:Mine"}
         plant(site, name, {"seqnlp.cells": entries}, files={"mine.py": CELL})
     registry: Registry[type] = Registry("cells")
     assert registry.names()["one"] == "seqnlp-one"
     owners = registry.names()["lstm"].split(" and ")
     assert sorted(owners) == ["seqnlp", "seqnlp-one", "seqnlp-two"]
     claim = "the cell name 'lstm' is claimed by "
-    advice = "; uninstall all but one"
     told = registry.broken()
-    assert list(told) == ["lstm"]
+    assert sorted(told) == ["both", "lstm"]
+    assert told["both"].endswith("; uninstall all but one")
+    advice = tuple(f"; uninstall {' and '.join(order)}" for order in permutations(plugins))
     assert told["lstm"].startswith(claim)
     assert told["lstm"].endswith(advice)
     assert "seqnlp-one 1.0 and " in told["lstm"] or " and seqnlp-one 1.0" in told["lstm"]
