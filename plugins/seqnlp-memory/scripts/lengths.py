@@ -68,7 +68,7 @@ TRIALS = {
         corpus="repeat_copy:1-10,repeats=1-4,train=16000",
         measured="test=5/10/20/30,test_repeats=2/4/8/16",
         cell="ntm",
-        options=("model.cell_options={controller='feedforward', slots=64, read_heads=2}",),
+        options=("model.cell_options={controller='lstm', slots=64, read_heads=2}",),
         grows="slots",
         epochs=5,
         until="10 x4",
