@@ -50,7 +50,9 @@ def test_the_answers_of_a_corpus_are_right(name: str, expected: Any) -> None:
 
 
 def test_lengths_and_repeats_are_those_that_were_asked_for() -> None:
-    made = corpus("repeat_copy:2-4,repeats=2-3,train=200,test=7/9,test_repeats=5,each=2,validation=99")
+    made = corpus(
+        "repeat_copy:2-4,repeats=2-3,train=200,test=7/9,test_repeats=5,each=2,validation=99"
+    )
     found = {
         name: {(len(r.words), r.count) for r in (Request.parse(t, "") for t in split.column("sequence"))}
         for name, split in made.splits.items()
@@ -59,7 +61,9 @@ def test_lengths_and_repeats_are_those_that_were_asked_for() -> None:
     assert found["validation"] == {(n, k) for n in range(2, 7) for k in range(2, 6)}
     assert found["test"] == {(7, 5), (9, 5)}
     assert len(made.split("test")) == 4
-    lengths = {len(text.split()) for text in corpus("copy:3,train=20").split("test").column("sequence")}
+    lengths = {
+        len(text.split()) for text in corpus("copy:3,train=20").split("test").column("sequence")
+    }
     assert lengths == {4, 8, 15, 18}
 
 
@@ -105,7 +109,9 @@ def test_words_of_bits_and_symbols_are_told_apart() -> None:
     assert find_code(["0", "1"]).state() == {"symbols": ["0", "1"]}
     assert find_code(["0", "1"], kind="bits").state() == {"bits": 1}
     assert find_code(["01", "11"], kind="symbols").state() == {"symbols": ["01", "11"]}
-    with pytest.raises(InputError, match=r"head\.words: the words are not all of one number of bits"):
+    with pytest.raises(
+        InputError, match=r"head\.words: the words are not all of one number of bits"
+    ):
         find_code(["01", "a"], kind="bits")
     with pytest.raises(InputError, match="bits must be 1 to 64, not 65"):
         find_code(["01" * 32 + "1"])
@@ -155,7 +161,9 @@ def test_steps_are_the_words_the_mark_to_go_and_blanks() -> None:
     assert batch.lengths.tolist() == [7, 4]
     expected = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0.3], *[[0.0] * 4] * 4]
     torch.testing.assert_close(batch.x[0], torch.tensor(expected))
-    torch.testing.assert_close(batch.x[1], torch.tensor([[0, 1, 0, 0], [0, 0, 1, 0], *[[0.0] * 4] * 5]))
+    torch.testing.assert_close(
+        batch.x[1], torch.tensor([[0, 1, 0, 0], [0, 0, 1, 0], *[[0.0] * 4] * 5])
+    )
     assert batch.asked.equal(batch.scored)
     assert batch.scored.long().tolist() == [[0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 0]]
     wanted = [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 1]]
@@ -216,7 +224,9 @@ def test_a_validation_word_that_is_no_such_word_is_named_with_its_place() -> Non
     other = Split.from_examples("test", [{"sequence": "011", "answer": "01"}], origin="mine.tsv")
     empty = Split.from_examples("test", [{"sequence": "01", "answer": " "}], origin="mine.tsv")
     task = Recall.create(settings(), Corpus(name="mine", splits={"train": train}))
-    with pytest.raises(InputError, match=r"mine.tsv, row 1: sequence: word 1 is '011'; expected 2 bits"):
+    with pytest.raises(
+        InputError, match=r"mine.tsv, row 1: sequence: word 1 is '011'; expected 2 bits"
+    ):
         task.read(other)
     with pytest.raises(InputError, match=r"mine.tsv, row 1: the answer has no words"):
         task.read(empty)
@@ -244,7 +254,9 @@ def test_a_model_trains_saves_and_loads(tmp_path: Path, cell: str) -> None:
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_members(tmp_path: Path) -> None:
-    made = seqnlp.train(settings("ensemble=2", "model.cell=gru", "model.hidden_size=6"), tmp_path / "run")
+    made = seqnlp.train(
+        settings("ensemble=2", "model.cell=gru", "model.hidden_size=6"), tmp_path / "run"
+    )
     task: Any = made.task
     batch = task.read_texts(["101 001"]).batch(np.array([0]))
     with torch.inference_mode():
