@@ -5,6 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
+from seqnlp.errors import SeqnlpError
+from seqnlp.registry import Registry
+
+CELL = '''"""A module."""
+
+
+class Mine:
+    r"""A cell of mine.
+
+    More of it.
+    """
+'''
+"""The source of a module with a part."""
+
 
 def plant(
     site: Path,
@@ -35,3 +51,10 @@ def plant(
         path.parent.mkdir(parents=True, exist_ok=True)
         # A byte that is no UTF-8 is written by its escape: \udce9.
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def refusal(kind: str, name: str) -> str:
+    """What is said where a part cannot be had."""
+    with pytest.raises(SeqnlpError) as caught:
+        Registry(kind).get(name)
+    return str(caught.value)
