@@ -11,8 +11,8 @@ import pytest
 
 PUBLIC = (
     "seqnlp", "seqnlp.config", "seqnlp.data", "seqnlp.errors", "seqnlp.files", "seqnlp.nn",
-    "seqnlp.recipes", "seqnlp.registry", "seqnlp.tasks", "seqnlp.testing", "seqnlp.text",
-    "seqnlp.training", "seqnlp.types",
+    "seqnlp.registry", "seqnlp.tasks", "seqnlp.testing", "seqnlp.text", "seqnlp.training",
+    "seqnlp.types",
 )  # fmt: skip
 SOURCES = sorted(Path(__file__).parents[1].glob("seqnlp-*/**/*.py"))
 
