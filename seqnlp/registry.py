@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from seqnlp.discovery import Declared, declarations, not_installed, silent_plugins
@@ -159,7 +159,7 @@ class Registry(Generic[T]):
             advice = " and ".join(others) if own else "all but one"
             return f"the {self.singular} name {name!r} is claimed by {owners}; uninstall {advice}"
         entry = entries[0]
-        spoken = _interfaces(entry.distribution)
+        spoken = self._interfaces.get(entry.distribution, [])
         if not spoken or str(INTERFACE) in spoken:
             return ""
         newer = all(version.isdigit() and int(version) > INTERFACE for version in spoken)
@@ -192,6 +192,10 @@ class Registry(Generic[T]):
         return f"a package offers its own by {group}, once it is installed"
 
     @cached_property
+    def _interfaces(self) -> dict[str, list[str]]:
+        return _spoken(declarations())
+
+    @cached_property
     def _entries(self) -> dict[str, tuple[Declared, ...]]:
         found: dict[str, tuple[Declared, ...]] = {}
         for entry in declarations():
@@ -220,13 +224,14 @@ def misplacement(name: str) -> str:
     return ""
 
 
-def _interfaces(distribution: str) -> list[str]:
-    """The versions of the plugin interface that a distribution says it is written for."""
-    return [
-        entry.name
-        for entry in declarations()
-        if entry.group == "interface" and entry.distribution == distribution
-    ]
+@lru_cache(maxsize=1)
+def _spoken(declared: tuple[Declared, ...]) -> dict[str, list[str]]:
+    """Distribution to the versions of the plugin interface that it says it is written for."""
+    found: dict[str, list[str]] = {}
+    for entry in declared:
+        if entry.group == "interface":
+            found.setdefault(entry.distribution, []).append(entry.name)
+    return found
 
 
 def _reason(error: BaseException, entry: Declared) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -48,7 +49,6 @@ def command(kind: str | None, long: bool) -> None:
 
 
 def _rows(kinds: Sequence[str], engines: Mapping[str, Engine]) -> Iterator[Sequence[str]]:
-    from seqnlp.data.places import found_names
     from seqnlp.registry import REGISTRIES
 
     for kind in kinds:
@@ -63,12 +63,11 @@ def _rows(kinds: Sequence[str], engines: Mapping[str, Engine]) -> Iterator[Seque
             what = f"broken: {reason}" if reason else registry.summary(name)
             yield kind, name, package, *running, what
         if kind == "corpora":
-            for name in found_names():
+            for name in _found_corpora():
                 yield kind, name, "SEQNLP_DATA", *([""] if engines else []), ""
 
 
 def _long_rows(kinds: Sequence[str]) -> Iterator[Sequence[str]]:
-    from seqnlp.data.places import found_names
     from seqnlp.outline import find_source
     from seqnlp.registry import REGISTRIES, THIS_PROCESS
 
@@ -85,8 +84,17 @@ def _long_rows(kinds: Sequence[str]) -> Iterator[Sequence[str]]:
             if not origins:
                 yield kind, name, THIS_PROCESS, "", what
         if kind == "corpora":
-            for name in found_names():
+            for name in _found_corpora():
                 yield kind, name, "SEQNLP_DATA", "", ""
+
+
+def _found_corpora() -> list[str]:
+    """The corpora on SEQNLP_DATA; what looks for them is imported only where there can be any."""
+    if not os.environ.get("SEQNLP_DATA"):
+        return []
+    from seqnlp.data.places import found_names
+
+    return found_names()
 
 
 def _print(headings: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
