@@ -243,3 +243,25 @@ def test_what_mix_returns_is_looked_at(result: Callable[..., Any], kind: str, en
         f"Mixed.mix returned {kind}; return what the state is scaled by and what is added to it, "
         "two tensors: return a, b"
     )
+
+
+class Widening(GatedCell):
+    """Computes a leaf in float64.
+
+    Source: own.
+    """
+
+    gates = 1
+    states = 2
+
+    def update(self, x_gates: Any, h_gates: Any, state: Any) -> Any:
+        h = torch.tanh(x_gates[0] + h_gates[0])
+        return h, h * (state[1] > 0).double() + 0.5 * state[1]
+
+
+def test_an_update_may_give_a_leaf_of_another_precision() -> None:
+    torch.manual_seed(0)
+    cell, x = Widening(D, H), torch.randn(B, T, D)
+    found = unroll(cell, x, engine="fused")
+    expected = unroll(cell, x, engine="reference")
+    torch.testing.assert_close(found, expected, check_dtype=False)

@@ -72,6 +72,8 @@ def _walk(
 ) -> Iterator[tuple[Tensor, State]]:
     """The output of each step, and the state after it."""
     check_initial(cell, state)
+    # What `update` returns has been looked at, and may be of another precision, as in all engines.
+    looked_at = isinstance(cell, GatedCell) and cell.splits
     noisy: GatedCell | None = None
     if noise is not None:
         assert isinstance(cell, GatedCell)
@@ -89,7 +91,7 @@ def _walk(
         else:
             result = cell(x_t, state)
             # Once: freezing would broadcast a leaf of another shape, and say nothing.
-            output, new = check_step(cell, result, state) if t == 0 else result
+            output, new = result if t or looked_at else check_step(cell, result, state)
         state = new if running_t is None else freeze(running_t, new, state)
         yield output, state
 
