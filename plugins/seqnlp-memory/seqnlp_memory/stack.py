@@ -80,7 +80,8 @@ class StackCell(MemoryCell):
         windows = padded.unfold(2, ACTIONS, 1)
         shares = torch.softmax(actions, 2)[:, :, None, :, None]
         stack = torch.matmul(windows, shares).squeeze(4)
-        return stack[:, :, : self.tops].flatten(1), (stack,)
+        # A copy: no leaf of the state is a view of another.
+        return stack[:, :, : self.tops].flatten(1).clone(), (stack,)
 
     def extra_repr(self) -> str:
         """Sizes, for printing."""

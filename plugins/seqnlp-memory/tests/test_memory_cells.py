@@ -52,6 +52,16 @@ class Unrolled(nn.Module):
         return unroll(self.cell, x, engine="reference")[0]
 
 
+@pytest.mark.parametrize("name", ["ntm", "stack", "dnc"])
+def test_no_leaf_of_a_state_is_a_view_of_another(name: str) -> None:
+    """With no gradients asked for, too, where nothing but a copy keeps leaves apart."""
+    cell = make(name, {"ntm": NTMS[0], "stack": STACKS[0], "dnc": DNCS[0]}[name])
+    with torch.no_grad():
+        _, state = cell(torch.randn(2, 3).double(), cell.initial_state(2))
+    places = [leaf.untyped_storage().data_ptr() for leaf in state]
+    assert len(set(places)) == len(places)
+
+
 @pytest.mark.parametrize("check", check_cell.names)
 @pytest.mark.parametrize("name", ["ntm", "stack", "dnc"])
 def test_the_contract_of_cells_holds(name: str, check: str) -> None:
