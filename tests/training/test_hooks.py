@@ -17,9 +17,10 @@ from seqnlp.errors import InputError, SettingsError
 from seqnlp.training.hooks import Hook
 from seqnlp.training.hooks.clipping import ClipHook, clip_adaptive
 from seqnlp.training.hooks.regularization import DropoutHook, PenaltyHook
-from seqnlp.training.hooks.reporting import LogHook, TensorBoardHook
+from seqnlp.training.hooks.reporting import LogHook
 from seqnlp.training.hooks.schedules import ScheduleHook
 from seqnlp.training.hooks.selection import AverageHook, BestCheckpointHook, EarlyStoppingHook
+from seqnlp.training.hooks.tracking import TensorBoardHook
 from seqnlp.training.trainer import Trainer
 from tests.training.test_trainer import fit
 
