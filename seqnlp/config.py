@@ -27,6 +27,7 @@ __all__ = [
     "TextSettings",
     "TrainSettings",
     "build",
+    "change_settings",
     "load_settings",
     "read_toml",
     "settings_from",
@@ -207,10 +208,56 @@ def load_settings(
     for override in overrides:
         _override(tables, override)
         _override(own, override)
+    levels = [base or {}, {} if recipe is None else read_toml(recipe), own]
+    return _without_unread(tables, where, levels, unread)
+
+
+def change_settings(
+    settings: Settings,
+    changes: Mapping[str, Any],
+    *,
+    where: str = "settings",
+    unread: Callable[[Settings], Iterable[str]] | None = None,
+) -> Settings:
+    """Settings that differ from others in what some keys say, as by `--set`.
+
+    >>> change_settings(Settings(), {"train.lr": 0.1, "hooks.clip.norm": 1.0}).train.lr
+    0.1
+
+    Args:
+        settings: what is said of all other keys.
+        changes: dotted key to value.
+        where: begins the message of an error.
+        unread: as `load_settings` has it.
+
+    Raises:
+        SettingsError: an unknown key or a value of the wrong type.
+    """
+    own: dict[str, Any] = {}
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        table = own
+        for part in path:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise SettingsError(f"{where}: {part!r} of {key} is a value too, not a table")
+        if last in table:
+            raise SettingsError(f"{where}: {key} is a table too, not a value")
+        table[last] = value
+    base = settings.model_dump(exclude_unset=True) | {"hooks": settings.hooks}
+    return _without_unread(_merged(base, own), where, [base, own], unread)
+
+
+def _without_unread(
+    tables: dict[str, Any],
+    where: str,
+    levels: Sequence[Mapping[str, Any]],
+    unread: Callable[[Settings], Iterable[str]] | None,
+) -> Settings:
+    """Settings of tables, less what was set for a part that another was named over."""
     settings = settings_from(tables, where)
     if unread is None:
         return settings
-    levels = [base or {}, {} if recipe is None else read_toml(recipe), own]
     left = [key.split(".") for key in unread(settings) if _is_left_behind(key, levels)]
     for table, key in left:
         tables[table].pop(key)

@@ -140,13 +140,11 @@ def test_a_command_of_a_page_works(
         return
     options = _parse(words).params
     if words[0] == "train":
-        from seqnlp.cli.train import _recipe, _settings
+        from seqnlp.cli.run_options import SHORT, RunRequest, settings_of
 
-        own = {key: options.pop(key) for key in ("recipe", "columns", "overrides")}
-        for key in ("output", "force", "quiet"):
-            options.pop(key)
-        path = _recipe(own["recipe"], options, own["overrides"])
-        settings = _settings(path, options, own["columns"], own["overrides"])
+        given = {key: options[key] for key in ("recipe", "columns", "overrides")}
+        short = {key: options[key] for key in SHORT}
+        settings, _ = settings_of(RunRequest(**given, short=short))
         preparation.make_hooks(preparation.complete(settings), tmp_path)
         _names_exist(settings)
     elif alone and options.get("corpus") in (None, "reviews", "stories", "reports"):
