@@ -69,8 +69,8 @@ def intervals_of(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The figures of a report that have an interval, by name; what tables and cards show.
 
     A figure is a mapping with `value`, `low` and `high`: shares of one, unless its `unit` is
-    "points" of a hundred, or "plain" for a number that has none. It may have a `name` of its own,
-    and `better` is "lower" where it is.
+    "points" of a hundred, or "plain" for a number that has none. It may have a `name` and a number
+    of `digits` of its own, and `better` is "lower" where it is.
     """
     return {
         name: figure
@@ -121,8 +121,11 @@ def scale_of(figure: Mapping[str, Any]) -> int:
 
 
 def digits_of(figure: Mapping[str, Any]) -> int:
-    """After the point, as people read it: a number without a unit is often near one."""
-    return 3 if figure.get("unit") == "plain" else 1
+    """After the point, as people read it: a number without a unit is often near one.
+
+    A figure may say it by its `digits`.
+    """
+    return int(figure.get("digits", 3 if figure.get("unit") == "plain" else 1))
 
 
 def heading(name: str, figure: Mapping[str, Any]) -> str:
