@@ -132,9 +132,12 @@ class TrainSettings(Section):
 
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=32, ge=1)
-    """Examples a batch; with `batch_tokens`, the most examples a batch."""
+    """Examples a batch, over all processes; with `batch_tokens`, the most examples a batch."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Tokens a batch, padding counted."""
+    accumulate: int = Field(default=1, ge=1)
+    """In how many parts a process computes its share of a batch: more take less memory and more
+    time, and the gradients are the same to rounding."""
     optimizer: str = "AdamW"
     """A class of torch.optim."""
     optimizer_options: dict[str, Any] = {}
@@ -150,6 +153,7 @@ DEFAULT_HOOKS: dict[str, dict[str, Any] | bool] = {
     "clip": {"norm": 5.0},
     "early_stopping": {"patience": 4},
     "best_checkpoint": {},
+    "checkpoint": {},
 }
 """Hooks of a run whose recipe says nothing else; a recipe's hooks are added to these."""
 

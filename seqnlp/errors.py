@@ -62,6 +62,19 @@ class TrainingError(SeqnlpError):
     """A run that could not go on; the message names the step and what to try."""
 
 
+class StoppedError(SeqnlpError):
+    """A run that a signal has ended before there was a model to keep.
+
+    Args:
+        message: with what to do to go on.
+        signal: its number; the exit status is 128 more, as of a process that it kills.
+    """
+
+    def __init__(self, message: str, *, signal: int) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + signal
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Say which known name is nearest to `name`, or list them all when none is near.
 

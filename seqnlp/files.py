@@ -15,13 +15,13 @@ from typing import BinaryIO
 from seqnlp.errors import InputError
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write a file so that a reader sees the old content or the new, never a part.
 
     Raises:
         InputError: the folder cannot be written to.
     """
-    with new_file(path) as file:
+    with new_file(path, durable=durable) as file:
         file.write(data)
 
 
@@ -59,8 +59,13 @@ def _uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
+def new_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     """Yield a file that becomes `path` when the block ends well, and vanishes otherwise.
+
+    Args:
+        path: of the file.
+        durable: whether it is on the disk itself when the block has ended, so that it outlives a
+            loss of power; this takes time.
 
     Raises:
         InputError: it cannot be written: no access, or the disk is full.
@@ -72,8 +77,13 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
+        if durable:
+            _sync_folder(path.parent)
     except OSError as error:
         # What else goes wrong in the block is not about this file.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EISDIR):
@@ -81,6 +91,21 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        # Some file systems know no such thing of folders.
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def cache_folder() -> Path:

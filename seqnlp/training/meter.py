@@ -90,6 +90,12 @@ class Meter:
         whole.add(self._epoch)
         return self._told(whole)
 
+    @property
+    def seconds(self) -> float:
+        """All that has been measured so far."""
+        self._charge()
+        return sum(self._past.seconds.values()) + sum(self._epoch.seconds.values())
+
     def state_dict(self) -> dict[str, Any]:
         """All counts and times so far, as JSON values."""
         self._charge()

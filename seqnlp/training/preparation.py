@@ -14,6 +14,7 @@ from seqnlp.errors import InputError, SettingsError
 from seqnlp.nn import engines
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.hooks.reporting import LOG
+from seqnlp.training.record import begun, forget
 
 
 def complete(settings: Settings) -> Settings:
@@ -120,7 +121,12 @@ def claim_folder(path: Path, *, force: bool) -> None:
     """
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file; name a folder")
-    if in_use(path) and not (path / MANIFEST).is_file():
+    if begun(path) and not force:
+        raise InputError(
+            f"{path} is in use: it holds a run that is not complete; --resume {path} goes on with "
+            "it, --force begins anew"
+        )
+    if in_use(path) and not begun(path) and not (path / MANIFEST).is_file():
         raise InputError(f"{path} is in use: it holds files that are no model; name another folder")
     if in_use(path) and not force:
         raise InputError(f"{path} is in use: it holds a model; --force replaces it")
@@ -134,6 +140,7 @@ def claim_folder(path: Path, *, force: bool) -> None:
 
 def leave_folder(path: Path) -> None:
     """Take a claimed folder back where the run was refused before it had anything to keep."""
+    forget(path)
     if sorted(entry.name for entry in path.iterdir()) == [LOG]:
         (path / LOG).unlink()
         path.rmdir()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,13 @@ from seqnlp import registry
 from seqnlp.bundle import Model
 from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus, open_corpus
-from seqnlp.errors import InputError, TrainingError
-from seqnlp.tasks.base import Task
+from seqnlp.errors import InputError, StoppedError, TrainingError
+from seqnlp.training.distributed import Group
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.hooks.reporting import LOG
-from seqnlp.training.preparation import (
-    choose_device,
-    claim_folder,
-    complete,
-    leave_folder,
-    make_hooks,
-)
-from seqnlp.training.trainer import Trainer
+from seqnlp.training.members import Members, Place
+from seqnlp.training.preparation import choose_device, claim_folder, complete, leave_folder
+from seqnlp.training.record import RunRecord, begun, forget, read_record
 
 
 def train(
@@ -33,15 +28,20 @@ def train(
     output: Path | str | None = None,
     *,
     force: bool = False,
+    resume: bool = False,
     hooks: Sequence[Hook] = (),
     notify: Callable[[str], None] = lambda _: None,
 ) -> Model:
     """Train, measure on validation and test, and save.
 
+    Under torchrun, its processes train together; the model's figures are the main one's alone.
+
     Args:
         settings: describe the run completely; the same settings give the same weights on one CPU.
         output: the model's folder; without one nothing is written.
         force: replace what is in the folder.
+        resume: go on with the run that was begun in the folder, to the same weights as if it had
+            never stopped; where none was, begin one.
         hooks: more hooks than the settings name, such as a progress display.
         notify: is told, in one line each, what a person should know.
 
@@ -49,35 +49,35 @@ def train(
         The model; `model.metrics` has the figures of validation, test and the baselines.
 
     Raises:
-        InputError: the corpus, the settings or the folder cannot be used.
+        InputError: the corpus, the settings or the folder cannot be used; or the run was begun with
+            others.
         TrainingError: the run failed; the message says where and what to try.
+        StoppedError: a signal ended it before there was a model; the message says how to go on.
     """
-    device = choose_device(settings.device)
-    settings = complete(settings)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    # Numbers too small for a normal float slow a CPU down tenfold and change nothing.
-    torch.set_flush_denormal(True)
-    if output is None:
-        return _run(settings, None, device, hooks, notify)
-    folder = Path(output)
-    fresh = not folder.exists()
-    claim_folder(folder, force=force)
-    try:
-        return _run(settings, folder, device, hooks, notify)
-    except InputError:
-        if fresh:
-            leave_folder(folder)
-        raise
+    with Group.from_environment(settings.device) as group:
+        device = choose_device(group.device or settings.device)
+        settings = complete(settings)
+        if (threads := settings.threads or group.threads) is not None:
+            torch.set_num_threads(threads)
+        # Numbers too small for a normal float slow a CPU down tenfold and change nothing.
+        torch.set_flush_denormal(True)
+        folder = None if output is None or not group.main else Path(output)
+        place = Place(device=device, folder=folder, group=group, hooks=hooks, notify=notify)
+        if folder is None:
+            return _run(settings, place, resumed=False)
+        fresh = not folder.exists()
+        resumed = resume and begun(folder)
+        if not resumed:
+            claim_folder(folder, force=force)
+        try:
+            return _run(settings, place, resumed=resumed)
+        except InputError:
+            if fresh:
+                leave_folder(folder)
+            raise
 
 
-def _run(
-    settings: Settings,
-    folder: Path | None,
-    device: torch.device,
-    hooks: Sequence[Hook],
-    notify: Callable[[str], None],
-) -> Model:
+def _run(settings: Settings, place: Place, *, resumed: bool) -> Model:
     started = time.perf_counter()
     task_class = registry.tasks.get(settings.task)
     chosen = settings.corpus
@@ -92,121 +92,72 @@ def _run(
         max_ratio=chosen.max_ratio or None,
     )
     for note in corpus.notes:
-        notify(note)
-    if folder is not None:
-        (folder / LOG).write_bytes(b"")
-    members = _Members(task_class, settings)
+        place.notify(note)
+    if place.folder is not None:
+        _begin(settings, corpus, place, resumed=resumed)
+    members = Members(task_class, settings, place)
     failure: TrainingError | None = None
     try:
         for seed in range(settings.seed, settings.seed + settings.ensemble):
-            make = partial(_train_one, task_class, settings, seed, device, folder, hooks, notify)
-            members.train(corpus, make, notify)
+            members.train(corpus, seed)
             if members.interrupted:
                 break
     except KeyboardInterrupt:
         members.interrupted = True
     except TrainingError as error:
         if not members.selected:
+            _end(place)
             raise
         failure = error
-        notify(f"{error}; keeping the models that were trained before")
+        place.notify(f"{error}; keeping the models that were trained before")
     if not members.selected:
-        raise TrainingError("interrupted before the first validation: there is nothing to save")
+        raise StoppedError(
+            f"interrupted before the first validation: no model to save; {members.how_to_go_on()}",
+            signal=signal.SIGINT,
+        )
     final, selected = members.together()
     model = Model(final, {"training": members.courses, "interrupted": members.interrupted})
-    if folder is not None:
+    if not place.group.main:
+        return model
+    if place.folder is not None:
         # Before anything is measured: nothing that happens from here on can lose the model.
-        model.save(folder)
+        model.save(place.folder)
     model.metrics |= _measure(model, Model(selected, {}), corpus)
-    model.metrics["seconds"] = time.perf_counter() - started
+    model.metrics["seconds"] = time.perf_counter() - started + members.earlier
     if not members.interrupted and failure is None:
         model.metrics["baselines"] = final.baselines(corpus)
-    if folder is not None:
-        model.save_metrics(folder)
+    if place.folder is not None:
+        model.save_metrics(place.folder)
+    if members.interrupted:
+        place.notify(members.how_to_go_on())
+    else:
+        _end(place)
     if failure is not None:
         raise failure
     return model
 
 
-class _Members:
-    """The models of a run, one a seed, and how their training went.
-
-    selected: as validation chose them. refitted: the same, trained again on train and validation.
-    """
-
-    def __init__(self, task_class: type[Task], settings: Settings) -> None:
-        self.task_class, self.settings = task_class, settings
-        self.selected: list[Task] = []
-        self.refitted: list[Task] = []
-        self.courses: list[dict[str, Any]] = []
-        self.interrupted = False
-
-    def train(
-        self,
-        corpus: Corpus,
-        make: Callable[..., tuple[Task, Trainer]],
-        notify: Callable[[str], None],
-    ) -> None:
-        """Add the model of one seed, unless it is interrupted before its first validation."""
-        task, trainer = make(corpus)
-        self.courses.append(_course(trainer))
-        self.interrupted = trainer.interrupted
-        if trainer.figures:
-            self.selected.append(task)
-        if trainer.interrupted:
-            notify(_interruption(trainer))
-            return
-        if self.settings.train.refit:
-            last = trainer.best_epoch or trainer.epoch
-            notify(f"training again on train and validation, up to epoch {last}")
-            task, again = make(corpus.with_all_in_train(), last)
-            self.interrupted = again.interrupted
-            if again.interrupted:
-                notify("interrupted; keeping the weights that validation chose")
-            else:
-                self.refitted.append(task)
-
-    def together(self) -> tuple[Task, Task]:
-        """The model of the run, and the one that validation may measure.
-
-        Refitted and selected models differ in vocabulary: one kind alone can be averaged.
-        """
-        selected = self._combine(self.selected)
-        whole = len(self.refitted) == len(self.selected)
-        return (self._combine(self.refitted) if whole else selected), selected
-
-    def _combine(self, tasks: list[Task]) -> Task:
-        task = tasks[0] if len(tasks) == 1 else self.task_class.combine(tasks)
-        task.settings = self.settings.model_copy(update={"ensemble": len(tasks)})
-        return task
+def _begin(settings: Settings, corpus: Corpus, place: Place, *, resumed: bool) -> None:
+    """Write down what the run is begun with, or see that it goes on with the same."""
+    folder = place.folder
+    assert folder is not None
+    now = RunRecord.of(settings, corpus, place.group.size)
+    if not resumed:
+        forget(folder)
+        now.write(folder)
+        (folder / LOG).write_bytes(b"")
+        return
+    then = read_record(folder)
+    for note in then.check(now, folder):
+        place.notify(note)
+    # Sums over another number of threads differ in last bits.
+    torch.set_num_threads(then.threads)
 
 
-def _train_one(
-    task_class: type[Task],
-    settings: Settings,
-    seed: int,
-    device: torch.device,
-    folder: Path | None,
-    hooks: Sequence[Hook],
-    notify: Callable[[str], None],
-    corpus: Corpus,
-    last_epoch: int | None = None,
-) -> tuple[Task, Trainer]:
-    """One model of one seed; with `last_epoch`, up to that epoch and without validation."""
-    torch.manual_seed(seed)
-    task = task_class.create(settings, corpus).to(device)
-    made = [*make_hooks(settings, folder), *hooks]
-    rows = task.read(corpus.split("train"), training=True)
-    if seed == settings.seed and last_epoch is None:
-        for note in rows.notes:
-            notify(note)
-    trainer = Trainer(task, settings.train, made, seed=seed, folder=folder)
-    if last_epoch is not None:
-        trainer.fit(rows, None, last_epoch=last_epoch)
-    else:
-        validation = corpus.split("validation")
-        trainer.fit(rows, task.read(validation), task.references(validation))
-    return task, trainer
+def _end(place: Place) -> None:
+    """The run is over, and there is nothing left to go on with."""
+    if place.folder is not None:
+        forget(place.folder)
 
 
 def _measure(model: Model, selected: Model, corpus: Corpus) -> dict[str, Any]:
@@ -228,21 +179,3 @@ def _measure(model: Model, selected: Model, corpus: Corpus) -> dict[str, Any]:
         "example": model.task.example(corpus.splits[held_out[-1]]),
     }
     return metrics
-
-
-def _course(trainer: Trainer) -> dict[str, Any]:
-    return {
-        "seed": trainer.seed,
-        "best_epoch": trainer.best_epoch,
-        "steps": trainer.steps,
-        "stopped": trainer.stop_reason,
-        "epochs": trainer.history,
-    }
-
-
-def _interruption(trainer: Trainer) -> str:
-    if trainer.best_epoch is None:
-        return f"interrupted in epoch {trainer.epoch}, before its validation"
-    return (
-        f"interrupted in epoch {trainer.epoch}; keeping the weights of epoch {trainer.best_epoch}"
-    )

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from seqnlp.config import TrainSettings
 from seqnlp.data.batching import LengthBuckets
-from seqnlp.errors import InputError, SettingsError, TrainingError, suggest
+from seqnlp.errors import InputError, SettingsError, StoppedError, TrainingError, suggest
 from seqnlp.nn.layer import explain_engines, ragged_lengths
 from seqnlp.tasks.base import Rows, Task
+from seqnlp.training.checkpoints import Checkpoints
+from seqnlp.training.distributed import Group
+from seqnlp.training.meter import Meter
+from seqnlp.training.optimizers import make_optimizer
+from seqnlp.training.position import restore, state_of
+from seqnlp.training.randomness import random_state
+from seqnlp.training.signals import Interrupted, Signals
 
 if TYPE_CHECKING:
     from seqnlp.training.hooks.base import Hook
@@ -31,16 +38,22 @@ class Trainer:
         settings: epochs, batches, optimizer.
         hooks: sorted by their order.
         seed: fixes the order of the examples; whoever makes the task seeds its weights.
-        folder: where hooks may write; None for nowhere.
+        folder: where hooks may write; None for nowhere, as in all processes but the main one.
+        checkpoints: where `fit` goes on from the newest, and the hook `checkpoint` adds to them.
+        group: the processes that train together; this one alone by default.
+        notify: is told, in one line each, what a person should know.
 
     Raises:
         SettingsError: the settings name an optimizer or a figure that does not exist.
 
-    What hooks may read: task, settings, optimizer, seed, folder, epoch (from 1), steps (done),
-    batch_number (from 1, of steps_per_epoch), loss (of the last batch, nats a unit), figures (of
-    the last validation), goodness (the monitored figure, greater is better), history (a record an
-    epoch), best_epoch, examples_seen, median_length (of the rows to learn from).
+    What hooks may read: task, settings, optimizer, seed, folder, group, meter, epoch (from 1),
+    steps (done), batch_number (from 1, of steps_per_epoch), loss (of the last batch, nats a unit),
+    figures (of the last validation), goodness (the monitored figure, greater is better), history (a
+    record an epoch), best_epoch, examples_seen, median_length (of the rows to learn from).
     """
+
+    stage: Literal["between", "training", "validating"] = "between"
+    """Where in an epoch the loop is."""
 
     def __init__(
         self,
@@ -50,6 +63,9 @@ class Trainer:
         *,
         seed: int = 0,
         folder: Path | None = None,
+        checkpoints: Checkpoints | None = None,
+        group: Group | None = None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         if settings.monitor not in task.figures:
             raise SettingsError(
@@ -57,8 +73,11 @@ class Trainer:
                 f"{suggest(settings.monitor, task.figures)}"
             )
         self.task, self.settings, self.seed, self.folder = task, settings, seed, folder
+        self.checkpoints, self.notify = checkpoints, notify
+        self.group = group or Group()
         self.hooks = sorted(hooks, key=lambda hook: hook.order)
         self.optimizer = make_optimizer(task, settings)
+        self.meter = Meter(task.device)
         self.epoch = self.steps = self.batch_number = self.steps_per_epoch = 0
         self.loss = math.nan
         self.gradient_norm: Tensor | None = None
@@ -69,6 +88,13 @@ class Trainer:
         self.examples_seen = self.median_length = 0
         self.stop_reason: str | None = None
         self.interrupted = False
+        # Of the epoch so far: the loss and what it is a sum over, and seconds.
+        self.total = self.units = self.train_seconds = 0.0
+        self.random: dict[str, Any] | None = None
+        self.earlier = 0.0
+        """Seconds that were spent before this process took the training up."""
+        self._stops_now = False
+        self._signals = Signals()
 
     def fit(
         self,
@@ -89,22 +115,25 @@ class Trainer:
         Raises:
             TrainingError: the loss is no longer a number; the message says where and what to try.
             InputError: the validation rows do not have the monitored figure.
+            StoppedError: SIGTERM has come; the message says how to go on.
         """
-        monitor = self.settings.monitor
-        known = self.task.figures if validation is None else self.task.figures_on(validation)
-        if monitor not in known:
-            raise InputError(
-                f"train.monitor: no figure {monitor!r} on the validation split, of whose rows none "
-                f"is fit to learn from; {suggest(monitor, known)}"
-            )
+        self._check_monitor(validation)
         self.median_length = max(1, int(np.median(train.lengths)))
         try:
-            self._emit("on_fit_start")
-            while self.epoch < (last_epoch or self.settings.epochs) and self.stop_reason is None:
-                self._train_epoch(train)
-                if validation is not None:
-                    self._evaluate(validation, references)
-                self._emit("on_epoch_end")
+            with self._signals.listening():
+                self._emit("on_fit_start")
+                self._go_on()
+                while self._goes_on(last_epoch or self.settings.epochs):
+                    if self.stage == "between":
+                        self._begin_epoch()
+                    if self.stage == "training":
+                        self._train_epoch(train)
+                    if validation is not None and not self._stops_now:
+                        self._evaluate(validation, references)
+                    self.stage = "between"
+                    self._emit("on_epoch_end")
+        except Interrupted:
+            self._heed_signal()
         except KeyboardInterrupt:
             self.interrupted = True
             self.stop("interrupted")
@@ -113,38 +142,81 @@ class Trainer:
             raise
         self._emit("on_fit_end")
 
-    def _train_epoch(self, train: Rows) -> None:
-        rows = train.for_epoch(self.epoch + 1)
-        batches = self._batches(rows)
+    def _goes_on(self, last_epoch: int) -> bool:
+        if self.stage != "between":
+            return True
+        return self.epoch < last_epoch and self.stop_reason is None
+
+    def _begin_epoch(self) -> None:
         self.epoch += 1
+        self.batch_number = 0
+        self.total = self.units = self.train_seconds = 0.0
+        self.stage = "training"
+
+    def _train_epoch(self, train: Rows) -> None:
+        """Take the steps of the epoch that are not done yet."""
+        self.meter.start_epoch()
+        with self.meter.part("data"):
+            rows = train.for_epoch(self.epoch)
+            batches = self._batches(rows)
         self.steps_per_epoch = len(batches)
         self.task.train()
-        self._emit("on_epoch_start")
-        started, total, units = time.perf_counter(), 0.0, 0.0
-        for self.batch_number, indices in enumerate(batches, start=1):
+        if self.batch_number == 0:
+            self._emit("on_epoch_start")
+        for indices in batches[self.batch_number :]:
+            started = time.perf_counter()
+            self.batch_number += 1
             self._emit("on_batch_start")
-            batch = rows.batch(indices).to(self.task.device)
-            loss = self.task.loss(batch)
-            self.loss = self._checked(loss.mean.item())
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.mean.backward()  # type: ignore[no-untyped-call]
-            self._emit("on_backward_end")
-            self.optimizer.step()
-            self.steps += 1
-            self.examples_seen += len(indices)
-            total, units = total + self.loss * loss.units, units + loss.units
+            self._step(rows, indices)
+            self.train_seconds += time.perf_counter() - started
             self._emit("on_step_end")
+            if self._stops_now:
+                break
+            self._heed_border()
         self.history.append(
             {
                 "epoch": self.epoch,
-                "train_loss": total / units,
+                "train_loss": self.total / self.units,
                 "lr": self.lr,
-                "train_seconds": time.perf_counter() - started,
+                "train_seconds": self.train_seconds,
             }
         )
 
+    def _step(self, rows: Rows, indices: NDArray[np.int64]) -> None:
+        """Learn from one batch, of which each process takes its share, in parts."""
+        self.optimizer.zero_grad(set_to_none=True)
+        shares = self.group.deal(indices, self.settings.accumulate)
+        for part in (part for share in shares for part in share):
+            self.meter.count(rows.lengths[part])
+        own = shares[self.group.rank]
+        alone = self.group.size == len(own) == 1
+        total = units = 0.0
+        for part in own:
+            with self.meter.part("data"):
+                batch = rows.batch(part).to(self.task.device)
+            with self.meter.part("forward"):
+                loss = self.task.loss(batch)
+                # Divided at once where nothing is to be added, since all later steps are exact.
+                value = loss.mean if alone else loss.total
+                number = value.item()
+            total, units = total + (number * loss.units if alone else number), units + loss.units
+            if alone:
+                self.loss = self._checked(number)
+            with self.meter.part("backward"):
+                value.backward()  # type: ignore[no-untyped-call]
+        if not alone:
+            with self.meter.part("reduce"):
+                total, units = self.group.reduce(self.task, total, units)
+            self.loss = self._checked(total / units)
+        self._emit("on_backward_end")
+        with self.meter.part("optimizer"):
+            self.optimizer.step()
+        self.steps += 1
+        self.examples_seen += len(indices)
+        self.total, self.units = self.total + total, self.units + units
+
     def _batches(self, rows: Rows) -> list[NDArray[np.int64]]:
-        """The rows of every batch of the epoch that follows."""
+        """The rows of every batch of the epoch."""
         buckets = LengthBuckets(
             rows.lengths,
             batch_size=self.settings.batch_size,
@@ -152,21 +224,81 @@ class Trainer:
             shuffle=True,
             seed=self.seed,
         )
-        return buckets.batches(self.epoch)
+        return buckets.batches(self.epoch - 1)
 
     def _evaluate(self, validation: Rows, references: Sequence[Any]) -> None:
+        """Look at validation; a signal breaks it off, and it is begun anew when the run goes on."""
+        self.stage, self.random = "validating", random_state()
         self._emit("on_evaluate_start")
-        self.figures = self.task.validate(
-            validation, references, batch_size=4 * self.settings.batch_size
-        )
+        with self.meter.part("validation"), self._signals.breaking():
+            self.figures = self.group.from_main(lambda: self._validate(validation, references))
         monitor = self.settings.monitor
         self.goodness = self.figures[monitor] * (-1 if monitor in self.task.lower_is_better else 1)
-        self.history[-1] |= self.figures
+        self.history[-1] |= {**self.figures, **self.meter.record()}
         self._emit("on_evaluate_end")
+
+    def _validate(self, rows: Rows, references: Sequence[Any]) -> dict[str, float]:
+        figures = self.task.validate(rows, references, batch_size=4 * self.settings.batch_size)
+        return {name: float(figure) for name, figure in figures.items()}
+
+    def _check_monitor(self, validation: Rows | None) -> None:
+        monitor = self.settings.monitor
+        known = self.task.figures if validation is None else self.task.figures_on(validation)
+        if monitor not in known:
+            raise InputError(
+                f"train.monitor: no figure {monitor!r} on the validation split, of whose rows none "
+                f"is fit to learn from; {suggest(monitor, known)}"
+            )
 
     def stop(self, reason: str) -> None:
         """End training after the current epoch."""
         self.stop_reason = reason
+
+    def stop_now(self, reason: str) -> None:
+        """End training after the current step; what is left of the epoch is not validated."""
+        self.stop_reason, self._stops_now = reason, True
+
+    def save_checkpoint(self, *, keep: int) -> None:
+        """Write a checkpoint, from which `fit` goes on to the same bits; where there is a place.
+
+        All processes of the group must call this at the same step.
+        """
+        state = state_of(self)
+        if self.checkpoints is not None:
+            self.checkpoints.save(self.steps, state, keep=keep)
+
+    def _go_on(self) -> None:
+        """Take up the newest checkpoint, if there is one."""
+        state = None if self.checkpoints is None else self.checkpoints.load()
+        state = self.group.share_state(state)
+        if state is not None:
+            restore(self, state)
+            self.earlier = self.meter.seconds
+            self.notify(f"going on in epoch {self.epoch} after step {self.steps}")
+
+    def _heed_border(self) -> None:
+        """Break off where a signal has come: here nothing is half done.
+
+        Raises:
+            Interrupted: one has, to any of the processes.
+        """
+        if self.group.agree(self._signals.pending is not None):
+            raise Interrupted
+
+    def _heed_signal(self) -> None:
+        """Stop in order after Ctrl-C; after SIGTERM, for which there may be little time, at once.
+
+        Raises:
+            StoppedError: SIGTERM has come.
+        """
+        self._emit("on_interrupt")
+        if self.group.agree(self._signals.pending == signal.SIGTERM):
+            self._emit("on_fit_error")
+            raise StoppedError(
+                f"terminated in epoch {self.epoch} after step {self.steps}", signal=signal.SIGTERM
+            )
+        self.interrupted = True
+        self.stop("interrupted")
 
     def engines(self) -> dict[str, str | None]:
         """What runs the recurrences, by name, and why it is slow, where it is.
@@ -202,33 +334,6 @@ class Trainer:
         )
 
     def _emit(self, moment: str) -> None:
-        for hook in self.hooks:
-            getattr(hook, moment)(self)
-
-
-def make_optimizer(task: Task, settings: TrainSettings) -> torch.optim.Optimizer:
-    """The optimizer of torch.optim that the settings name, fused where torch has that.
-
-    Raises:
-        SettingsError: no such optimizer, or an option that it does not take.
-    """
-    known: dict[str, Any] = {
-        name: value
-        for name, value in vars(torch.optim).items()
-        if isinstance(value, type)
-        and issubclass(value, torch.optim.Optimizer)
-        and value not in (torch.optim.Optimizer, torch.optim.LBFGS, torch.optim.SparseAdam)
-    }
-    name = settings.optimizer
-    if name not in known:
-        raise SettingsError(f"train.optimizer: no optimizer {name!r}; {suggest(name, known)}")
-    options = dict(settings.optimizer_options)
-    # Unfused, the update of the embedding tables costs as much as the rest of a step.
-    if name in ("Adam", "AdamW", "SGD", "Adagrad"):
-        options.setdefault("fused", True)
-    weights = [weight for weight in task.parameters() if weight.requires_grad]
-    try:
-        optimizer: torch.optim.Optimizer = known[name](weights, lr=settings.lr, **options)
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"train.optimizer_options: {name}: {error}") from error
-    return optimizer
+        with self.meter.part("hooks"):
+            for hook in self.hooks:
+                getattr(hook, moment)(self)

@@ -16,7 +16,8 @@ from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import SettingsError, TrainingError
 from seqnlp.tasks.sentiment import SentimentTask
 from seqnlp.training.hooks import Hook
-from seqnlp.training.trainer import Trainer, make_optimizer
+from seqnlp.training.optimizers import make_optimizer
+from seqnlp.training.trainer import Trainer
 from tests.toy import small_settings
 
 MOMENTS = [name for name in vars(Hook) if name.startswith("on_")]
@@ -61,7 +62,8 @@ def test_moments_come_in_the_documented_order(toy_corpus: Path) -> None:
         if line.strip().startswith("on_")
     ]
     assert documented == ["on_fit_start", "on_epoch_start", *step, "on_evaluate_start",
-                          "on_evaluate_end", "on_epoch_end", "on_fit_end", "on_fit_error"]  # fmt: skip
+                          "on_evaluate_end", "on_epoch_end", "on_interrupt", "on_fit_end",
+                          "on_fit_error"]  # fmt: skip
     assert set(documented) == set(MOMENTS)
 
 

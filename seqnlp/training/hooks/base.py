@@ -24,6 +24,7 @@ class Hook:
             (validation)
           on_evaluate_end        trainer.figures are new
           on_epoch_end
+        on_interrupt             a signal stops the run at the border of a step, or in validation
         on_fit_end               also after Ctrl-C
         on_fit_error             in its place where the run failed: let go of files and displays
 
@@ -40,12 +41,16 @@ class Hook:
     def on_evaluate_start(self, trainer: Trainer) -> None: ...
     def on_evaluate_end(self, trainer: Trainer) -> None: ...
     def on_epoch_end(self, trainer: Trainer) -> None: ...
+    def on_interrupt(self, trainer: Trainer) -> None: ...
     def on_fit_end(self, trainer: Trainer) -> None: ...
     def on_fit_error(self, trainer: Trainer) -> None: ...
 
     def state_dict(self) -> dict[str, Any]:
-        """What the hook must remember to go on where it stopped."""
+        """What the hook must remember to go on where it stopped; asked for after `on_fit_start`.
+
+        JSON values, tensors, and lists and dicts of them whose keys are strings.
+        """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Take back what `state_dict` gave, after `on_fit_start`; tuples have become lists."""

@@ -99,7 +99,7 @@ class AverageHook(Hook):
         self.aside: dict[str, Tensor] | None = None
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.updates = 0
+        self.updates, self.aside = 0, None
         self.checkpoints.clear()
         self.average = {} if self.last else _copy(dict(trainer.task.named_parameters()))
 
@@ -122,7 +122,9 @@ class AverageHook(Hook):
                              1 - decay)  # fmt: skip
 
     def on_evaluate_start(self, trainer: Trainer) -> None:
-        self.aside = _copy(dict(trainer.task.named_parameters()))
+        # Where validation was broken off, the weights of the model are the average already.
+        if self.aside is None:
+            self.aside = _copy(dict(trainer.task.named_parameters()))
         self._take(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
@@ -150,11 +152,13 @@ class AverageHook(Hook):
             "average": self.average,
             "updates": self.updates,
             "checkpoints": list(self.checkpoints),
+            "aside": self.aside,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.average, self.updates = state["average"], state["updates"]
         self.checkpoints = deque(state["checkpoints"], maxlen=self.last)
+        self.aside = state["aside"]
 
 
 def _copy(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,271 @@
+"""Processes that train one model together, each on its share of every batch.
+
+Transport is torch.distributed's: gloo between CPUs, NCCL between GPUs. Nothing is pickled; values
+travel as the bytes of a checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqnlp.errors import InputError, TrainingError
+from seqnlp.tasks.base import Task
+from seqnlp.training.checkpoints import pack, unpack
+from seqnlp.training.signals import Interrupted
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PATIENCE = timedelta(hours=24)
+"""How long one process waits for another: validation is the main one's work alone. One that has
+died is noticed at once, by its connection."""
+_FAILED = "seqnlp/failed"
+
+
+class OtherFailedError(TrainingError):
+    """Another process of the group has failed and says why; nobody need hear of it twice."""
+
+
+class Group:
+    """The processes of a training; `Group()` is this one alone, which waits for nobody.
+
+    rank: this process's number, from 0. size: how many there are. main: whether this is the one
+    that prints, writes and validates.
+
+    Every method that speaks to the others must be called by all of them, in the same order. Each
+    raises TrainingError where the connection to another is lost, and OtherFailedError where that
+    one has said why.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, *, local_rank: int = 0) -> None:
+        self.rank, self.size, self.local_rank = rank, size, local_rank
+
+    @classmethod
+    def from_environment(cls, device: str = "auto") -> Group:
+        """The group that torchrun has started, or this process alone.
+
+        Args:
+            device: "cpu", or "cuda" where each process takes the GPU of its number on its machine;
+                "auto" is "cuda" where every process of the machine can have one.
+
+        Raises:
+            InputError: variables of torchrun that are no numbers or do not go together; fewer GPUs
+                than processes; the others cannot be reached.
+        """
+        size = _variable("WORLD_SIZE", 1)
+        if size <= 1:
+            return cls()
+        rank, local_rank = _variable("RANK"), _variable("LOCAL_RANK", 0)
+        if not 0 <= rank < size:
+            raise InputError(f"RANK is {rank}; expected a number from 0 below WORLD_SIZE, {size}")
+        group = cls(rank, size, local_rank=local_rank)
+        group._connect(device)
+        return group
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that prints, writes and validates."""
+        return self.rank == 0
+
+    def close(self) -> None:
+        """Leave the group; the process is alone from here on."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            with suppress(RuntimeError, ValueError):
+                dist.destroy_process_group()
+        self.rank, self.size, self.local_rank = 0, 1, 0
+
+    def deal(self, indices: NDArray[np.int64], parts: int) -> list[list[NDArray[np.int64]]]:
+        """The rows of a batch for each process, in parts.
+
+        They are dealt out like cards, so that the shares of a batch that is sorted by length are
+        alike. Where there are fewer rows than parts, some are left out; a process may have none.
+        """
+        return [
+            [part for n in range(parts) if len(part := indices[rank :: self.size][n::parts])]
+            for rank in range(self.size)
+        ]
+
+    def reduce(self, task: Task, total: float, units: float) -> tuple[float, float]:
+        """Make of each process's gradients of its sum the gradient of the mean over all.
+
+        Args:
+            task: its gradients, of `total`; afterwards those of all, the same bits everywhere.
+            total: the loss of this process's rows, in nats.
+            units: what it is a sum over.
+
+        Returns:
+            total and units of all processes.
+        """
+        weights = [weight for weight in task.parameters() if weight.requires_grad]
+        if self.size > 1:
+            import torch.distributed as dist
+
+            flat = _flattened(weights, total, units)
+            self._call(lambda: dist.all_reduce(flat))
+            total, units = flat[-2:].tolist()
+            _spread(flat[:-2], weights)
+        for weight in weights:
+            if weight.grad is not None:
+                weight.grad.div_(units)
+        return total, units
+
+    def agree(self, flag: bool) -> bool:
+        """Whether any of the processes says so."""
+        return flag if self.size == 1 else any(self.gather(flag))
+
+    def gather(self, value: Any) -> list[Any]:
+        """What each process gives, by rank, everywhere; what `checkpoints.pack` takes."""
+        if self.size == 1:
+            return [value]
+        return [self._send(value, rank) for rank in range(self.size)]
+
+    def share_state(self, value: Any) -> Any:
+        """What the main process gives, everywhere."""
+        return value if self.size == 1 else self._send(value, 0)
+
+    def from_main(self, make: Callable[[], Any]) -> Any:
+        """What `make` gives in the main process, everywhere; it is called there alone.
+
+        Raises:
+            Interrupted: `make` has, in the main process.
+        """
+        if self.size == 1:
+            return make()
+        if not self.main:
+            answer = self._send(None, 0)
+            if "interrupted" in answer:
+                raise Interrupted
+            return answer["value"]
+        try:
+            answer = {"value": make()}
+        except Interrupted:
+            self._send({"interrupted": True}, 0)
+            raise
+        return self._send(answer, 0)["value"]
+
+    def part_ways(self, seed: int) -> None:
+        """Let each process draw other numbers from here on, for dropout; the main one goes on."""
+        if not self.main:
+            torch.manual_seed((self.rank << 32) + seed)
+
+    def check_alike(self, task: Task) -> None:
+        """See to it that all begin with the same weights.
+
+        Raises:
+            InputError: a process has others.
+        """
+        if self.size == 1:
+            return
+        seen = self.gather(_fingerprint(task.state_dict()))
+        if others := [str(rank) for rank, each in enumerate(seen) if each != seen[0]]:
+            raise InputError(
+                f"process {', '.join(others)} of {self.size} begins with other weights than "
+                "process 0; all must have the same corpus, settings and versions"
+            )
+
+    def fail(self) -> None:
+        """Tell the others, who are waiting, that this process has failed and says why itself."""
+        if self.size == 1:
+            return
+        import torch.distributed as dist
+
+        with suppress(Exception):
+            dist.distributed_c10d._get_default_store().set(_FAILED, str(self.rank))
+
+    def _connect(self, device: str) -> None:
+        import torch.distributed as dist
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        local_size = _variable("LOCAL_WORLD_SIZE", self.size)
+        if device == "auto":
+            device = "cuda" if count >= local_size else "cpu"
+        if device == "cuda":
+            if count <= self.local_rank:
+                raise InputError(
+                    f"{local_size} processes on this machine, but torch finds {count} GPUs; "
+                    "start as many processes as there are GPUs, or use device cpu"
+                )
+            torch.cuda.set_device(self.local_rank)
+        backend = "nccl" if device == "cuda" else "gloo"
+        try:
+            dist.init_process_group(backend, rank=self.rank, world_size=self.size,
+                                    timeout=PATIENCE)  # fmt: skip
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"process {self.rank} of {self.size} cannot reach the others: {_first(error)}"
+            ) from error
+        self._device = torch.device("cuda", self.local_rank) if device == "cuda" else "cpu"
+
+    def _send(self, value: Any, source: int) -> Any:
+        """A value of the process `source`, in all."""
+        import torch.distributed as dist
+
+        own = self.rank == source
+        data = torch.tensor(bytearray(pack({"value": value})) if own else b"", dtype=torch.uint8)
+        size = torch.tensor([data.numel()], device=self._device)
+        self._call(lambda: dist.broadcast(size, source))
+        data = (data if own else torch.empty(int(size), dtype=torch.uint8)).to(self._device)
+        self._call(lambda: dist.broadcast(data, source))
+        return value if own else unpack(data.cpu().numpy().tobytes())["value"]
+
+    def _call(self, collective: Callable[[], object]) -> None:
+        try:
+            collective()
+        except RuntimeError as error:
+            import torch.distributed as dist
+
+            store = dist.distributed_c10d._get_default_store()
+            with suppress(RuntimeError):
+                store.wait([_FAILED], timedelta(seconds=1))
+                raise OtherFailedError("another process has failed") from error
+            raise TrainingError(
+                f"process {self.rank} of {self.size} has lost another: {_first(error)}"
+            ) from error
+
+
+def _flattened(weights: list[torch.nn.Parameter], total: float, units: float) -> Tensor:
+    """All gradients in one tensor, zeros for none, and the two numbers behind them."""
+    pieces = [weight.new_zeros(weight.numel()) if weight.grad is None else weight.grad.reshape(-1)
+              for weight in weights]  # fmt: skip
+    return torch.cat([*pieces, weights[0].new_tensor([total, units])])
+
+
+def _spread(flat: Tensor, weights: list[torch.nn.Parameter]) -> None:
+    """Give each weight its piece of `flat` for its gradient."""
+    for weight, piece in zip(weights, flat.split([w.numel() for w in weights]), strict=True):
+        weight.grad = piece.view_as(weight)
+
+
+def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _variable(name: str, default: int | None = None) -> int:
+    """A number that torchrun has put into the environment."""
+    text = os.environ.get(name)
+    if text is None and default is not None:
+        return default
+    if text is None or not text.isdecimal():
+        found = "not set" if text is None else repr(text)
+        raise InputError(f"{name} is {found}; expected a number, as torchrun sets it")
+    return int(text)
+
+
+def _first(error: BaseException) -> str:
+    """The first line of a message."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
