@@ -113,8 +113,7 @@ class Group:
 
             flat = _flattened(weights, total, units)
             self._call(lambda: dist.all_reduce(flat))
-            total, units = flat[-2:].tolist()
-            _spread(flat[:-2], weights)
+            total, units = _spread(flat, weights)
         for weight in weights:
             if weight.grad is not None:
                 weight.grad.div_(units)
@@ -212,10 +211,11 @@ class Group:
         import torch.distributed as dist
 
         own = self.rank == source
-        data = torch.tensor(bytearray(pack({"value": value})) if own else b"", dtype=torch.uint8)
-        size = torch.tensor([data.numel()], device=self._device)
+        message = bytearray(pack({"value": value}) if own else b"")
+        size = torch.tensor([len(message)], device=self._device)
         self._call(lambda: dist.broadcast(size, source))
-        data = (data if own else torch.empty(int(size), dtype=torch.uint8)).to(self._device)
+        message = message or bytearray(int(size))
+        data = torch.frombuffer(message, dtype=torch.uint8).to(self._device)
         self._call(lambda: dist.broadcast(data, source))
         return value if own else unpack(data.cpu().numpy().tobytes())["value"]
 
@@ -235,23 +235,28 @@ class Group:
 
 
 def _flattened(weights: list[torch.nn.Parameter], total: float, units: float) -> Tensor:
-    """All gradients in one tensor, zeros for none, and the two numbers behind them."""
+    """All gradients in one tensor, which of them there are, and the two numbers."""
     pieces = [weight.new_zeros(weight.numel()) if weight.grad is None else weight.grad.reshape(-1)
               for weight in weights]  # fmt: skip
-    return torch.cat([*pieces, weights[0].new_tensor([total, units])])
+    there = [float(weight.grad is not None) for weight in weights]
+    return torch.cat([*pieces, weights[0].new_tensor([*there, total, units])])
 
 
-def _spread(flat: Tensor, weights: list[torch.nn.Parameter]) -> None:
-    """Give each weight its piece of `flat` for its gradient."""
-    for weight, piece in zip(weights, flat.split([w.numel() for w in weights]), strict=True):
-        weight.grad = piece.view_as(weight)
+def _spread(flat: Tensor, weights: list[torch.nn.Parameter]) -> tuple[float, float]:
+    """Give each weight its gradient, where any process has one; the two numbers."""
+    numbers = len(weights) + 2
+    *there, total, units = flat[-numbers:].tolist()
+    pieces = torch.split(flat[:-numbers], [weight.numel() for weight in weights])
+    for weight, piece, any_has in zip(weights, pieces, there, strict=True):
+        weight.grad = piece.view_as(weight) if any_has else None
+    return total, units
 
 
 def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, tensor in tensors.items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
