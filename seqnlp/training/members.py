@@ -134,6 +134,8 @@ class Members:
             course = Course(**done["course"])
             self.earlier += course.seconds
             return task, course
+        place.group.check_alike(task)
+        place.group.part_ways(seed)
         trainer = Trainer(
             task,
             settings.train,

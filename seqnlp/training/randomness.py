@@ -17,7 +17,7 @@ def random_state() -> dict[str, Any]:
     assert kind == "MT19937"
     return {
         "python": [version, list(words), gauss],
-        "numpy": [keys.tolist(), int(position), int(has_gauss), float(cached)],
+        "numpy": [np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

@@ -54,27 +54,47 @@ def train(
         TrainingError: the run failed; the message says where and what to try.
         StoppedError: a signal ended it before there was a model; the message says how to go on.
     """
-    with Group.from_environment(settings.device) as group:
-        device = choose_device(group.device or settings.device)
-        settings = complete(settings)
-        if (threads := settings.threads or group.threads) is not None:
-            torch.set_num_threads(threads)
-        # Numbers too small for a normal float slow a CPU down tenfold and change nothing.
-        torch.set_flush_denormal(True)
-        folder = None if output is None or not group.main else Path(output)
-        place = Place(device=device, folder=folder, group=group, hooks=hooks, notify=notify)
-        if folder is None:
-            return _run(settings, place, resumed=False)
-        fresh = not folder.exists()
-        resumed = resume and begun(folder)
-        if not resumed:
-            claim_folder(folder, force=force)
-        try:
-            return _run(settings, place, resumed=resumed)
-        except InputError:
-            if fresh:
-                leave_folder(folder)
-            raise
+    group = Group.from_environment(settings.device)
+    try:
+        return _train(settings, output, group, force=force, resume=resume, hooks=hooks,
+                      notify=notify)  # fmt: skip
+    except BaseException:
+        group.fail()
+        raise
+    finally:
+        group.close()
+
+
+def _train(
+    settings: Settings,
+    output: Path | str | None,
+    group: Group,
+    *,
+    force: bool,
+    resume: bool,
+    hooks: Sequence[Hook],
+    notify: Callable[[str], None],
+) -> Model:
+    device = choose_device(settings.device)
+    settings = complete(settings)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    # Numbers too small for a normal float slow a CPU down tenfold and change nothing.
+    torch.set_flush_denormal(True)
+    folder = None if output is None or not group.main else Path(output)
+    place = Place(device=device, folder=folder, group=group, hooks=hooks, notify=notify)
+    if folder is None:
+        return _run(settings, place, resumed=False)
+    fresh = not folder.exists()
+    resumed = resume and begun(folder)
+    if not resumed:
+        claim_folder(folder, force=force)
+    try:
+        return _run(settings, place, resumed=resumed)
+    except InputError:
+        if fresh:
+            leave_folder(folder)
+        raise
 
 
 def _run(settings: Settings, place: Place, *, resumed: bool) -> Model:
