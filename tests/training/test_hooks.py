@@ -20,7 +20,6 @@ from seqnlp.training.hooks.regularization import DropoutHook, PenaltyHook
 from seqnlp.training.hooks.reporting import LogHook
 from seqnlp.training.hooks.schedules import ScheduleHook
 from seqnlp.training.hooks.selection import AverageHook, BestCheckpointHook, EarlyStoppingHook
-from seqnlp.training.hooks.tracking import TensorBoardHook
 from seqnlp.training.trainer import Trainer
 from tests.training.test_trainer import fit
 
@@ -252,20 +251,6 @@ def test_the_log_has_a_json_object_a_line(toy_corpus: Path, tmp_path: Path) -> N
 def test_a_log_that_cannot_be_written_is_one_line(toy_corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot write .*No such file or directory"):
         fit(toy_corpus, hooks=(LogHook(path=tmp_path / "none" / "log.jsonl"),))
-
-
-def test_tensorboard_gets_the_figures(toy_corpus: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    trainer = fit(toy_corpus, "train.epochs=2", hooks=(TensorBoardHook(folder=tmp_path, every=2),))
-    events = EventAccumulator(str(tmp_path / "seed-0"))
-    events.Reload()
-    accuracy = events.Scalars("validation/accuracy")
-    assert [point.value for point in accuracy] == pytest.approx(
-        [record["accuracy"] for record in trainer.history]
-    )
-    assert len(events.Scalars("train/loss")) == trainer.steps // 2
 
 
 @pytest.mark.parametrize(
