@@ -30,6 +30,7 @@ class ProgressHook(Hook):
         self.progress: Progress | None = None
         self.bar = TaskID(0)
         self.started = self.shown = 0.0
+        self.epoch = self.before = 0
 
     def on_fit_start(self, trainer: Trainer) -> None:
         # Once: what follows in an ensemble, or in training again, runs on the same.
@@ -51,8 +52,14 @@ class ProgressHook(Hook):
         self.bar = self.progress.add_task("starting", total=None, state="")
         self.progress.start()
         self.started = time.perf_counter()
+        self.epoch = self.before = 0
 
-    def on_epoch_start(self, trainer: Trainer) -> None:
+    def on_batch_start(self, trainer: Trainer) -> None:
+        # Once an epoch, which may be gone on with in its midst.
+        if trainer.epoch == self.epoch:
+            return
+        self.epoch = trainer.epoch
+        self.before = self.before or trainer.examples_seen
         total = trainer.steps_per_epoch * trainer.settings.epochs
         description = f"epoch {trainer.epoch}/{trainer.settings.epochs}"
         self._update(description=description, total=total)
@@ -62,7 +69,7 @@ class ProgressHook(Hook):
         if now - self.shown < 0.1:
             return
         self.shown = now
-        speed = trainer.examples_seen / (now - self.started)
+        speed = (trainer.examples_seen - self.before) / (now - self.started)
         state = f"loss {trainer.loss:.3f}  {speed:,.0f} examples/s"
         self._update(completed=trainer.steps, state=state)
 

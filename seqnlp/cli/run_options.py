@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,20 @@ class RunRequest:
     columns: tuple[tuple[str, str], ...]
     overrides: tuple[str, ...]
     short: Mapping[str, Any]
+
+    def with_override(self, override: str) -> RunRequest:
+        """The same, and one more --set."""
+        return replace(self, overrides=(*self.overrides, override))
+
+    def given(self) -> list[str]:
+        """The words that ask for anything, as they are typed."""
+        return [
+            *(["RECIPE"] if self.recipe is not None else []),
+            *(f"--{name.replace('_', '-')}" for name, value in self.short.items()
+              if value is not None),
+            *(["--columns"] if self.columns else []),
+            *(["--set"] if self.overrides else []),
+        ]  # fmt: skip
 
 
 def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:

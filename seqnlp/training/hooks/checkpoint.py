@@ -22,8 +22,8 @@ class CheckpointHook(Hook):
         keep: how many of the newest are kept; a damaged one is passed over for the one before.
     """
 
-    # What others remember of the moment must stand before it is written down.
-    order = 85
+    # What others make of the moment, and write of it, must be done before it is remembered.
+    order = 99
 
     def __init__(
         self, *, minutes: float = 1.0, steps: int = 0, epochs: int = 0, keep: int = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -60,6 +61,17 @@ class LogHook(Hook):
     def on_fit_error(self, trainer: Trainer) -> None:
         self.write(event="fit_error", steps=trainer.steps, loss=str(trainer.loss))
         self._close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """How much of the run's own log has been written; of a file of the user's nothing."""
+        return {"size": self.file.tell()} if self.file and self.path is None else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what was written after the checkpoint, since it is done again."""
+        if self.file is not None and self.path is None:
+            self.file.truncate(state["size"])
+            self.file.seek(0, os.SEEK_END)
+            self.write(event="resume")
 
     def write(self, **values: Any) -> None:
         """Add a line; it is on disk when this returns."""
