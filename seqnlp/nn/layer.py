@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from seqnlp.errors import InputError
 from seqnlp.nn import engines
 from seqnlp.nn.cells.base import Cell, GatedCell, State
+from seqnlp.nn.decoder import Decoder
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.modes import in_mode
+from seqnlp.nn.noise import Noise
 from seqnlp.nn.recurrent_dropout import RecurrentDropout
+from seqnlp.nn.truncation import run_truncated
 
 
 class RecurrentLayer(nn.Module):
@@ -52,6 +55,7 @@ class RecurrentLayer(nn.Module):
         self.output_size = forward_cell.hidden_size * (1 if backward_cell is None else 2)
         self.norm = nn.LayerNorm(self.output_size) if layer_norm else None
         self.engine = engine
+        self.truncation = 0
 
     def forward(self, x: Tensor, padding: Padding | None, state: State | None = None) -> Tensor:
         """From float [B, T, I] to [B, T, output_size], both zero on padding; B and T at least 1.
@@ -66,6 +70,13 @@ class RecurrentLayer(nn.Module):
             assert state is None
             cells = self.forward_cell, self.backward_cell
             ahead, back = (self.dropout.draw(cell, *x.shape[:2]) for cell in cells)
+            if self._truncates(x.shape[1]):
+                halves = [
+                    self._run_truncated(cell, x, padding, cell.initial_state(len(x)), noise)
+                    for cell, noise in zip(cells, (ahead, back), strict=True)
+                ]
+                outputs = torch.cat([half for half, _ in halves], dim=2)
+                return self.finish(outputs, x, padding)
             engine = engines.select(self.engine, cells[0], x, ahead, padding, both_directions=True)
             outputs = engine.run_both(*cells, x, padding, (ahead, back))
         return self.finish(outputs, x, padding)
@@ -122,10 +133,24 @@ class RecurrentLayer(nn.Module):
     ) -> tuple[Tensor, State | None]:
         cell = self.forward_cell
         noise = self.dropout.draw(cell, *x.shape[:2])
+        if self._truncates(x.shape[1]):
+            return self._run_truncated(cell, x, padding, state, noise)
         engine = engines.select(self.engine, cell, x, noise, padding)
         return engine.run(
             cell, x, padding, state, reverse=False, want_state=want_state, noise=noise
         )
+
+    def _truncates(self, time: int) -> bool:
+        """Whether there is a gradient to cut."""
+        return 0 < self.truncation < time and self.training and torch.is_grad_enabled()
+
+    def _run_truncated(
+        self, cell: Cell, x: Tensor, padding: Padding | None, state: State, noise: Noise | None
+    ) -> tuple[Tensor, State]:
+        return run_truncated(
+            cell, x, padding, state, steps=self.truncation, engine=self.engine,
+            reverse=cell is self.backward_cell, noise=noise,
+        )  # fmt: skip
 
     def finish(self, outputs: Tensor, x: Tensor, padding: Padding | None = None) -> Tensor:
         """What follows the cell: the sum with the layer's input, and normalization."""
@@ -163,6 +188,28 @@ def set_engine(module: nn.Module, name: str) -> None:
         raise InputError(f"engine {name!r}: the model has no recurrent layer that it could run")
     for layer in layers:
         layer.engine = name
+
+
+def set_truncation(module: nn.Module, steps: int) -> None:
+    """Cut backpropagation through time in every recurrent layer of a module, while it trains.
+
+    Args:
+        module: its outputs stay the same.
+        steps: of a row, after which the state is detached; 0 cuts nowhere.
+
+    Raises:
+        InputError: there is nothing to cut, or a decoder feeds each output to its next step.
+    """
+    layers = list(_layers(module))
+    if steps and not layers:
+        raise InputError("the model has no recurrent layer whose gradient could be cut")
+    if steps and any(isinstance(each, Decoder) and each.sequential for each in module.modules()):
+        raise InputError(
+            "a decoder that feeds each output to its next step takes all steps in one call, which "
+            "cannot be cut; use head.input_feeding=false"
+        )
+    for layer in layers:
+        layer.truncation = steps
 
 
 def _layers(module: nn.Module) -> Iterator[RecurrentLayer]:
