@@ -11,8 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-PARTS = ("data", "forward", "backward", "reduce", "optimizer", "hooks", "validation", "other")
-"""What a training's time is spent on, in the order of a step."""
+PARTS = (
+    "data", "forward", "backward", "reduce", "optimizer", "hooks", "checkpoint", "validation",
+    "other",
+)  # fmt: skip
+"""What a training's time is spent on: "reduce" is what processes tell each other of gradients,
+"other" whatever is in none."""
 
 
 class Meter:

@@ -151,11 +151,11 @@ class Trainer:
         self.epoch += 1
         self.batch_number = 0
         self.total = self.units = self.train_seconds = 0.0
+        self.meter.start_epoch()
         self.stage = "training"
 
     def _train_epoch(self, train: Rows) -> None:
         """Take the steps of the epoch that are not done yet."""
-        self.meter.start_epoch()
         with self.meter.part("data"):
             rows = train.for_epoch(self.epoch)
             batches = self._batches(rows)
@@ -179,6 +179,7 @@ class Trainer:
                 "train_loss": self.total / self.units,
                 "lr": self.lr,
                 "train_seconds": self.train_seconds,
+                **self.meter.record(),
             }
         )
 
@@ -263,9 +264,10 @@ class Trainer:
 
         All processes of the group must call this at the same step.
         """
-        state = state_of(self)
-        if self.checkpoints is not None:
-            self.checkpoints.save(self.steps, state, keep=keep)
+        with self.meter.part("checkpoint"):
+            state = state_of(self)
+            if self.checkpoints is not None:
+                self.checkpoints.save(self.steps, state, keep=keep)
 
     def _go_on(self) -> None:
         """Take up the newest checkpoint, if there is one."""
