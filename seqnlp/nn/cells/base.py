@@ -109,6 +109,9 @@ class GatedCell(Cell):
     forget_gate: ClassVar[int | None] = None
     """Index of the gate whose bias, when large, makes the cell remember."""
 
+    gate_names: ClassVar[tuple[str, ...]] = ()
+    """What a diagnosis calls the gates, in their order; by default gate 1, gate 2, ..."""
+
     masks: ClassVar[tuple[str, ...]] = ()
     """Keywords of `update`, None by default, that take a dropout mask [B, H] where one is drawn.
 
@@ -127,6 +130,10 @@ class GatedCell(Cell):
             raise InputError(
                 f"{kind}.forget_gate must be the index of one of {gates} gates, "
                 f"not {self.forget_gate}"
+            )
+        if self.gate_names and len(self.gate_names) != gates:
+            raise InputError(
+                f"{kind}.gate_names must name {gates} gates, not {len(self.gate_names)}"
             )
         rows = gates * hidden_size
         self.weight_x = nn.Parameter(torch.empty(rows, input_size))

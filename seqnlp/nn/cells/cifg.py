@@ -20,6 +20,7 @@ class CIFGCell(GatedCell):
     """
 
     gates = 3
+    gate_names = ("forget", "candidate", "output")
     states = 2
     forget_gate = 0
     masks = ("candidate_mask",)

@@ -18,6 +18,7 @@ class GRUCell(GatedCell):
     """
 
     gates = 3
+    gate_names = ("reset", "update", "candidate")
     # The reset gate scales h_n with its bias, so that bias cannot be merged into the input's.
     recurrent_bias = True
     masks = ("candidate_mask",)

@@ -18,6 +18,7 @@ class IRNNCell(GatedCell):
     """
 
     gates = 1
+    gate_names = ("hidden",)
     input_init = "small"
     recurrent_init = "identity"
 

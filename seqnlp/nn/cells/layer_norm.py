@@ -87,6 +87,7 @@ class LayerNormLSTMCell(_LayerNormCell):
     """
 
     gates = 4
+    gate_names = ("input", "forget", "candidate", "output")
     states = 2
     forget_gate = 1
     names = "ifgo"
@@ -130,6 +131,7 @@ class LayerNormGRUCell(_LayerNormCell):
     """
 
     gates = 3
+    gate_names = ("reset", "update", "candidate")
     names = "rzn"
 
     def __init__(self, input_size: int, hidden_size: int, *, norm_input: bool = False) -> None:

@@ -89,6 +89,8 @@ class GatedLinearCell(LinearCell):
     """G, the number of gates."""
     forget_gate: ClassVar[int | None] = None
     """Index of the gate whose bias, when large, makes the cell remember."""
+    gate_names: ClassVar[tuple[str, ...]] = ()
+    """See `GatedCell`."""
 
     def __init__(self, input_size: int, hidden_size: int, *, window: int = 1) -> None:
         super().__init__(input_size, hidden_size)

@@ -19,6 +19,7 @@ class LSTMCell(GatedCell):
     """
 
     gates = 4
+    gate_names = ("input", "forget", "candidate", "output")
     states = 2
     forget_gate = 1
     masks = ("candidate_mask",)

@@ -18,6 +18,7 @@ class MGUCell(GatedCell):
     """
 
     gates = 2
+    gate_names = ("forget", "candidate")
     # The gate scales h_n with its bias, so that bias cannot be merged into the input's.
     recurrent_bias = True
     masks = ("candidate_mask",)

@@ -19,6 +19,7 @@ class MinGRUCell(GatedLinearCell):
     """
 
     gates = 2
+    gate_names = ("update", "candidate")
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -39,6 +40,7 @@ class MinLSTMCell(GatedLinearCell):
     """
 
     gates = 3
+    gate_names = ("forget", "input", "candidate")
     forget_gate = 0
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

@@ -22,6 +22,7 @@ class PeepholeLSTMCell(GatedCell):
     """
 
     gates = 4
+    gate_names = ("input", "forget", "candidate", "output")
     states = 2
     forget_gate = 1
     masks = ("candidate_mask",)

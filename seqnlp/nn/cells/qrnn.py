@@ -33,6 +33,7 @@ class QRNNCell(GatedLinearCell):
     """
 
     gates = 2
+    gate_names = ("candidate", "forget")
     forget_gate = 1
 
     def __init__(self, input_size: int, hidden_size: int, *, window: int = 2) -> None:

@@ -25,6 +25,7 @@ class RNNCell(GatedCell):
     """
 
     gates = 1
+    gate_names = ("hidden",)
 
     def __init__(self, input_size: int, hidden_size: int, *, activation: str = "tanh") -> None:
         super().__init__(input_size, hidden_size)

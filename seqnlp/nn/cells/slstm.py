@@ -31,6 +31,7 @@ class SLSTMCell(GatedCell):
     """
 
     gates = 4
+    gate_names = ("input", "forget", "candidate", "output")
     states = 4
     forget_gate = 1
     masks = ("candidate_mask",)

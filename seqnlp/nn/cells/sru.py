@@ -26,6 +26,7 @@ class SRUCell(GatedLinearCell):
     """
 
     gates = 2
+    gate_names = ("candidate", "forget")
     forget_gate = 1
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

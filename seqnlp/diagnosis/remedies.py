@@ -1,0 +1,91 @@
+"""Flags of `seqnlp train` that suit a layer and what is in use already."""
+
+from __future__ import annotations
+
+import math
+
+from seqnlp.config import Settings
+from seqnlp.diagnosis.report import LayerReport
+
+NEAR_ONE = 0.05
+"""A spectral radius this near to 1 is 1."""
+
+
+class Remedies:
+    """What to type for a layer.
+
+    Args:
+        layer: that something is wrong with.
+        settings: that it was trained with.
+    """
+
+    def __init__(self, layer: LayerReport, settings: Settings) -> None:
+        self.layer, self.settings = layer, settings
+        self.decodes = any("decoder" in part for part in layer.path.split("."))
+        # Of several gates no single weight decides.
+        alone = layer.blocks[0].radius if len(layer.blocks) == 1 else None
+        self.radius = alone
+
+    def radius_below(self) -> str:
+        """Why a single recurrent weight makes a gradient vanish; "" where it does not."""
+        if self.radius is None or self.radius >= 1 - NEAR_ONE:
+            return ""
+        return f", as it must: the recurrent weight's spectral radius is {self.radius:.2f}, below 1"
+
+    def radius_above(self) -> str:
+        """Why a single recurrent weight makes a gradient grow; "" where it does not."""
+        if self.radius is None or self.radius <= 1 + NEAR_ONE:
+            return ""
+        return f": the recurrent weight's spectral radius is {self.radius:.2f}, above 1"
+
+    def against_decay(self) -> str:
+        """What carries further."""
+        bias = self.lasting_bias()
+        model = self.settings.model
+        if self.layer.remembers:
+            if model.forget_bias + 0.5 < bias:
+                return f"--set model.forget_bias={bias:g} would let the forget gate keep that long"
+            return f"{self.cell('irnn')}, or attention to every step, would carry further"
+        gates = f"{self.cell('lstm')} with --set model.forget_bias={bias:g}"
+        if self.radius_below():
+            return (
+                f"--set model.recurrent_init=orthogonal would begin with a radius of 1; "
+                f"{gates} or {self.cell('irnn')} would carry further"
+            )
+        return f"{gates}, or {self.cell('irnn')}, would carry further"
+
+    def against_growth(self) -> str:
+        """What bounds a gradient, or keeps it from growing."""
+        found = []
+        if not self.settings.hooks.get("clip"):
+            found.append("--set hooks.clip.norm=1 bounds it")
+        if self.radius_above():
+            found.append("--set model.recurrent_init=orthogonal begins with a radius of 1")
+        if not self.layer.remembers:
+            found.append(f"{self.cell('lstm')} has gates that keep it from growing")
+        return "; ".join(found) or f"--lr {self.settings.train.lr / 2:g} keeps the weights small"
+
+    def against_saturation(self) -> str:
+        """What keeps sums small."""
+        layer_norm = "" if self.settings.model.layer_norm else " or --set model.layer_norm=true"
+        return f"--lr {self.settings.train.lr / 2:g}{layer_norm} would keep the sums smaller"
+
+    def against_dead_units(self) -> str:
+        """What keeps units alive."""
+        model = self.settings.model
+        found = f"--lr {self.settings.train.lr / 2:g} keeps more of them alive"
+        if model.cell_options.get("activation") == "relu":
+            found += ", and so does --set model.cell_options.activation=leaky_relu"
+        return f"{found}; --hidden-size {max(1, self.layer.units - self.layer.dead_units)} would do"
+
+    def cell(self, name: str) -> str:
+        """The flag of another cell for this layer."""
+        return f"--set head.decoder_cell={name}" if self.decodes else f"--cell {name}"
+
+    def lasting_bias(self) -> float:
+        """The forget gate's bias of a half-life of all the steps: f^T = 1/2, f = sigmoid(b).
+
+        Tallec and Ollivier 2018, arXiv:1804.11188, section 2, have it about log(T).
+        """
+        keep = 0.5 ** (1 / max(self.layer.flow.steps, 1))
+        return float(max(1, math.ceil(math.log(keep / (1 - keep)))))
