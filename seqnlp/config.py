@@ -31,6 +31,7 @@ __all__ = [
     "load_settings",
     "read_toml",
     "settings_from",
+    "settings_value",
     "validate_section",
 ]
 
@@ -238,17 +239,18 @@ def change_settings(
         SettingsError: an unknown key or a value of the wrong type.
     """
     own: dict[str, Any] = {}
+    base = settings.model_dump(exclude_unset=True) | {"hooks": settings.hooks}
     for key, value in changes.items():
         *path, last = key.split(".")
-        table = own
+        table, under = own, base
         for part in path:
             table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                raise SettingsError(f"{where}: {part!r} of {key} is a value too, not a table")
-        if last in table:
-            raise SettingsError(f"{where}: {key} is a table too, not a value")
+            under = {} if under.get(part, True) is True else under[part]
+            if not isinstance(table, dict) or not isinstance(under, dict):
+                raise SettingsError(f"{where}: {key}: {part!r} is a value, not a table")
+        if isinstance(table.get(last), dict):
+            raise SettingsError(f"{where}: {key} is a table, not a value")
         table[last] = value
-    base = settings.model_dump(exclude_unset=True) | {"hooks": settings.hooks}
     return _without_unread(_merged(base, own), where, [base, own], unread)
 
 
@@ -330,7 +332,7 @@ def _override(tables: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise SettingsError(f"--set {override}: {part!r} is a value, not a table")
         table = inner
-    value = _value(text.strip())
+    value = settings_value(text.strip())
     _leave_options(table, path[-1], value)
     table[path[-1]] = value
 
@@ -341,7 +343,7 @@ def _leave_options(table: dict[str, Any], key: str, value: object) -> None:
         table.pop(f"{key}_options", None)
 
 
-def _value(text: str) -> object:
+def settings_value(text: str) -> object:
     """A TOML value, or else the text itself, so that `model.cell=gru` needs no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
