@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,7 @@ from seqnlp.nn.layer import explain_engines, ragged_lengths
 from seqnlp.tasks.base import Rows, Task
 from seqnlp.training.checkpoints import Checkpoints
 from seqnlp.training.distributed import Group
+from seqnlp.training.gradients import Gradients
 from seqnlp.training.meter import Meter
 from seqnlp.training.optimizers import make_optimizer
 from seqnlp.training.position import restore, state_of
@@ -49,7 +51,8 @@ class Trainer:
     What hooks may read: task, settings, optimizer, seed, folder, group, meter, epoch (from 1),
     steps (done), batch_number (from 1, of steps_per_epoch), loss (of the last batch, nats a unit),
     figures (of the last validation), goodness (the monitored figure, greater is better), history (a
-    record an epoch), best_epoch, examples_seen, median_length (of the rows to learn from).
+    record an epoch), best_epoch, examples_seen, median_length (of the rows to learn from),
+    resumed (whether a checkpoint is gone on from).
     """
 
     stage: Literal["between", "training", "validating"] = "between"
@@ -87,7 +90,7 @@ class Trainer:
         self.best_epoch: int | None = None
         self.examples_seen = self.median_length = 0
         self.stop_reason: str | None = None
-        self.interrupted = False
+        self.interrupted = self.resumed = False
         # Of the epoch so far: the loss and what it is a sum over, and seconds.
         self.total = self.units = self.train_seconds = 0.0
         self.random: dict[str, Any] | None = None
@@ -120,9 +123,9 @@ class Trainer:
         self._check_monitor(validation)
         self.median_length = max(1, int(np.median(train.lengths)))
         try:
-            with self._signals.listening():
-                self._emit("on_fit_start")
-                self._go_on()
+            with self._signals.listening(), closing(Gradients(self.task, self.group)) as gradients:
+                self.gradients = gradients
+                self._fit_start()
                 while self._goes_on(last_epoch or self.settings.epochs):
                     if self.stage == "between":
                         self._begin_epoch()
@@ -207,7 +210,7 @@ class Trainer:
                 value.backward()  # type: ignore[no-untyped-call]
         if not alone:
             with self.meter.part("reduce"):
-                total, units = self.group.reduce(self.task, total, units)
+                total, units = self.gradients.reduce(total, units)
             self.loss = self._checked(total / units)
         self._emit("on_backward_end")
         with self.meter.part("optimizer"):
@@ -231,7 +234,7 @@ class Trainer:
         """Look at validation; a signal breaks it off, and it is begun anew when the run goes on."""
         self.stage, self.random = "validating", random_state()
         self._emit("on_evaluate_start")
-        with self.meter.part("validation"), self._signals.breaking():
+        with self.meter.part("validation"):
             self.figures = self.group.from_main(lambda: self._validate(validation, references))
         monitor = self.settings.monitor
         self.goodness = self.figures[monitor] * (-1 if monitor in self.task.lower_is_better else 1)
@@ -239,7 +242,8 @@ class Trainer:
         self._emit("on_evaluate_end")
 
     def _validate(self, rows: Rows, references: Sequence[Any]) -> dict[str, float]:
-        figures = self.task.validate(rows, references, batch_size=4 * self.settings.batch_size)
+        with self._signals.breaking():
+            figures = self.task.validate(rows, references, batch_size=4 * self.settings.batch_size)
         return {name: float(figure) for name, figure in figures.items()}
 
     def _check_monitor(self, validation: Rows | None) -> None:
@@ -269,10 +273,12 @@ class Trainer:
             if self.checkpoints is not None:
                 self.checkpoints.save(self.steps, state, keep=keep)
 
-    def _go_on(self) -> None:
-        """Take up the newest checkpoint, if there is one."""
+    def _fit_start(self) -> None:
+        """Begin, or take up the newest checkpoint, if there is one."""
         state = None if self.checkpoints is None else self.checkpoints.load()
         state = self.group.share_state(state)
+        self.resumed = state is not None
+        self._emit("on_fit_start")
         if state is not None:
             restore(self, state)
             self.earlier = self.meter.seconds
@@ -284,7 +290,9 @@ class Trainer:
         Raises:
             Interrupted: one has, to any of the processes.
         """
-        if self.group.agree(self._signals.pending is not None):
+        if self._signals.pending is not None:
+            self.group.tell("signal")
+        if self.group.told("signal"):
             raise Interrupted
 
     def _heed_signal(self) -> None:

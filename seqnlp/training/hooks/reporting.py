@@ -35,6 +35,10 @@ class LogHook(Hook):
             self.file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from error
+        if trainer.resumed:
+            return
+        if self.path is None:
+            self._cut_attempt(path)
         self.write(
             event="fit_start",
             seed=trainer.seed,
@@ -44,7 +48,15 @@ class LogHook(Hook):
 
     def on_step_end(self, trainer: Trainer) -> None:
         if self.every and trainer.steps % self.every == 0:
-            self.write(event="step", step=trainer.steps, loss=trainer.loss, lr=trainer.lr)
+            norm = trainer.gradient_norm
+            self.write(
+                event="step",
+                step=trainer.steps,
+                epoch=trainer.epoch,
+                loss=trainer.loss,
+                lr=trainer.lr,
+                gradient_norm=None if norm is None else float(norm),
+            )
 
     def on_evaluate_end(self, trainer: Trainer) -> None:
         self.write(event="epoch", **trainer.history[-1])
@@ -55,6 +67,7 @@ class LogHook(Hook):
             steps=trainer.steps,
             best_epoch=trainer.best_epoch,
             reason=trainer.stop_reason,
+            **trainer.meter.total(),
         )
         self._close()
 
@@ -72,6 +85,14 @@ class LogHook(Hook):
             self.file.truncate(state["size"])
             self.file.seek(0, os.SEEK_END)
             self.write(event="resume")
+
+    def _cut_attempt(self, path: Path) -> None:
+        """Take back the lines of a training that was killed before its first checkpoint."""
+        assert self.file is not None
+        lines = path.read_bytes().splitlines(keepends=True)
+        begins = [number for number, line in enumerate(lines) if b'"event": "fit_start"' in line]
+        if begins and not any(b'"event": "fit_end"' in line for line in lines[begins[-1] :]):
+            self.file.truncate(sum(map(len, lines[: begins[-1]])))
 
     def write(self, **values: Any) -> None:
         """Add a line; it is on disk when this returns."""
