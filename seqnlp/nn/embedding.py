@@ -21,6 +21,9 @@ class TokenEmbedding(nn.Module):
     Source: Bojanowski et al. 2017, arXiv:1607.04606, equation 2 and its mean.
     Dropout sites: "word", of kind word, then "embedding".
 
+    rows_alone: the tables, "words" and "ngrams", whose gradients are sparse: of the rows that were
+    read, for a trainer that adds them up itself. What it sets, it takes back.
+
     Args:
         vocabulary_size: V, words.
         size: features of a vector.
@@ -49,6 +52,7 @@ class TokenEmbedding(nn.Module):
             )
         self.size = size
         self.padding_id = padding_id
+        self.rows_alone: frozenset[str] = frozenset()
         self.scale = scale
         self.ngram_pooling = ngram_pooling
         self.words = nn.Parameter(torch.empty(vocabulary_size, size).normal_(std=scale))
@@ -61,9 +65,11 @@ class TokenEmbedding(nn.Module):
 
     def forward(self, batch: TokenBatch) -> Tensor:
         """Embed ids [B, T] as float [B, T, size]."""
-        vectors = F.embedding(batch.ids, self.words, padding_idx=self.padding_id)
+        alone = "words" in self.rows_alone
+        vectors = F.embedding(batch.ids, self.words, padding_idx=self.padding_id, sparse=alone)
         if self.ngrams is not None and batch.pieces is not None:
-            vectors = vectors + _embed_pieces(batch.pieces, self.ngrams, self.ngram_pooling)
+            alone = "ngrams" in self.rows_alone
+            vectors = vectors + _embed_pieces(batch.pieces, self.ngrams, self.ngram_pooling, alone)
         dropped: Tensor = self.dropout(self.word_dropout(vectors))
         return dropped
 
@@ -96,7 +102,7 @@ class TokenEmbedding(nn.Module):
             self.words[self.padding_id] = 0.0
 
 
-def _embed_pieces(pieces: Pieces, ngrams: Tensor, pooling: str) -> Tensor:
+def _embed_pieces(pieces: Pieces, ngrams: Tensor, pooling: str, rows_alone: bool) -> Tensor:
     """Pooled n-gram vectors float [B, T, size], zero without any; each distinct token once."""
-    pooled = F.embedding_bag(pieces.ids, ngrams, pieces.offsets, mode=pooling)
+    pooled = F.embedding_bag(pieces.ids, ngrams, pieces.offsets, mode=pooling, sparse=rows_alone)
     return F.embedding(pieces.inverse, pooled)

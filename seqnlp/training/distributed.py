@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(hours=24)
 """How long one process waits for another: validation is the main one's work alone. One that has
 died is noticed at once, by its connection."""
+Flag = Literal["signal", "checkpoint"]
+FLAGS: tuple[Flag, ...] = get_args(Flag)
+"""What processes tell each other on the way, with the gradients, at no cost."""
 _FAILED = "seqnlp/failed"
 
 
@@ -48,6 +51,9 @@ class Group:
 
     def __init__(self, rank: int = 0, size: int = 1, *, local_rank: int = 0) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
+        self._device = torch.device("cpu")
+        self._said: set[Flag] = set()
+        self._heard: set[Flag] = set()
 
     @classmethod
     def from_environment(cls, device: str = "auto") -> Group:
@@ -96,28 +102,39 @@ class Group:
             for rank in range(self.size)
         ]
 
-    def reduce(self, task: Task, total: float, units: float) -> tuple[float, float]:
-        """Make of each process's gradients of its sum the gradient of the mean over all.
+    def add_up(self, tensor: Tensor) -> None:
+        """Make of a tensor in each process their sum, in place; the same bits everywhere."""
+        import torch.distributed as dist
 
-        Args:
-            task: its gradients, of `total`; afterwards those of all, the same bits everywhere.
-            total: the loss of this process's rows, in nats.
-            units: what it is a sum over.
+        self._call(lambda: dist.all_reduce(tensor))
 
-        Returns:
-            total and units of all processes.
-        """
-        weights = [weight for weight in task.parameters() if weight.requires_grad]
-        if self.size > 1:
-            import torch.distributed as dist
+    def collect(self, tensor: Tensor) -> list[Tensor]:
+        """The tensor of each process, by rank; all must have the same shape."""
+        import torch.distributed as dist
 
-            flat = _flattened(weights, total, units)
-            self._call(lambda: dist.all_reduce(flat))
-            total, units = _spread(flat, weights)
-        for weight in weights:
-            if weight.grad is not None:
-                weight.grad.div_(units)
-        return total, units
+        found = list(tensor.new_empty(self.size, *tensor.shape).unbind())
+        self._call(lambda: dist.all_gather(found, tensor))
+        return found
+
+    def tell(self, flag: Flag) -> None:
+        """Raise a flag, which all processes will have heard once gradients are added up next."""
+        (self._heard if self.size == 1 else self._said).add(flag)
+
+    def told(self, flag: Flag) -> bool:
+        """Whether a process has raised the flag; the question takes it down."""
+        found = flag in self._heard
+        self._heard.discard(flag)
+        return found
+
+    def said(self) -> list[float]:
+        """1 for every flag that this process has raised since it was last asked, by FLAGS."""
+        found = [float(flag in self._said) for flag in FLAGS]
+        self._said.clear()
+        return found
+
+    def hear(self, counts: Sequence[float]) -> None:
+        """Take up how many processes have raised each flag."""
+        self._heard |= {flag for flag, count in zip(FLAGS, counts, strict=True) if count}
 
     def agree(self, flag: bool) -> bool:
         """Whether any of the processes says so."""
@@ -204,7 +221,8 @@ class Group:
             raise InputError(
                 f"process {self.rank} of {self.size} cannot reach the others: {_first(error)}"
             ) from error
-        self._device = torch.device("cuda", self.local_rank) if device == "cuda" else "cpu"
+        if device == "cuda":
+            self._device = torch.device("cuda", self.local_rank)
 
     def _send(self, value: Any, source: int) -> Any:
         """A value of the process `source`, in all."""
@@ -232,24 +250,6 @@ class Group:
             raise TrainingError(
                 f"process {self.rank} of {self.size} has lost another: {_first(error)}"
             ) from error
-
-
-def _flattened(weights: list[torch.nn.Parameter], total: float, units: float) -> Tensor:
-    """All gradients in one tensor, which of them there are, and the two numbers."""
-    pieces = [weight.new_zeros(weight.numel()) if weight.grad is None else weight.grad.reshape(-1)
-              for weight in weights]  # fmt: skip
-    there = [float(weight.grad is not None) for weight in weights]
-    return torch.cat([*pieces, weights[0].new_tensor([*there, total, units])])
-
-
-def _spread(flat: Tensor, weights: list[torch.nn.Parameter]) -> tuple[float, float]:
-    """Give each weight its gradient, where any process has one; the two numbers."""
-    numbers = len(weights) + 2
-    *there, total, units = flat[-numbers:].tolist()
-    pieces = torch.split(flat[:-numbers], [weight.numel() for weight in weights])
-    for weight, piece, any_has in zip(weights, pieces, there, strict=True):
-        weight.grad = piece.view_as(weight) if any_has else None
-    return total, units
 
 
 def _fingerprint(tensors: Mapping[str, Tensor]) -> str:

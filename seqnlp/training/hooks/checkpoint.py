@@ -56,8 +56,9 @@ class CheckpointHook(Hook):
         """Whether the minutes are over, by the clock of the main process."""
         if not self.minutes:
             return False
-        over = time.monotonic() - self.written >= 60 * self.minutes
-        return trainer.group.agree(over and trainer.group.main)
+        if trainer.group.main and time.monotonic() - self.written >= 60 * self.minutes:
+            trainer.group.tell("checkpoint")
+        return trainer.group.told("checkpoint")
 
     def _write(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(keep=self.keep)
