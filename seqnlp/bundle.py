@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ from seqnlp.manifest import (
 from seqnlp.nn.layer import set_engine
 from seqnlp.tasks.base import Stream, Task
 from seqnlp.text.pipeline import PIPELINE_FILES, TokenPipeline
-from seqnlp.types import Prediction
+from seqnlp.types import Field, Prediction
 
 __all__ = ["FORMAT", "MANIFEST", "Model", "load", "read_manifest"]
 
@@ -93,26 +93,7 @@ class Model:
 
     def corpus(self, name: str | None = None, columns: Mapping[str, str] | None = None) -> Corpus:
         """The corpus that the model was trained on, or another one, of which nothing is cut off."""
-        chosen = self.settings.corpus
-        languages = chosen.source, chosen.target
-        if name is not None:
-            return open_corpus(
-                name,
-                fields=self.task.fields,
-                columns=columns,
-                validation_share=0.0,
-                languages=languages,
-            )
-        return open_corpus(
-            chosen.name,
-            fields=self.task.fields,
-            columns=columns or chosen.columns,
-            seed=self.settings.seed,
-            validation_share=chosen.validation_share,
-            test_share=chosen.test_share,
-            languages=languages,
-            max_ratio=chosen.max_ratio or None,
-        )
+        return corpus_of(self.settings, self.task.fields, name, columns)
 
     def evaluate(
         self, corpus: Corpus, split: str = "test", *, batch_size: int = 64
@@ -194,7 +175,7 @@ def load(
     manifest = read_manifest(path)
     check_requirements(path, manifest.requires)
     _check_digests(path, manifest, ["config.toml"])
-    settings = settings_from(read_toml(path / "config.toml"), str(path / "config.toml"))
+    settings = read_settings(path)
     task_class = registry.tasks.get(settings.task)
     names = task_class.pipeline_names
     _check_digests(path, manifest, hashed_files(names))
@@ -209,7 +190,58 @@ def load(
     _unpack(task, path / "weights.safetensors")
     if engine is not None:
         set_engine(task, engine)
-    return Model(task.to(device), _read_metrics(path / "metrics.json"))
+    return Model(task.to(device), read_metrics(path))
+
+
+def corpus_of(
+    settings: Settings,
+    fields: Sequence[Field],
+    name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Corpus:
+    """The corpus that a model of these settings is trained on, cut as for it, or another, whole."""
+    chosen = settings.corpus
+    languages = chosen.source, chosen.target
+    if name is not None:
+        return open_corpus(
+            name, fields=fields, columns=columns, validation_share=0.0, languages=languages
+        )
+    return open_corpus(
+        chosen.name,
+        fields=fields,
+        columns=columns or chosen.columns,
+        seed=settings.seed,
+        validation_share=chosen.validation_share,
+        test_share=chosen.test_share,
+        languages=languages,
+        max_ratio=chosen.max_ratio or None,
+    )
+
+
+def read_settings(folder: Path) -> Settings:
+    """The settings in a model's folder, without loading the model.
+
+    Raises:
+        SettingsError: the file is missing or not what it was.
+    """
+    path = folder / "config.toml"
+    return settings_from(read_toml(path), str(path))
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """The figures in a model's folder, without loading the model.
+
+    Raises:
+        BundleError: the file is missing or damaged.
+    """
+    path = folder / "metrics.json"
+    try:
+        metrics = json.loads(read(path))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: damaged: not JSON") from error
+    if not isinstance(metrics, dict):
+        raise BundleError(f"{path}: damaged: not the figures of a model")
+    return metrics
 
 
 def _check_digests(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
@@ -261,13 +293,3 @@ def _unpack(task: Task, path: Path) -> None:
     except RuntimeError as error:
         detail = " ".join(str(error).split())
         raise BundleError(f"{path}: the weights do not fit config.toml: {detail}") from error
-
-
-def _read_metrics(path: Path) -> dict[str, Any]:
-    try:
-        metrics = json.loads(read(path))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: damaged: not JSON") from error
-    if not isinstance(metrics, dict):
-        raise BundleError(f"{path}: damaged: not the figures of a model")
-    return metrics

@@ -3,136 +3,209 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
 from seqnlp.cli.decoding import decoding_options, set_decoding
-from seqnlp.cli.options import SpreadingCommand, columns_option, device_name, engine_option
+from seqnlp.cli.options import SpreadingCommand, device_name
+from seqnlp.cli.run_options import SHORT, RunRequest, setting_options, settings_of
 from seqnlp.cli.screen import open_screen
 from seqnlp.errors import InputError
 
 if TYPE_CHECKING:
-    from seqnlp.bundle import Model
-    from seqnlp.data.corpus import Corpus
-    from seqnlp.types import Prediction
+    from seqnlp.comparison.measuring import Exam
+    from seqnlp.comparison.runs import System
+    from seqnlp.comparison.wanted import Wanted
 
-LEVEL = 0.05
-"""What is called significant."""
+_MEASURING = ("corpus", "batch_size", "device", "engine")
+"""Options of a training that are of a measurement, too."""
 
 
-@click.command(cls=SpreadingCommand, short_help="Say whether one saved model is better.")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.command(cls=SpreadingCommand, short_help="Compare runs, seeds and cells.")
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--seeds", type=click.IntRange(1), help="Train each with so many seeds.")
+@click.option("--cells", metavar="A,B,...", help="Train with each of these cells, and compare.")
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="KEY=A,B,...",
+    help="Train with each value of a setting: head.attention=default,additive.",
+)
+@click.option(
+    "--against",
+    type=click.Choice(["first", "best"]),
+    default="first",
+    show_default=True,
+    help="What the others are compared with; best is by validation.",
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="A picture of the learning curves.")
+@click.option(
+    "--output", type=click.Path(path_type=Path),
+    help="A folder for the runs of --cells and --vary.  [default: one in runs/]",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Trainings at a time."
+)
 @click.option("--split", help="The split to compare on.  [default: test, or the only one]")
-@click.option("--corpus", help="Another corpus than the first model's own.")
-@columns_option
-@decoding_options
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@engine_option
 @click.option("--json", "as_json", is_flag=True, help="All figures as one JSON object.")
+@click.option("--quiet", is_flag=True, help="No progress display.")
+@decoding_options
+@setting_options
 def command(
-    first: Path,
-    second: Path,
+    request: RunRequest,
+    runs: tuple[Path, ...],
+    seeds: int | None,
+    cells: str | None,
+    vary: tuple[str, ...],
+    against: str,
+    plot: Path | None,
+    output: Path | None,
+    workers: int,
     split: str | None,
-    corpus: str | None,
-    columns: tuple[tuple[str, str], ...],
+    as_json: bool,
+    quiet: bool,
     decoding: dict[str, object],
-    batch_size: int,
-    device: str,
-    engine: str | None,
+) -> int:
+    """Compare saved models on the same texts, or train with several cells and compare.
+
+    \b
+    seqnlp compare runs/a runs/b
+    seqnlp compare runs/a runs/b runs/c --seeds 5 --plot curves.png
+    seqnlp compare --cells rnn,lstm,gru,mingru --corpus sst2 --seeds 3
+    seqnlp compare recipes/sst2.toml --vary train.lr=0.001,0.002 --vary cell=lstm,gru
+    Two runs are compared by paired bootstrap resampling of the texts (Koehn 2004), runs of several
+    seeds by a paired permutation test over the seeds. Runs that differ in nothing but their seeds
+    are one system. What has been trained before is not trained again.
+    """  # noqa: D301 - \b keeps the lines apart
+    trains = cells is not None or bool(vary)
+    if plot is not None:
+        from seqnlp.plotting import check_picture
+
+        check_picture(plot, "--plot")
+    wanted = (
+        _variants(request, runs, cells, vary, seeds or 1, output)
+        if trains
+        else _named(request, runs, seeds, output)
+    )
+    from seqnlp.cli.compare_training import train_missing
+    from seqnlp.comparison.measuring import Exam
+    from seqnlp.comparison.runs import check_comparable
+
+    chosen = {} if trains else {name: request.short[name] for name in _MEASURING}
+    corpus = chosen.get("corpus")
+    check_comparable([run for each in wanted for run in each.runs], corpus=corpus)
+    systems, complete = train_missing(wanted, workers=workers, quiet=quiet)
+    exam = Exam(
+        corpus=corpus,
+        columns={} if trains else dict(request.columns),
+        batch_size=chosen.get("batch_size") or 64,
+        device=device_name(chosen.get("device") or request.short["device"] or "auto", None),
+        engine=chosen.get("engine"),
+        prepare=lambda task: set_decoding(task, decoding),
+    )
+    _compare(systems, exam, split, against, plot, as_json=as_json)
+    return 0 if complete else 1
+
+
+def _named(
+    request: RunRequest, folders: Sequence[Path], seeds: int | None, output: Path | None
+) -> list[Wanted]:
+    """The runs in folders, and what is missing of their seeds."""
+    from seqnlp.comparison.runs import Run, systems_of
+    from seqnlp.comparison.wanted import Wanted, more_seeds
+
+    given = [name for name in SHORT if request.short[name] is not None and name not in _MEASURING]
+    given += ["set"] if request.overrides else []
+    given += ["output"] if output is not None else []
+    if given:
+        raise click.UsageError(
+            f"--{given[0].replace('_', '-')} is for trainings by --cells or --vary"
+        )
+    if len(folders) < (2 if seeds is None else 1):
+        raise click.UsageError("name two runs at least, or --cells to train some")
+    systems = systems_of([Run.read(folder) for folder in folders])
+    if seeds is not None:
+        return [more_seeds(system, seeds) for system in systems]
+    return [Wanted(name=each.name, runs=each.runs) for each in systems]
+
+
+def _variants(
+    request: RunRequest,
+    recipes: Sequence[Path],
+    cells: str | None,
+    vary: Sequence[str],
+    seeds: int,
+    output: Path | None,
+) -> list[Wanted]:
+    """All variants of one run that are to be trained."""
+    from seqnlp.comparison.variants import parse_axis, variants_of
+    from seqnlp.comparison.wanted import wanted_variants
+
+    if len(recipes) > 1:
+        raise click.UsageError(
+            f"--cells and --vary train from one recipe; {recipes[1]} is one too many"
+        )
+    axes = [parse_axis(f"model.cell={cells}", option="--cells")] if cells is not None else []
+    axes += [parse_axis(text, SHORT) for text in vary]
+    for axis in axes:
+        options = [name for name, key in SHORT.items() if key == axis.key]
+        set_too = any(each.partition("=")[0].strip() == axis.key for each in request.overrides)
+        if set_too or any(request.short[name] is not None for name in options):
+            raise InputError(f"{axis.key} is set to one value and varied too")
+    recipe = str(recipes[0]) if recipes else None
+    made = []
+    for variant in variants_of(axes):
+        overrides = (*variant.overrides, *request.overrides)
+        settings, _ = settings_of(replace(request, recipe=recipe, overrides=overrides))
+        made.append((variant.name, settings))
+    return wanted_variants(made, [axis.key for axis in axes], seeds, output)
+
+
+def _compare(
+    systems: Sequence[System],
+    exam: Exam,
+    split: str | None,
+    against: str,
+    plot: Path | None,
+    *,
     as_json: bool,
 ) -> None:
-    """Compare the models in the folders FIRST and SECOND on the same texts.
-
-    Both answer every text of the split; paired bootstrap resampling (Koehn 2004) then tells how
-    far their figures would differ by the choice of those texts alone.
-    """
-    from seqnlp.bundle import load
+    from seqnlp.cli import compare_tables as tables
     from seqnlp.cli.evaluate import choose_split
+    from seqnlp.comparison.curves import draw, monitored
+    from seqnlp.comparison.differences import best_by_validation, differences
+    from seqnlp.comparison.measuring import Measured
 
-    models = [
-        load(each, device=device_name(device, None), engine=engine) for each in (first, second)
-    ]
-    _check(models, (first, second))
-    for model in models:
-        set_decoding(model.task, decoding)
-    chosen = models[0].corpus(corpus, dict(columns))
+    chosen = exam.corpus_for(systems[0].runs[0])
     split = choose_split(chosen, split)
-    one, other = (_answers(model, chosen, split, batch_size) for model in models)
-    task = models[0].task
-    compared = task.compare(one, other, task.references(chosen.split(split)))
+    measured: dict[str, list[Measured]] = {}
+    judge: Any = None
+    for system in systems:
+        found = [exam.measure(run, split) for run in system.runs]
+        judge = judge or found[0][1]
+        measured[system.name] = [each for each, _ in found]
+    base = best_by_validation(systems) if against == "best" else 0
+    pairs = [(base, other) for other in range(len(systems)) if other != base]
+    made = differences(systems, measured, pairs, judge, split)
+    outcome = tables.Outcome(
+        corpus=chosen.name,
+        split=split,
+        systems=systems,
+        measured=measured,
+        differences=made,
+        figure=monitored(systems),
+        task=judge,
+    )
+    if plot is not None:
+        draw(systems, outcome.figure, plot)
     if as_json:
-        record = {"corpus": chosen.name, "split": split, "examples": len(one)}
-        click.echo(json.dumps({**record, "figures": compared}))
+        click.echo(json.dumps(tables.record(outcome)))
         return
     screen = open_screen()
-    names = f"{first}", f"{second}"
-    where = f"{chosen.name} {split} ({len(one):,})"
-    screen.print(_table(compared, names, where))
-    for line in _verdicts(compared, names):
-        screen.print(line, markup=False, soft_wrap=True)
-
-
-def _check(models: Sequence[Model], folders: Sequence[Path]) -> None:
-    """Raise an InputError, unless both models answer the same question."""
-    one, other = (type(model.task) for model in models)
-    # Summaries are compared, whether they are written or picked.
-    if one.compare is not other.compare:
-        tasks = [model.settings.task for model in models]
-        raise InputError(
-            f"{folders[0]} is for {tasks[0]} and {folders[1]} for {tasks[1]}: models are compared "
-            "in one task"
-        )
-    pairs = [(m.settings.corpus.source, m.settings.corpus.target) for m in models]
-    if None not in (*pairs[0], *pairs[1]) and pairs[0] != pairs[1]:
-        told = " and ".join(
-            f"{folder} translates {source} to {target}"
-            for folder, (source, target) in zip(folders, pairs, strict=True)
-        )
-        raise InputError(f"{told}: models are compared in one direction")
-
-
-def _answers(model: Model, corpus: Corpus, split: str, batch_size: int) -> list[Prediction]:
-    rows = model.task.read(corpus.split(split))
-    return model.task.answer(rows, batch_size=batch_size)
-
-
-def _table(compared: Mapping[str, Any], names: tuple[str, str], where: str) -> Table:
-    from seqnlp.cli.report import interval
-    from seqnlp.cli.tables import plain_table
-    from seqnlp.tasks.metrics import digits_of, heading, scale_of
-
-    table = plain_table(f"{where}: {names[1]} against {names[0]}, by paired bootstrap")
-    table.add_column("figure")
-    for title in ("first", "second", "difference, 95 %", "second better in", "p"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for name, each in compared.items():
-        scale, digits = scale_of(each), digits_of(each) + 1
-        table.add_row(
-            heading(name, each),
-            f"{scale * each['first']:.{digits}f}",
-            f"{scale * each['second']:.{digits}f}",
-            interval({**each["difference"], "unit": each.get("unit")}, signed=True),
-            f"{100 * each['wins']:.1f} %",
-            f"{each['p_value']:.3f}",
-        )
-    return table
-
-
-def _verdicts(compared: Mapping[str, Any], names: tuple[str, str]) -> list[str]:
-    from seqnlp.tasks.metrics import heading
-
-    lines = []
-    for name, each in compared.items():
-        better = names[(each["difference"]["value"] > 0) != (each.get("better") == "lower")]
-        if each["p_value"] < LEVEL:
-            told = f"{better} is better; p < {LEVEL}"
-        else:
-            told = f"the difference may be chance; p = {each['p_value']:.2f}"
-        lines.append(f"{heading(name, each)}: {told}")
-    return lines
+    tables.show(screen, outcome)
+    if plot is not None:
+        screen.print(f"learning curves in {plot}", markup=False, soft_wrap=True)

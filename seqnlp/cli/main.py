@@ -16,7 +16,7 @@ from seqnlp.errors import SeqnlpError
 COMMANDS = {
     "train": ("train", "Train a model and save it with its figures."),
     "evaluate": ("evaluate", "Measure a saved model on a split of a corpus."),
-    "compare": ("compare", "Say whether one saved model is better than another."),
+    "compare": ("compare", "Compare runs, seeds and cells."),
     "predict": ("predict", "Answer texts with a saved model."),
     "show": ("show", "Describe a saved model."),
     "list": ("listing", "List what is registered: cells, tokenizers, corpora, ..."),

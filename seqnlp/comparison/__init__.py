@@ -1,0 +1,1 @@
+"""Runs, seeds and variants side by side."""
