@@ -51,7 +51,7 @@ class Trainer:
     What hooks may read: task, settings, optimizer, seed, folder, group, meter, epoch (from 1),
     steps (done), batch_number (from 1, of steps_per_epoch), loss (of the last batch, nats a unit),
     figures (of the last validation), goodness (the monitored figure, greater is better), history (a
-    record an epoch), best_epoch, examples_seen, median_length (of the rows to learn from),
+    record an epoch), best_epoch, examples_seen, rows (to learn from), median_length (of them),
     resumed (whether a checkpoint is gone on from).
     """
 
@@ -89,6 +89,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.best_epoch: int | None = None
         self.examples_seen = self.median_length = 0
+        self.rows: Rows | None = None
         self.stop_reason: str | None = None
         self.interrupted = self.resumed = False
         # Of the epoch so far: the loss and what it is a sum over, and seconds.
@@ -121,6 +122,7 @@ class Trainer:
             StoppedError: SIGTERM has come; the message says how to go on.
         """
         self._check_monitor(validation)
+        self.rows = train
         self.median_length = max(1, int(np.median(train.lengths)))
         try:
             with self._signals.listening(), closing(Gradients(self.task, self.group)) as gradients:
