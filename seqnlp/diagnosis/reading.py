@@ -20,7 +20,8 @@ class Reading:
     cell: in evaluation mode. x: float [B, T, I]. lengths: int64 [B], descending, each at least 1.
     states: the leaves before every step, [B, T, ...]. outputs: float [B, T, H]. gradients: float
     [B, T, H], of the loss with respect to the outputs, as it came from above. zoneout: of
-    evaluation, as the noise of one step; None for none.
+    evaluation, as the noise of one step; None for none. truncation: steps after which the loss's
+    gradient goes no further back; 0 for no such limit.
     """
 
     cell: Cell
@@ -30,6 +31,7 @@ class Reading:
     outputs: Tensor
     gradients: Tensor
     zoneout: Noise | None
+    truncation: int
 
     def running(self, distance: int) -> int:
         """How many rows have a step so many before their last; they are the first ones."""
@@ -46,6 +48,11 @@ class Reading:
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of any rows."""
         return take_step(self.cell, x, state, self.zoneout)
+
+    def detached(self, distance: int) -> Tensor:
+        """Bool [N], of the rows that `at` gives: whether nothing goes back beyond the step."""
+        steps = self.lengths[: self.running(distance)] - 1 - distance
+        return steps % self.truncation == 0 if self.truncation else steps < 0
 
     @property
     def real(self) -> Tensor:
@@ -118,4 +125,5 @@ def _read(call: Call, cell: Cell, *, reverse: bool) -> Reading | None:
         outputs=torch.stack(outputs, dim=1),
         gradients=in_order(call.gradient[:, :, size:] if reverse else call.gradient[:, :, :size]),
         zoneout=zoneout,
+        truncation=call.layer.truncation,
     )

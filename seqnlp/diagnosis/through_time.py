@@ -146,7 +146,7 @@ class _Pull:
         )
         self.back = _pull_back(leaves, (output, *new), (direct, *back))
         sizes = _norms(self.back)
-        sizes[:count] = 1
+        sizes[:count] = torch.where(self.reading.detached(distance), torch.inf, 1.0)
         with np.errstate(divide="ignore"):
             self.logs = logs + np.log10(_numbers(sizes[count:]))
         scale = torch.where(sizes > 0, 1 / sizes, sizes)
