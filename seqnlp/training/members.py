@@ -34,6 +34,7 @@ class Course:
     validated: bool
     seconds: float
     epochs: list[dict[str, Any]]
+    measured: dict[str, Any]
 
     @classmethod
     def of(cls, trainer: Trainer) -> Course:
@@ -47,6 +48,7 @@ class Course:
             validated=bool(trainer.figures),
             seconds=trainer.meter.seconds,
             epochs=trainer.history,
+            measured=trainer.meter.total(),
         )
 
     def told(self) -> dict[str, Any]:
@@ -57,6 +59,7 @@ class Course:
             "steps": self.steps,
             "stopped": self.stopped,
             "epochs": self.epochs,
+            "measured": self.measured,
         }
 
 
@@ -165,7 +168,7 @@ class Members:
         folder = self.place.folder
         if folder is None:
             return "nothing was saved, since the run has no folder"
-        if not self.settings.hooks.get("checkpoint"):
+        if self.settings.hooks.get("checkpoint", False) is False:
             return "there is no checkpoint, since hooks.checkpoint is off"
         return f"go on with: seqnlp train --resume {folder}"
 
