@@ -12,7 +12,7 @@ from rich.table import Table
 
 from seqnlp import registry
 from seqnlp.bundle import Model
-from seqnlp.cli import summary_report
+from seqnlp.cli import summary_report, training_report
 from seqnlp.cli.tables import plain_table
 from seqnlp.config import Settings
 from seqnlp.tasks.metrics import (
@@ -75,6 +75,7 @@ def training(screen: Console, model: Model, folder: Path) -> None:
     last = "test" if "test" in metrics else "validation"
     if "confusion" in metrics[last]:
         screen.print(confusion(metrics[last], f"confusion on {last}"))
+    training_report.show(screen, metrics["training"])
     if metrics["interrupted"]:
         screen.print("[bold]interrupted[/]: the best weights so far were saved")
     name, text = shlex.quote(str(folder)), shlex.quote(metrics["corpus"]["example"])
