@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from seqnlp.cli.lazy import LazyGroup
-from seqnlp.errors import SeqnlpError
+from seqnlp.errors import OtherFailedError, SeqnlpError
 
 # Name, module under seqnlp.cli, and the line that `--help` shows: no command's module is imported
 # before it runs.
@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("train", "Train a model and save it with its figures."),
     "evaluate": ("evaluate", "Measure a saved model on a split of a corpus."),
     "compare": ("compare", "Compare runs, seeds and cells."),
+    "tune": ("tune", "Search for good settings."),
     "predict": ("predict", "Answer texts with a saved model."),
     "show": ("show", "Describe a saved model."),
     "list": ("listing", "List what is registered: cells, tokenizers, corpora, ..."),
@@ -74,6 +75,9 @@ def run(words: list[str], *, debug: bool) -> int:
     except click.UsageError as error:
         if debug:
             raise
+        # Processes that torchrun starts beside one another have the same words.
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            return 2
         context = error.ctx
         hint = f"; see {context.command_path} --help" if context is not None else ""
         return _fail(error.format_message().rstrip(".") + hint, 2)
@@ -89,6 +93,10 @@ def run(words: list[str], *, debug: bool) -> int:
         if debug:
             raise
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+    except OtherFailedError as error:
+        if debug:
+            raise
+        return error.exit_status
     except SeqnlpError as error:
         if debug:
             raise

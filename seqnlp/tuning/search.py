@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -153,7 +153,7 @@ class _Search:
         )
 
     def _work_in_processes(self, count: int) -> None:
-        workers = [Worker() for _ in range(count)]
+        workers = [Worker(threads=max(1, (os.cpu_count() or 1) // count)) for _ in range(count)]
         threads = [threading.Thread(target=self._work, args=(each,)) for each in workers]
         try:
             for thread in threads:
@@ -167,6 +167,8 @@ class _Search:
                 worker.close()
             for thread in threads:
                 thread.join()
+            for worker in workers:
+                worker.forget()
 
     def _work(self, runner: Runner) -> None:
         """Run one trial after another."""
@@ -230,12 +232,3 @@ def recipe_of(settings: Settings, best: TrialRecord, default: TrialRecord | None
     if default is not None and default.number != best.number:
         lines.append(f"# without the search: {default.figure:.4f}")
     return "\n".join(lines) + "\n\n" + settings.to_toml()
-
-
-def searched_alone(trials: Sequence[TrialRecord], key: str) -> list[tuple[object, float]]:
-    """Values of one key with the figures of their trials, for a picture."""
-    return [
-        (trial.values[key], trial.figure)
-        for trial in trials
-        if key in trial.values and trial.figure is not None
-    ]

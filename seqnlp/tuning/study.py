@@ -131,7 +131,7 @@ class Study:
         """Take the end of a trial; one that was interrupted or lost is tried again."""
         from optuna.trial import TrialState
 
-        trial = self.running.pop(number)
+        trial = self.running[number]
         retries = trial.user_attrs.get("retries", 0)
         status = outcome.status
         if status == "lost" and retries >= RETRIES:
@@ -149,6 +149,8 @@ class Study:
                 self.study.tell(trial, state=TrialState.FAIL)
             if status in ("lost", "interrupted"):
                 self._try_again(trial.user_attrs, trial.params, lost=status == "lost")
+            # Not before it is told: a trial that runs and is not here is one that was left.
+            del self.running[number]
             return record_of(self._frozen(number), self.space)
 
     @contextmanager

@@ -11,16 +11,22 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
-from seqnlp.config import Settings, settings_from
-from seqnlp.tuning.trial import Outcome, Report, Trials
+from seqnlp.config import Settings
+from seqnlp.tuning.trial import Outcome, Report
 
 
 class Worker:
-    """A child process that runs trials one after another, and is begun anew where it has ended."""
+    """A child process that runs trials one after another, and is begun anew where it has ended.
 
-    def __init__(self) -> None:
+    Args:
+        threads: that it computes with, where the settings say nothing.
+    """
+
+    def __init__(self, *, threads: int) -> None:
+        self.threads = threads
         self.process: subprocess.Popen[str] | None = None
         self.closed = False
         # Whoever closes the worker is another thread than the one that begins its process.
@@ -31,6 +37,7 @@ class Worker:
         if (process := self._begun()) is None:
             return Outcome(status="interrupted")
         tables = settings.model_dump(mode="json", exclude_unset=True)
+        tables["threads"] = settings.threads or self.threads
         try:
             _send(process, {"settings": tables})
             while told := _receive(process):
@@ -39,28 +46,34 @@ class Worker:
                 _send(process, {"verdict": report(told["epoch"], told["figure"])})
         except BrokenPipeError:
             pass
-        process.kill()
-        status = process.wait()
+        status = _end(process)
         if self.closed:
             return Outcome(status="interrupted")
         end = f"by signal {-status}" if status < 0 else f"with status {status}"
         return Outcome(status="lost", reason=f"its process ended {end}; was there enough memory?")
 
     def close(self) -> None:
-        """End the process, in whatever it is doing."""
+        """End the process, in whatever it is doing; a trial that it runs is interrupted."""
         with self.guard:
             self.closed = True
             if self.process is not None:
                 self.process.kill()
-                self.process.wait()
+
+    def forget(self) -> None:
+        """Let go of the process once nobody listens to it."""
+        if self.process is not None:
+            _end(self.process)
 
     def _begun(self) -> subprocess.Popen[str] | None:
         with self.guard:
             if self.closed:
                 return None
-            if self.process is None or self.process.poll() is not None:
+            if self.process is not None and self.process.poll() is not None:
+                _end(self.process)
+                self.process = None
+            if self.process is None:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-m", "seqnlp.tuning.workers"],
+                    [sys.executable, "-m", "seqnlp.tuning.worker"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     encoding="ascii",
@@ -68,6 +81,18 @@ class Worker:
                     start_new_session=True,  # a Ctrl-C at the terminal is for the caller
                 )
             return self.process
+
+
+def _end(process: subprocess.Popen[str]) -> int:
+    """Its status; one that has closed its pipes and yet does not end is killed."""
+    for pipe in (process.stdin, process.stdout):
+        with suppress(BrokenPipeError):
+            if pipe is not None:
+                pipe.close()
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(timeout=5)
+    process.kill()
+    return process.wait()
 
 
 def _send(process: subprocess.Popen[str], value: object) -> None:
@@ -81,32 +106,3 @@ def _receive(process: subprocess.Popen[str]) -> dict[str, Any] | None:
     assert process.stdout is not None
     line = process.stdout.readline()
     return json.loads(line) if line.endswith("\n") else None
-
-
-def main() -> None:
-    """Run the trials that come on standard input, until it ends."""
-    # Whatever else is printed must not come between the lines.
-    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)
-    trials = Trials()
-
-    def tell(value: object) -> None:
-        answers.write(json.dumps(value) + "\n")
-        answers.flush()
-
-    def report(epoch: int, figure: float) -> str | None:
-        tell({"epoch": epoch, "figure": figure})
-        line = sys.stdin.readline()
-        if not line:
-            # Whoever asked has gone, and nobody waits for the rest.
-            raise SystemExit(1)
-        verdict: str | None = json.loads(line)["verdict"]
-        return verdict
-
-    for line in sys.stdin:
-        settings = settings_from(json.loads(line)["settings"], "settings")
-        tell({"outcome": trials.run(settings, report).as_dict()})
-
-
-if __name__ == "__main__":
-    main()
