@@ -96,7 +96,13 @@ def _draw(figure: Figure, file: Any, kind: str) -> None:
         figure.savefig(file, format=kind, dpi=150, metadata=metadata)
 
 
-def sparkline(values: Sequence[float], *, width: int = 40, log: bool = False) -> str:
+def sparkline(
+    values: Sequence[float],
+    *,
+    width: int = 40,
+    log: bool = False,
+    between: tuple[float, float] | None = None,
+) -> str:
     """A curve as one line of bars, the lowest value the lowest bar.
 
     Longer curves are drawn by the mean of each of `width` parts; of what is not finite stands "·".
@@ -105,11 +111,15 @@ def sparkline(values: Sequence[float], *, width: int = 40, log: bool = False) ->
     '▁▃▆█'
     >>> sparkline([1e-6, 1e-3, float("nan"), 1.0], log=True)
     '▁▅·█'
+    >>> sparkline([5, 6, 20], between=(0, 10))
+    '▅▅█'
 
     Args:
         values: the curve.
         width: the most bars.
         log: draw logarithms, of which there are none of numbers that are not positive.
+        between: what the lowest and the highest bar stand for, and all beyond; the least and the
+            greatest of the values by default.
     """
     parts = [[value] for value in values]
     if len(values) > width:
@@ -120,6 +130,9 @@ def sparkline(values: Sequence[float], *, width: int = 40, log: bool = False) ->
     if not finite:
         return "·" * len(points)
     low, high = min(finite), max(finite)
+    if between is not None:
+        low, high = (_scaled(end, log=log) for end in between)
+        points = [min(max(point, low), high) if math.isfinite(point) else point for point in points]
     top = len(BARS) - 1
     return "".join(
         (BARS[round(top * (point - low) / (high - low))] if high > low else BARS[top // 2])
