@@ -75,6 +75,18 @@ class StoppedError(SeqnlpError):
         self.exit_status = 128 + signal
 
 
+class OtherFailedError(SeqnlpError):
+    """Another process of the same training has failed and says why: nobody need hear of it twice.
+
+    Args:
+        status: that this process exits with.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__("another process of this training has failed")
+        self.exit_status = status
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Say which known name is nearest to `name`, or list them all when none is near.
 

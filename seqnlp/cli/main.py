@@ -16,6 +16,7 @@ from seqnlp.errors import OtherFailedError, SeqnlpError
 COMMANDS = {
     "train": ("train", "Train a model and save it with its figures."),
     "evaluate": ("evaluate", "Measure a saved model on a split of a corpus."),
+    "diagnose": ("diagnose", "Say how gradients flow through a saved model."),
     "compare": ("compare", "Compare runs, seeds and cells."),
     "tune": ("tune", "Search for good settings."),
     "predict": ("predict", "Answer texts with a saved model."),

@@ -12,6 +12,7 @@ import click
 from seqnlp.cli.options import SpreadingCommand
 from seqnlp.cli.run_options import RunRequest, run_options, settings_of
 from seqnlp.config import Settings
+from seqnlp.errors import OtherFailedError, SeqnlpError
 
 
 @click.command(cls=SpreadingCommand, short_help="Train a model and save it with its figures.")
@@ -59,7 +60,13 @@ def command(
     if resume is not None:
         _check_alone(request, output, force=force, goes_on=goes_on)
         return _resume(resume, quiet=quiet)
-    settings, path = settings_of(request)
+    try:
+        settings, path = settings_of(request)
+    except SeqnlpError as error:
+        # The process that torchrun has started beside this one says the same.
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            raise OtherFailedError(error.exit_status) from error
+        raise
     if goes_on and output is None:
         raise click.UsageError("--continue goes on with the run in --output FOLDER; name it")
     if goes_on and force:
@@ -87,8 +94,12 @@ def _train(
     from seqnlp.cli import report
     from seqnlp.cli.progress import ProgressHook
     from seqnlp.cli.screen import open_screen
+    from seqnlp.training.distributed import is_main
     from seqnlp.training.run import train
 
+    if not is_main():
+        model = train(settings, folder, force=force, resume=resume)
+        return 130 if model.metrics["interrupted"] else 0
     screen = open_screen(error=True)
     report.announce(screen, settings, recipe)
     hooks = [] if quiet else [ProgressHook(screen, settings)]

@@ -7,6 +7,7 @@ travel as the bytes of a checkpoint.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -31,11 +32,8 @@ died is noticed at once, by its connection."""
 Flag = Literal["signal", "checkpoint"]
 FLAGS: tuple[Flag, ...] = get_args(Flag)
 """What processes tell each other on the way, with the gradients, at no cost."""
-_FAILED = "seqnlp/failed"
-
-
-class OtherFailedError(TrainingError):
-    """Another process of the group has failed and says why; nobody need hear of it twice."""
+_FAILED = "failed"
+_NUMBERS = itertools.count()
 
 
 class Group:
@@ -45,13 +43,13 @@ class Group:
     that prints, writes and validates.
 
     Every method that speaks to the others must be called by all of them, in the same order. Each
-    raises TrainingError where the connection to another is lost, and OtherFailedError where that
-    one has said why.
+    raises TrainingError where the connection to another is lost.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, *, local_rank: int = 0) -> None:
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self._device = torch.device("cpu")
+        self._store: Any = None
         self._said: set[Flag] = set()
         self._heard: set[Flag] = set()
 
@@ -190,17 +188,19 @@ class Group:
                 "process 0; all must have the same corpus, settings and versions"
             )
 
-    def fail(self) -> None:
-        """Tell the others, who are waiting, that this process has failed and says why itself."""
-        if self.size == 1:
-            return
-        import torch.distributed as dist
-
-        with suppress(Exception):
-            dist.distributed_c10d._get_default_store().set(_FAILED, str(self.rank))
+    def fails_first(self) -> bool:
+        """Whether no other has failed before: this process then is the one that says why."""
+        if self._store is None:
+            return True
+        # Whoever keeps the store may be the one that died.
+        with suppress(RuntimeError):
+            return bool(self._store.add(_FAILED, 1) == 1)
+        return True
 
     def _connect(self, device: str) -> None:
         import torch.distributed as dist
+        from torch.distributed.distributed_c10d import PrefixStore
+        from torch.distributed.rendezvous import rendezvous
 
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         local_size = _variable("LOCAL_WORLD_SIZE", self.size)
@@ -215,8 +215,11 @@ class Group:
             torch.cuda.set_device(self.local_rank)
         backend = "nccl" if device == "cuda" else "gloo"
         try:
-            dist.init_process_group(backend, rank=self.rank, world_size=self.size,
-                                    timeout=PATIENCE)  # fmt: skip
+            store, _, _ = next(rendezvous("env://", self.rank, self.size))
+            # A process may train several times, and what was said in one counts in it alone.
+            self._store = PrefixStore(f"seqnlp/{next(_NUMBERS)}", store)
+            dist.init_process_group(backend, store=self._store, rank=self.rank,
+                                    world_size=self.size, timeout=PATIENCE)  # fmt: skip
         except (RuntimeError, ValueError) as error:
             raise InputError(
                 f"process {self.rank} of {self.size} cannot reach the others: {_first(error)}"
@@ -241,12 +244,6 @@ class Group:
         try:
             collective()
         except RuntimeError as error:
-            import torch.distributed as dist
-
-            store = dist.distributed_c10d._get_default_store()
-            with suppress(RuntimeError):
-                store.wait([_FAILED], timedelta(seconds=1))
-                raise OtherFailedError("another process has failed") from error
             raise TrainingError(
                 f"process {self.rank} of {self.size} has lost another: {_first(error)}"
             ) from error
@@ -258,6 +255,11 @@ def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def is_main() -> bool:
+    """Whether this process is alone, or the one of its training that speaks to people."""
+    return _variable("WORLD_SIZE", 1) <= 1 or _variable("RANK", 0) == 0
 
 
 def _variable(name: str, default: int | None = None) -> int:

@@ -14,7 +14,7 @@ from seqnlp import registry
 from seqnlp.bundle import Model
 from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus, open_corpus
-from seqnlp.errors import InputError, StoppedError, TrainingError
+from seqnlp.errors import InputError, OtherFailedError, StoppedError, TrainingError
 from seqnlp.training.distributed import Group
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.hooks.reporting import LOG
@@ -58,8 +58,10 @@ def train(
     try:
         return _train(settings, output, group, force=force, resume=resume, hooks=hooks,
                       notify=notify)  # fmt: skip
-    except BaseException:
-        group.fail()
+    except BaseException as error:
+        if not group.fails_first():
+            status = 130 if isinstance(error, KeyboardInterrupt) else 1
+            raise OtherFailedError(getattr(error, "exit_status", status)) from error
         raise
     finally:
         group.close()

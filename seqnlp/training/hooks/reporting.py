@@ -30,6 +30,8 @@ class LogHook(Hook):
         self.file: IO[str] | None = None
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        if not trainer.group.main:
+            return
         path = self.path or (trainer.folder or Path()) / LOG
         try:
             self.file = path.open("a", encoding="utf-8")
