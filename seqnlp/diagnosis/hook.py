@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqnlp.diagnosis.course import COURSE
 from seqnlp.diagnosis.diagnosing import choose_rows, examine
 from seqnlp.diagnosis.report import Clipping, Diagnosis
 from seqnlp.errors import InputError
@@ -17,8 +18,6 @@ from seqnlp.files import write_bytes
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.hooks.clipping import ClipHook
 from seqnlp.training.trainer import Trainer
-
-COURSE = "diagnosis.jsonl"
 
 
 class DiagnoseHook(Hook):
