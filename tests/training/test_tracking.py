@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import builtins
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import seqnlp
+from seqnlp.config import build
+from seqnlp.errors import InputError, MissingPackageError, SettingsError
+from seqnlp.training.distributed import Group
 from seqnlp.training.hooks import Hook
-from seqnlp.training.hooks.tracker import epoch_points, step_points
+from seqnlp.training.hooks.tracker import TrackingHook, epoch_points, step_points
 from seqnlp.training.hooks.tracking import MlflowHook, TensorBoardHook, WandbHook
 from seqnlp.training.trainer import Trainer
-from tests.training.test_trainer import fit
+from tests.toy import small_settings
+from tests.training.resuming import Killed, Killer
+from tests.training.test_trainer import fit, prepare
 
 Series = dict[str, list[tuple[int, float]]]
 
@@ -136,3 +145,215 @@ def test_mlflow_keeps_every_point_and_the_settings(
     assert run.data.params["train.lr"] == "0.03"
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "run-seed-0"
+
+
+def test_a_run_that_goes_on_has_every_point_of_tensorboard_once(
+    toy_corpus: Path, tmp_path: Path
+) -> None:
+    steps = resumed(toy_corpus, tmp_path / "run", "hooks.tensorboard.every=1")
+    assert tensorboard_points(tmp_path / "run" / "tensorboard" / "seed-0")["train/loss"] == steps
+
+
+def test_a_run_that_goes_on_is_the_same_one_of_wandb(toy_corpus: Path, tmp_path: Path) -> None:
+    steps = resumed(toy_corpus, tmp_path / "run", "hooks.wandb.every=1")
+    one, other = sorted((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+    assert one.name == other.name
+    # What comes again, from the checkpoint to the end, is the same.
+    assert wandb_points(one)["train/loss"] == steps[:5]
+    assert wandb_points(other)["train/loss"] == steps[3:]
+    exits = [
+        each.exit.exit_code
+        for path in (one, other)
+        for each in wandb_records(path)
+        if each.WhichOneof("record_type") == "exit"
+    ]
+    assert exits == [1, 0]
+
+
+@quiet
+def test_a_run_that_goes_on_has_every_point_of_mlflow_once(
+    toy_corpus: Path, tmp_path: Path
+) -> None:
+    steps = resumed(toy_corpus, tmp_path / "run", "hooks.mlflow.every=1")
+    run, points = mlflow_run(f"sqlite:///{tmp_path / 'run' / 'mlflow.db'}")
+    assert points["train/loss"] == steps
+    assert run.info.status == "FINISHED"
+
+
+def resumed(corpus: Path, folder: Path, option: str) -> list[tuple[int, Any]]:
+    """Kill a run after its fifth step, go on from the third; the loss of each step."""
+    watch = Watch(1)
+    seqnlp.train(small_settings(corpus, "train.epochs=2"), hooks=[watch])
+    settings = small_settings(corpus, option, "hooks.checkpoint.steps=3", "train.epochs=2")
+    with pytest.raises(Killed):
+        seqnlp.train(settings, folder, hooks=[Killer(5)])
+    seqnlp.train(settings, folder, resume=True)
+    return watch.points["train/loss"]
+
+
+def test_points_are_on_disk_when_a_checkpoint_is(toy_corpus: Path, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Look(Hook):
+        order = 99
+
+        def on_step_end(self, trainer: Trainer) -> None:
+            hook.state_dict()
+            seen.append(len(tensorboard_points(tmp_path / "seed-0")["train/loss"]))
+
+    hook = TensorBoardHook(folder=tmp_path, every=1)
+    trainer = fit(toy_corpus, "train.epochs=1", "train.batch_size=50", hooks=(hook, Look()))
+    assert seen == list(range(1, trainer.steps + 1))
+
+
+class Failing(TrackingHook):
+    """A tracker that is gone after some steps, or was never there."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__("failing", every=1)
+        self.last = last
+        self.given: list[int] = []
+        self.ended: list[str] = []
+
+    def begin(self, trainer: Trainer) -> None:
+        if self.last == 0:
+            raise OSError("no such server\nand more of it")
+
+    def track(self, points: Any, step: int) -> None:
+        if step > self.last:
+            raise OSError("connection lost")
+        self.given.append(step)
+
+    def end(self, status: str) -> None:
+        self.ended.append(status)
+
+
+def run_with(corpus: Path, hook: Hook, *others: Hook, group: Group | None = None) -> list[str]:
+    """Train with hooks; the notes that a person gets."""
+    notes: list[str] = []
+    task, opened, settings = prepare(corpus, "train.epochs=1", "train.batch_size=50")
+    trainer = Trainer(task, settings, (hook, *others), notify=notes.append, group=group)
+    rows = task.read(opened.split("train"))
+    trainer.fit(rows, None)
+    assert trainer.steps == 3
+    return notes
+
+
+def test_a_tracker_that_is_not_there_is_one_line(toy_corpus: Path) -> None:
+    with pytest.raises(InputError, match=r"^hooks\.failing: no such server$"):
+        run_with(toy_corpus, Failing(0))
+
+
+def test_a_tracker_that_fails_is_given_up_and_the_training_goes_on(toy_corpus: Path) -> None:
+    hook = Failing(1)
+    notes = run_with(toy_corpus, hook)
+    assert notes == ["hooks.failing: nothing more is tracked after step 2: connection lost"]
+    assert hook.given == [1]
+    assert hook.ended == []
+
+
+class Break(Hook):
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if trainer.steps == 3:
+            raise self.error
+
+
+def test_a_tracker_knows_how_a_training_ended(toy_corpus: Path) -> None:
+    hook = Failing(9)
+    run_with(toy_corpus, hook)
+    with pytest.raises(ValueError, match="mine"):
+        run_with(toy_corpus, hook, Break(ValueError("mine")))
+    run_with(toy_corpus, hook, Break(KeyboardInterrupt()))
+    assert hook.ended == ["finished", "failed", "interrupted"]
+
+
+def test_of_several_processes_the_main_one_tracks(
+    toy_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Group, "main", False)
+    hook = Failing(0)
+    run_with(toy_corpus, hook)
+    assert hook.given == hook.ended == []
+
+
+HOOKS: dict[str, tuple[type[Hook], str, str]] = {
+    "torch.utils.tensorboard": (TensorBoardHook, "tensorboard", "tensorboard"),
+    "wandb": (WandbHook, "wandb", "wandb"),
+    "mlflow": (MlflowHook, "mlflow", r"mlflow-skinny \(mlflow\)"),
+    "sqlalchemy": (MlflowHook, "mlflow", r"mlflow-skinny \(sqlalchemy\)"),
+}
+
+
+@pytest.mark.parametrize("module", HOOKS)
+def test_a_missing_extra_is_named(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def hide(name: str, *rest: Any) -> Any:
+        if name == module:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", hide)
+    hook, extra, package = HOOKS[module]
+    told = rf"^the hook {extra} needs the package {package}; pip install 'seqnlp\[{extra}\]'$"
+    with pytest.raises(MissingPackageError, match=told):
+        hook()
+
+
+@pytest.mark.parametrize("hook", [TensorBoardHook, WandbHook, MlflowHook])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every": 0}, "every must be at least 1, not 0"),
+        ({"evry": 5}, "no key 'evry'; did you mean 'every'?"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(
+    hook: Callable[..., Hook], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message.replace("?", r"\?")):
+        build(hook, options, where="hooks.x")
+
+
+def test_the_mode_of_wandb_is_offline_unless_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert WandbHook().mode == "offline"
+    assert os.environ["WANDB_ERROR_REPORTING"] == "false"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert WandbHook().mode == "disabled"
+    assert WandbHook(mode="offline").mode == "offline"
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    with pytest.raises(InputError, match="WANDB_MODE is 'ofline'; did you mean 'offline'"):
+        WandbHook()
+
+
+def test_online_without_a_key_is_one_line(
+    toy_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.raises(InputError, match=r"^hooks\.wandb: No API key configured"):
+        run_with(toy_corpus, WandbHook(mode="online", folder=tmp_path))
+
+
+def test_mlflow_at_an_address_of_no_kind_is_one_line(toy_corpus: Path) -> None:
+    with pytest.raises(InputError, match=r"^hooks\.mlflow: .*unsupported URI 'nowhere://a'"):
+        run_with(toy_corpus, MlflowHook(tracking_uri="nowhere://a"))
+
+
+def test_the_environment_names_the_server_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there")
+    assert MlflowHook().uri == "http://there"
+    assert MlflowHook(tracking_uri="http://here").uri == "http://here"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_tracking_changes_no_training(toy_corpus: Path, tmp_path: Path) -> None:
+    plain = fit(toy_corpus, "train.epochs=1")
+    hook = TensorBoardHook(folder=tmp_path, every=1)
+    tracked = fit(toy_corpus, "train.epochs=1", hooks=(hook,))
+    for one, other in zip(plain.task.parameters(), tracked.task.parameters(), strict=True):
+        assert torch.equal(one, other)

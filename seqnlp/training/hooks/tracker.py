@@ -80,6 +80,8 @@ class TrackingHook(Hook):
         self.status = "interrupted"
 
     def on_fit_end(self, trainer: Trainer) -> None:
+        if trainer.interrupted:
+            self.status = "interrupted"
         self._close()
 
     def on_fit_error(self, trainer: Trainer) -> None:
