@@ -55,11 +55,17 @@ def command(
     seqnlp train --resume runs/sst2-lstm
     Without a recipe, a corpus that one is shipped for is trained with it; options change it.
     """  # noqa: D301 - \b keeps the lines apart
+    if resume is not None:
+        flags = {
+            "--output": output,
+            "--force": force,
+            "--continue": goes_on,
+            "--diagnose": diagnose,
+        }
+        _check_alone(request, [name for name, given in flags.items() if given])
+        return _resume(resume, quiet=quiet)
     if diagnose:
         request = request.with_override("hooks.diagnose=true")
-    if resume is not None:
-        _check_alone(request, output, force=force, goes_on=goes_on)
-        return _resume(resume, quiet=quiet)
     try:
         settings, path = settings_of(request)
     except SeqnlpError as error:
@@ -123,11 +129,9 @@ def _say_complete(folder: Path) -> int:
     return 0
 
 
-def _check_alone(request: RunRequest, output: Path | None, *, force: bool, goes_on: bool) -> None:
+def _check_alone(request: RunRequest, flags: list[str]) -> None:
     """Raise a UsageError where --resume, which takes the settings of its run, is not alone."""
-    others = [*request.given(), *(["--output"] if output else []), *(["--force"] if force else []),
-              *(["--continue"] if goes_on else [])]  # fmt: skip
-    if others:
+    if others := [*request.given(), *flags]:
         raise click.UsageError(
             f"--resume goes on with the settings that its run was begun with; leave out {others[0]}"
         )
