@@ -36,8 +36,15 @@ class LongRangeOptions(Section):
     """What is asked; by default found out from the training sequences."""
     pooling: Names = LAST
     """What is made of the states, where one answer is asked for; several are concatenated."""
+    attention: str | None = None
+    """An attention whose pooling is added to the others."""
     attention_options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
-    """Options of the pooling `attention`."""
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """All of them."""
+        others = tuple(name for name in self.pooling if name != "attention")
+        return self.pooling if self.attention is None else (*others, "attention")
 
 
 class Rememberer(nn.Module):
@@ -49,14 +56,16 @@ class Rememberer(nn.Module):
         size = self.encoder.output_size
         self.poolings: nn.ModuleList | None = None
         if not problem.every_step:
+            attention: dict[str, object] = {"attention_options": options.attention_options}
+            attention |= {"attention": options.attention} if options.attention else {}
             self.poolings = nn.ModuleList(
                 build(
                     registry.poolings.get(name),
-                    {"attention_options": options.attention_options} if name == "attention" else {},
+                    attention if name == "attention" else {},
                     where="head.attention_options",
                     size=size,
                 )
-                for name in options.pooling
+                for name in options.poolings
             )
             size = sum(layer.output_size for layer in self.poolings)  # type: ignore[misc]
         self.output_dropout = DropoutSite("output")
@@ -97,13 +106,13 @@ class LongRangeTask(Task):
         super().__init__()
         self.settings, self.problem = settings, problem
         self.options = validate_section(LongRangeOptions, settings.head, "head")
-        if problem.every_step and self.options.pooling != LAST:
+        if problem.every_step and self.options.poolings != LAST:
             raise SettingsError(
-                f"head.pooling: {problem.name} asks for an answer at every step; pooling is for "
-                "problems that ask for one, such as adding"
+                f"head.pooling: {problem.name} asks for an answer at every step; pooling and "
+                "attention are for problems that ask for one, such as adding"
             )
-        if not self.options.pooling:
-            raise SettingsError("head.pooling: name at least one")
+        if not self.options.poolings:
+            raise SettingsError("head.pooling: name at least one, or an attention")
         self.members = nn.ModuleList(
             Rememberer(settings, self.options, problem) for _ in range(members)
         )
@@ -135,7 +144,11 @@ class LongRangeTask(Task):
     @classmethod
     def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:
         options = validate_section(LongRangeOptions, settings.head, "head")
-        return [*super().named_parts(settings), *(("poolings", name) for name in options.pooling)]
+        return [
+            *super().named_parts(settings),
+            *(("poolings", name) for name in options.poolings),
+            *([("attentions", options.attention)] if options.attention else []),
+        ]
 
     @classmethod
     def example(cls, split: Split) -> str:

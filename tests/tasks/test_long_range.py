@@ -181,9 +181,15 @@ def test_pooling_is_for_one_answer_a_sequence() -> None:
     assert task.members[0].output.in_features == 8
     assert ("poolings", "attention") in LongRangeTask.named_parts(task.settings)
     assert task.answer(task.read(corpus.split("test")), batch_size=8)
-    with pytest.raises(SettingsError, match=r"head\.pooling: copy_memory asks for an answer at ev"):
-        made(COPY, "head.pooling=attention")
-    with pytest.raises(SettingsError, match=r"head\.pooling: name at least one"):
+    other, _ = made(ADDING, "head.attention=dot", 'head.pooling=["mean", "attention"]')
+    assert LongRangeTask.named_parts(other.settings)[-3:] == [
+        ("poolings", "mean"), ("poolings", "attention"), ("attentions", "dot"),
+    ]  # fmt: skip
+    assert other.members[0].poolings[1].attention.__class__.__name__ == "DotAttention"
+    for override in ("head.pooling=attention", "head.attention=dot"):
+        with pytest.raises(SettingsError, match=r"head\.pooling: copy_memory asks for an answer"):
+            made(COPY, override)
+    with pytest.raises(SettingsError, match=r"head\.pooling: name at least one, or an attention"):
         made(ADDING, "head.pooling=[]")
 
 
