@@ -16,6 +16,7 @@ from seqnlp import registry
 from seqnlp.config import load_settings
 from seqnlp.training.run import train
 from tests.toy import SMALL, small_settings, write_corpus
+from tests.toy_seeds import train_seeds
 from tests.toy_summarization import small_summarization, write_reports
 from tests.toy_translation import small_translation, write_pairs
 
@@ -68,6 +69,12 @@ def toy_run(toy_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "toy"
     train(small_settings(toy_corpus), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def seed_runs(toy_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs of two cells and three seeds, CELL-seed-N; read only."""
+    return train_seeds(toy_corpus, tmp_path_factory.mktemp("seeds"))
 
 
 @pytest.fixture(scope="session")

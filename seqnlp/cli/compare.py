@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seqnlp.comparison.runs import System
     from seqnlp.comparison.wanted import Wanted
 
-_MEASURING = ("corpus", "batch_size", "device", "engine")
+_MEASURING = ("--corpus", "--columns", "--batch-size", "--device", "--engine")
 """Options of a training that are of a measurement, too."""
 
 
@@ -95,18 +95,18 @@ def command(
     from seqnlp.comparison.measuring import Exam
     from seqnlp.comparison.runs import check_comparable
 
-    chosen = {} if trains else {name: request.short[name] for name in _MEASURING}
-    corpus = chosen.get("corpus")
-    check_comparable([run for each in wanted for run in each.runs], corpus=corpus)
-    systems, complete = train_missing(wanted, workers=workers, quiet=quiet)
+    short = request.short
+    # Of variants, all these are of the training.
     exam = Exam(
-        corpus=corpus,
+        corpus=None if trains else short["corpus"],
         columns={} if trains else dict(request.columns),
-        batch_size=chosen.get("batch_size") or 64,
-        device=device_name(chosen.get("device") or request.short["device"] or "auto", None),
-        engine=chosen.get("engine"),
+        batch_size=None if trains else short["batch_size"],
+        device=device_name(short["device"] or "auto", None),
+        engine=None if trains else short["engine"],
         prepare=lambda task: set_decoding(task, decoding),
     )
+    check_comparable([run for each in wanted for run in each.runs], corpus=exam.corpus)
+    systems, complete = train_missing(wanted, workers=workers, quiet=quiet)
     _compare(systems, exam, split, against, plot, as_json=as_json)
     return 0 if complete else 1
 
@@ -118,13 +118,9 @@ def _named(
     from seqnlp.comparison.runs import Run, systems_of
     from seqnlp.comparison.wanted import Wanted, more_seeds
 
-    given = [name for name in SHORT if request.short[name] is not None and name not in _MEASURING]
-    given += ["set"] if request.overrides else []
-    given += ["output"] if output is not None else []
-    if given:
-        raise click.UsageError(
-            f"--{given[0].replace('_', '-')} is for trainings by --cells or --vary"
-        )
+    given = [*request.given(), *(["--output"] if output is not None else [])]
+    if others := [word for word in given if word not in _MEASURING]:
+        raise click.UsageError(f"{others[0]} is for trainings by --cells or --vary")
     if len(folders) < (2 if seeds is None else 1):
         raise click.UsageError("name two runs at least, or --cells to train some")
     systems = systems_of([Run.read(folder) for folder in folders])

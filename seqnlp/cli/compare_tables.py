@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -70,7 +70,7 @@ def _system(outcome: Outcome, system: System) -> dict[str, Any]:
         "runs": [{"folder": str(run.folder), "seed": run.seed, **asdict(cost_of(run))}
                  for run in system.runs],
         "parameters": measured[0].parameters,
-        **asdict(_mean_cost(system)),
+        **asdict(_usual_cost(system)),
         "figures": figures_of_system(measured),
         "curve": {"figure": outcome.figure, **(asdict(band_of(curves)) if curves else {})},
     }  # fmt: skip
@@ -101,8 +101,8 @@ def figures(outcome: Outcome) -> Table:
     found = {system.name: figures_of_system(outcome.measured[system.name])
              for system in outcome.systems}  # fmt: skip
     several = outcome.seeds > 1
-    how = "over seeds (t), of one seed over texts (bootstrap)" if several else "over texts"
-    table = plain_table(f"{_where(outcome)}, with 95 % intervals {how}")
+    how = "over seeds, of one over texts" if several else "over texts"
+    table = plain_table(f"{_where(outcome)}, 95 % intervals {how}")
     table.add_column("system", overflow="fold")
     if several:
         table.add_column("seeds", justify="right")
@@ -117,10 +117,11 @@ def figures(outcome: Outcome) -> Table:
 
 
 def costs(outcome: Outcome) -> Table:
-    """What the training of each system took, of several seeds in the mean, and its course."""
-    known = [_mean_cost(system) for system in outcome.systems]
+    """What the training of each system took, of several seeds the median, and its course."""
+    known = [_usual_cost(system) for system in outcome.systems]
     on_gpu = any(cost.peak_gpu_memory_mb is not None for cost in known)
-    table = plain_table("parameters, and what a training took")
+    usual = " (median of seeds)" if outcome.seeds > 1 else ""
+    table = plain_table(f"parameters, and what a training took{usual}")
     table.add_column("system", overflow="fold")
     for title in ("parameters", "epochs", "seconds", "examples/s", "peak MB"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -142,21 +143,21 @@ def costs(outcome: Outcome) -> Table:
     return table
 
 
-def _mean_cost(system: System) -> Cost:
-    """The mean over runs; of memory the most."""
+def _usual_cost(system: System) -> Cost:
+    """The median over runs, since the first of a cell waits for a compiler; of memory the most."""
     each = [cost_of(run) for run in system.runs]
 
-    def mean(values: Sequence[float | None]) -> float | None:
+    def usual(values: Sequence[float | None]) -> float | None:
         known = [value for value in values if value is not None]
-        return fmean(known) if known else None
+        return median(known) if known else None
 
     def most(values: Sequence[float | None]) -> float | None:
         return max((value for value in values if value is not None), default=None)
 
     return Cost(
-        epochs=fmean(cost.epochs for cost in each),
-        seconds=mean([cost.seconds for cost in each]),
-        examples_per_second=mean([cost.examples_per_second for cost in each]),
+        epochs=median(cost.epochs for cost in each),
+        seconds=usual([cost.seconds for cost in each]),
+        examples_per_second=usual([cost.examples_per_second for cost in each]),
         peak_memory_mb=most([cost.peak_memory_mb for cost in each]),
         peak_gpu_memory_mb=most([cost.peak_gpu_memory_mb for cost in each]),
     )
@@ -212,8 +213,8 @@ def _differences(outcome: Outcome) -> Table:
     """A row for each pair of systems and figure."""
     pairs = outcome.differences
     several, holm = outcome.seeds > 1, len(pairs) > 1
-    how = "by permutation of seeds and bootstrap of texts" if several else "by paired bootstrap"
-    table = plain_table(f"against {pairs[0].first}, {how}")
+    how = "permutation of seeds, bootstrap of texts" if several else "paired bootstrap"
+    table = plain_table(f"against {pairs[0].first}, by {how}")
     table.add_column("system", overflow="fold")
     table.add_column("figure")
     titles = ["difference, 95 %", "better in", "p", *(["p (Holm)"] if holm else [])]

@@ -10,16 +10,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import FrameType
+from typing import IO
 
 from seqnlp.comparison.runs import Run, differing_keys
 from seqnlp.config import Settings
-from seqnlp.errors import InputError, TrainingError
+from seqnlp.errors import InputError, StoppedError, TrainingError
 from seqnlp.manifest import MANIFEST
 from seqnlp.training.preparation import complete, in_use
 from seqnlp.training.record import begun, settings_of
@@ -118,7 +120,7 @@ def train_all(
 
     Raises:
         InputError: settings that cannot be trained with; all trainings are ended.
-        KeyboardInterrupt: Ctrl-C; the trainings were told, and have saved what they had.
+        StoppedError: Ctrl-C or SIGTERM; all trainings have saved what they had.
     """
     waiting, failed = list(jobs), list[Job]()
     with tempfile.TemporaryDirectory() as scratch, _ended_with_this() as running:
@@ -154,7 +156,7 @@ def _start(job: Job, scratch: Path, workers: int) -> _Process:
     anew = [str(recipe), "--output", str(job.folder)]
     what = ["--resume", str(job.folder)] if begun(job.folder) else anew
     command = ["-m", "seqnlp", "train", *what, "--quiet"]
-    environment: dict[str, Any] = dict(os.environ)
+    environment = dict(os.environ)
     if workers > 1:
         # Each would take all cores, and wait for the others.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
@@ -174,17 +176,39 @@ def _start(job: Job, scratch: Path, workers: int) -> _Process:
 def _ended_with_this() -> Iterator[list[_Process]]:
     """Processes that do not outlive the block: whatever ends it, they may save what they have."""
     running: list[_Process] = []
+    with _stoppable():
+        try:
+            yield running
+        except BaseException:
+            for each in running:
+                each.process.terminate()
+            for each in running:
+                each.process.wait()
+            raise
+        finally:
+            for each in running:
+                each.said.close()
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise a StoppedError; in a thread other than the main one, nothing."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise StoppedError("interrupted; the same command goes on where it was", signal=number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    # What is ignored, as Ctrl-C in a job behind a closed terminal, stays so.
+    taken = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, stop)) for number in taken]
     try:
-        yield running
-    except BaseException:
-        for each in running:
-            each.process.send_signal(signal.SIGINT)
-        for each in running:
-            each.process.wait()
-        raise
+        yield
     finally:
-        for each in running:
-            each.said.close()
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _last_words(each: _Process, status: int) -> str:

@@ -15,6 +15,9 @@ from seqnlp.errors import InputError
 from seqnlp.tasks.base import Task
 from seqnlp.types import Prediction
 
+BATCH_SIZE = 64
+"""Examples that are answered at once, where nothing else is said."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -39,7 +42,7 @@ class Exam:
 
     corpus: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
-    batch_size: int = 64
+    batch_size: int | None = None
     device: str = "cpu"
     engine: str | None = None
     prepare: Callable[[Task], None] = lambda _: None
@@ -71,7 +74,7 @@ class Exam:
         self.prepare(task)
         corpus = self.corpus_for(run)
         examples = corpus.split(split)
-        answers = task.answer(task.read(examples), batch_size=self.batch_size)
+        answers = task.answer(task.read(examples), batch_size=self.batch_size or BATCH_SIZE)
         parameters = sum(each.numel() for each in task.parameters() if each.requires_grad)
         measured = Measured(
             run=run,

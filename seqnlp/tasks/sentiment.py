@@ -16,7 +16,7 @@ from torch.nn import functional
 from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.data.tokens import TokenizedText, tokenize_corpus, tokenize_split
-from seqnlp.errors import InputError, SettingsError
+from seqnlp.errors import InputError, SettingsError, suggest
 from seqnlp.tasks import metrics
 from seqnlp.tasks.base import Batch, Rows, Task
 from seqnlp.tasks.classifier import Classifier, mean_log_probabilities
@@ -283,6 +283,12 @@ class SentimentTask(Task):
         references: Sequence[str],
     ) -> dict[str, dict[str, Any]]:
         """See `Task.compare`; of accuracy and macro-F1."""
+        for answers in (first, second):
+            if unknown := {answer.output for answer in answers} - set(self.labels):
+                raise InputError(
+                    f"one model answers {min(unknown)!r}, which is no label of the other; "
+                    f"{suggest(min(unknown), self.labels)}"
+                )
         return metrics.paired_comparison(
             self._numbers(references),
             self._numbers(p.output for p in first),
