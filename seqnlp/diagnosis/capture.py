@@ -1,39 +1,20 @@
-"""What the recurrent layers of a model read in a batch, and the gradient that reached them."""
+"""A batch through a model, ahead and back, with an eye on its recurrent layers."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from seqnlp.diagnosis.feeding import FeedingWatch
+from seqnlp.diagnosis.watching import Call, LayerWatch, Watch
 from seqnlp.errors import InputError
-from seqnlp.nn.cells.base import State
-from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.modes import in_mode
+from seqnlp.nn.recurrent_decoder import RecurrentDecoder
 from seqnlp.tasks.base import Batch, Task
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One call of a recurrent layer.
-
-    x: float [B, T, I], zero on padding. padding: where the rows end; None where all are full.
-    state: before the first step; None for the initial one. output: float [B, T, N], of the cells,
-    with the residual where there is one, before any norm. gradient: of the mean loss in nats with
-    respect to it; zero on padding.
-    """
-
-    layer: RecurrentLayer
-    x: Tensor
-    padding: Padding | None
-    state: State | None
-    output: Tensor
-    gradient: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +51,12 @@ def capture(task: Task, batch: Batch) -> Captured:
         )
     parameters = {n: p for n, p in task.named_parameters() if p.requires_grad}
     devices = [] if task.device.type == "cpu" else [task.device]
-    watches = [_Watch(name, layer) for name, layer in layers.items()]
+    watches: list[Watch] = [LayerWatch(name, layer) for name, layer in layers.items()]
+    watches += [
+        FeedingWatch(name, module)
+        for name, module in task.named_modules()
+        if isinstance(module, RecurrentDecoder) and module.input_feeding
+    ]
     try:
         with (
             in_mode(task, training=False),
@@ -79,58 +65,23 @@ def capture(task: Task, batch: Batch) -> Captured:
             torch.enable_grad(),
         ):
             loss = task.loss(batch).mean
-            seen = [(watch.name, call) for watch in watches for call in watch.calls]
-            if not any(call.output.requires_grad for _, call in seen):
+            seen = [each for watch in watches for each in watch.seen]
+            outputs = [output for each in seen for output in each.outputs]
+            if not any(output.requires_grad for output in outputs):
                 raise InputError(
                     "the loss reaches no recurrent layer of the model: nothing to diagnose"
                 )
-            found = torch.autograd.grad(
-                loss, [*(call.output for _, call in seen), *parameters.values()], allow_unused=True
-            )
+            found = torch.autograd.grad(loss, [*outputs, *parameters.values()], allow_unused=True)
     finally:
         for watch in watches:
             watch.remove()
-    calls: dict[str, list[Call]] = {}
-    for (name, call), gradient in zip(seen, found, strict=False):
-        output = call.output.detach()
-        gradient = torch.zeros_like(output) if gradient is None else gradient
-        calls.setdefault(name, []).append(replace(call, output=output, gradient=gradient))
+    rest = iter(found)
+    calls: dict[str, list[Call]] = {name: [] for name in layers}
+    for each in seen:
+        gradients = [next(rest) for _ in each.outputs]
+        calls[each.name].append(each.call(gradients))
     return Captured(
         loss=loss.item(),
-        calls=calls,
-        gradients=dict(zip(parameters, found[len(seen) :], strict=True)),
+        calls={name: of for name, of in calls.items() if of},
+        gradients=dict(zip(parameters, rest, strict=True)),
     )
-
-
-class _Watch:
-    """Writes down the calls of one layer until it is removed."""
-
-    def __init__(self, name: str, layer: RecurrentLayer) -> None:
-        self.name, self.layer = name, layer
-        self.calls: list[Call] = []
-        self._sum: Tensor | None = None
-        self._signature = inspect.signature(layer.forward)
-        self._handles = [layer.register_forward_hook(self._see, with_kwargs=True)]
-        if layer.norm is not None:
-            self._handles.append(layer.norm.register_forward_pre_hook(self._see_sum))
-
-    def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-    def _see_sum(self, _: nn.Module, args: tuple[Tensor]) -> None:
-        self._sum = args[0]
-
-    def _see(self, _: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
-        given = self._signature.bind(*args, **kwargs).arguments
-        state: State | None = given.get("state")
-        output = output if self._sum is None else self._sum
-        call = Call(
-            layer=self.layer,
-            x=given["x"].detach(),
-            padding=given["padding"],
-            state=None if state is None else tuple(leaf.detach() for leaf in state),
-            output=output,
-            gradient=output,
-        )
-        self.calls.append(call)

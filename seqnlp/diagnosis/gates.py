@@ -158,6 +158,7 @@ def _names(cell: Cell, arguments: Sequence[Tensor]) -> list[str]:
     names, bias = gate_names(cell), getattr(cell, "bias", None)
     if not names or bias is None or not bias.requires_grad:
         return [""] * len(arguments)
+    linear = isinstance(cell, GatedLinearCell)
     named: list[str] = []
     for argument in arguments:
         gradient = None
@@ -168,6 +169,9 @@ def _names(cell: Cell, arguments: Sequence[Tensor]) -> list[str]:
         parts = () if gradient is None else gradient.chunk(len(names))
         seen = [name for name, part in zip(names, parts, strict=False) if part.any()]
         left = [name for name in seen if name not in named]
+        # Gates of a linear recurrence do not meet before its state.
+        if linear and len(seen) > 1:
+            left = []
         memory = "memory" if seen and not left else ""
         named.append(left[0] if len(left) == 1 else memory)
     return named

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqnlp.diagnosis.capture import Call
-from seqnlp.nn.cells.base import Cell, GatedCell, State
+from seqnlp.diagnosis.stepping import take_step, zoneout_of
+from seqnlp.diagnosis.watching import Call
+from seqnlp.nn.cells.base import Cell, State
 from seqnlp.nn.noise import Noise
 
 
@@ -79,15 +80,6 @@ def readings(calls: Sequence[Call]) -> Iterator[tuple[str, Cell, list[Reading]]]
         yield direction, cell, [reading for reading in found if reading is not None]
 
 
-def take_step(cell: Cell, x: Tensor, state: State, zoneout: Noise | None) -> tuple[Tensor, State]:
-    """One step of a cell; the output and the new state."""
-    if zoneout is None:
-        output, new = cell(x, state)
-        return output, new
-    assert isinstance(cell, GatedCell)
-    return cell.noisy_step(x, state, zoneout, cell.weight_h)
-
-
 @torch.no_grad()
 def _read(call: Call, cell: Cell, *, reverse: bool) -> Reading | None:
     batch_size, time = call.x.shape[:2]
@@ -107,8 +99,7 @@ def _read(call: Call, cell: Cell, *, reverse: bool) -> Reading | None:
         return x.index_select(0, order)
 
     x = in_order(call.x)
-    noise = call.layer.dropout.draw(cell, 1, 1)
-    zoneout = None if noise is None else noise.steps(1)[0]
+    zoneout = zoneout_of(call.layer, cell)
     state = cell.initial_state(batch_size) if call.state is None else call.state
     state = tuple(leaf.index_select(0, order) for leaf in state)
     outputs, states = [], []
