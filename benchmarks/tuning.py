@@ -81,8 +81,9 @@ def main() -> None:
         recipe = chosen.folder / pruner / "best.toml"
         test[pruner] = train(load_settings(recipe))
     for name, model in test.items():
-        splits = {split: model.metrics[split]["figures"] for split in ("validation", "test")}
-        result[f"trained {name}"] = splits
+        result[f"trained {name}"] = {
+            split: model.metrics[split]["accuracy"] for split in ("validation", "test")
+        }
     print(json.dumps(result, indent=1))
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "diagnose": ("diagnose", "Say how gradients flow through a saved model."),
     "compare": ("compare", "Compare runs, seeds and cells."),
     "tune": ("tune", "Search for good settings."),
+    "find-lr": ("find_lr", "Find a learning rate by letting it rise."),
     "predict": ("predict", "Answer texts with a saved model."),
     "show": ("show", "Describe a saved model."),
     "list": ("listing", "List what is registered: cells, tokenizers, corpora, ..."),
