@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from seqnlp.training.hooks.clipping import ClipHook
 from seqnlp.training.hooks.reporting import LogHook
-from tests.training.test_trainer import fit
+from seqnlp.training.trainer import Trainer
+from tests.training.test_trainer import fit, prepare
 
 PAGE = Path(__file__).parents[2] / "docs" / "tracking.md"
 
@@ -59,6 +61,39 @@ def test_without_clipping_no_norm_is_known(toy_corpus: Path, tmp_path: Path) -> 
     path = tmp_path / "log.jsonl"
     fit(toy_corpus, "train.epochs=1", hooks=(LogHook(path=path, every=1),))
     assert '"gradient_norm": null' in path.read_text()
+
+
+@pytest.mark.parametrize("lost", [0, 7, 100_000])
+def test_a_log_goes_on_in_whole_lines_whatever_was_lost(
+    toy_corpus: Path, tmp_path: Path, lost: int
+) -> None:
+    trainer = prepared(toy_corpus, tmp_path)
+    hook = LogHook()
+    hook.on_fit_start(trainer)
+    for step in range(3):
+        hook.write(event="step", step=step)
+    state = hook.state_dict()
+    hook.write(event="step", step=3)
+    hook.on_fit_error(trainer)
+    path = tmp_path / "log.jsonl"
+    os.truncate(path, max(0, state["size"] - lost) if lost else path.stat().st_size)
+    again = LogHook()
+    trainer.resumed = True
+    again.on_fit_start(trainer)
+    again.load_state_dict(state)
+    again.write(event="step", step=3)
+    again.on_fit_error(trainer)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    steps = [line["step"] for line in lines if line["event"] == "step"]
+    assert steps == {0: [0, 1, 2, 3], 7: [0, 1, 3], 100_000: [3]}[lost]
+    assert lines[-3]["event"] == "resume"
+
+
+def prepared(corpus: Path, folder: Path) -> Trainer:
+    task, _, settings = prepare(corpus)
+    trainer = Trainer(task, settings, (), folder=folder)
+    trainer.median_length = 5
+    return trainer
 
 
 def test_the_end_has_the_whole_trainings_measures(toy_corpus: Path, tmp_path: Path) -> None:

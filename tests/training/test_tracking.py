@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,22 @@ def test_points_are_on_disk_when_a_checkpoint_is(toy_corpus: Path, tmp_path: Pat
     assert seen == list(range(1, trainer.steps + 1))
 
 
+def test_points_of_wandb_are_on_disk_soon(toy_corpus: Path, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Look(Hook):
+        order = 99
+
+        def on_step_end(self, trainer: Trainer) -> None:
+            if trainer.steps == 3:
+                time.sleep(1.5)
+                (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+                seen.append(len(wandb_points(path)["train/loss"]))
+
+    run_with(toy_corpus, WandbHook(folder=tmp_path, every=1), Look())
+    assert seen == [3]
+
+
 class Failing(TrackingHook):
     """A tracker that is gone after some steps, or was never there."""
 
@@ -289,14 +306,9 @@ HOOKS: dict[str, tuple[type[Hook], str, str]] = {
 
 @pytest.mark.parametrize("module", HOOKS)
 def test_a_missing_extra_is_named(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def hide(name: str, *rest: Any) -> Any:
-        if name == module:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", hide)
+    if module == "sqlalchemy":
+        import mlflow  # noqa: F401 - by itself it does without
+    monkeypatch.setitem(sys.modules, module, None)
     hook, extra, package = HOOKS[module]
     told = rf"^the hook {extra} needs the package {package}; pip install 'seqnlp\[{extra}\]'$"
     with pytest.raises(MissingPackageError, match=told):

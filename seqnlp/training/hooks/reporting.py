@@ -84,7 +84,9 @@ class LogHook(Hook):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what was written after the checkpoint, since it is done again."""
         if self.file is not None and self.path is None:
-            self.file.truncate(state["size"])
+            # After a power loss it may be shorter than it was, and its last line a part of one.
+            whole = Path(self.file.name).read_bytes().rfind(b"\n") + 1
+            self.file.truncate(min(state["size"], whole))
             self.file.seek(0, os.SEEK_END)
             self.write(event="resume")
 

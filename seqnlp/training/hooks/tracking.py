@@ -121,12 +121,17 @@ class WandbHook(TrackingHook):
             config=trainer.task.settings.model_dump(mode="json"),
             reinit="create_new",
             settings=self.wandb.Settings(
-                console="off", silent=self.mode == "offline", save_code=False
+                console="off", silent=self.mode == "offline", save_code=False, **self._promptly()
             ),
         )
         # Points of a step may come twice, of a resumed run even again: "step" says of which.
         self.run.define_metric("step", hidden=True)
         self.run.define_metric("*", step_metric="step")
+
+    def _promptly(self) -> dict[str, Any]:
+        """Let points be on disk within a second: a killed process takes what is not with it."""
+        name = "x_transaction_log_flush_interval"
+        return {name: 1.0} if name in self.wandb.Settings.model_fields else {}
 
     def track(self, points: Points, step: int) -> None:
         self.run.log({**points, "step": step})
