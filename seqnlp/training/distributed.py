@@ -106,13 +106,17 @@ class Group:
 
         self._call(lambda: dist.all_reduce(tensor))
 
-    def collect(self, tensor: Tensor) -> list[Tensor]:
-        """The tensor of each process, by rank; all must have the same shape."""
+    def begin_to_collect(self, tensor: Tensor, found: list[Tensor]) -> Callable[[], None]:
+        """Begin to put the tensor of each process, all of one shape, into `found`, by rank.
+
+        Returns:
+            What waits until they are there.
+        """
         import torch.distributed as dist
 
-        found = list(tensor.new_empty(self.size, *tensor.shape).unbind())
-        self._call(lambda: dist.all_gather(found, tensor))
-        return found
+        work: list[Any] = []
+        self._call(lambda: work.append(dist.all_gather(found, tensor, async_op=True)))
+        return lambda: self._call(work[0].wait)
 
     def tell(self, flag: Flag) -> None:
         """Raise a flag, which all processes will have heard once gradients are added up next."""

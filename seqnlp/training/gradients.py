@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,9 @@ class Gradients:
         for embedding in self._embeddings:
             embedding.rows_alone = frozenset()
 
-    def reduce(self, total: float, units: float) -> tuple[float, float]:
+    def reduce(
+        self, total: float, units: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> tuple[float, float]:
         """Make of each process's gradients of its sum the gradient of the mean over all.
 
         Where no process has a gradient for a weight, there is none afterwards, but for tables.
@@ -67,12 +69,13 @@ class Gradients:
         Args:
             total: the loss of this process's rows, in nats, of which the gradients are.
             units: what it is a sum over; 0 where the process had no rows.
+            meanwhile: is called while rows are on their way.
 
         Returns:
             total and units of all processes, to float32.
         """
         if self._plan is not None:
-            return self._plan.exchange(total, units)
+            return self._plan.exchange(total, units, meanwhile)
         torch._foreach_div_([w.grad for w in self.weights if w.grad is not None], units)
         return total, units
 
@@ -107,8 +110,12 @@ class _Plan:
         pieces = torch.split(self.head[self.there.stop :], sizes)
         self.pieces = [p.view_as(w) for p, w in zip(pieces, self.dense, strict=True)]
         self.buffers = [torch.zeros_like(table) for table in tables]
+        # Fresh memory costs as much as what is done with it.
+        self.tails = self.head.new_empty(group.size + 1, 0, dtype=torch.int32)
 
-    def exchange(self, total: float, units: float) -> tuple[float, float]:
+    def exchange(
+        self, total: float, units: float, meanwhile: Callable[[], None]
+    ) -> tuple[float, float]:
         """Give every weight its gradient of the mean over all processes; total and units of all."""
         parts = [_rows_of(table) for table in self.tables]
         self._fill_head(total, units, [len(ids) for ids, _ in parts])
@@ -122,7 +129,7 @@ class _Plan:
             weight.grad = piece if count else None
         if self.tables:
             counts = self.head[self.counts].view(self.group.size, -1).to(torch.int64).tolist()
-            self._exchange_rows(parts, counts, units)
+            self._exchange_rows(parts, counts, units, meanwhile)
         return total, units
 
     def _fill_head(self, total: float, units: float, counts: Sequence[int]) -> None:
@@ -141,17 +148,26 @@ class _Plan:
                 piece.copy_(gradient)
 
     def _exchange_rows(
-        self, parts: Sequence[tuple[Tensor, Tensor]], counts: list[list[int]], units: float
+        self,
+        parts: Sequence[tuple[Tensor, Tensor]],
+        counts: list[list[int]],
+        units: float,
+        meanwhile: Callable[[], None],
     ) -> None:
         widths = [table.shape[1] for table in self.tables]
         most = max(sum(n * (1 + w) for n, w in zip(each, widths, strict=True)) for each in counts)
         pieces = [piece.view(torch.int32).reshape(-1) for part in parts for piece in part]
-        space = self.head.new_empty(most, dtype=torch.int32)
-        torch.cat(pieces, out=space[: sum(piece.numel() for piece in pieces)])
+        if self.tails.shape[1] < most:
+            self.tails = self.tails.new_empty(len(self.tails), most * 5 // 4)
+        own_tail, *tails = [tail[:most] for tail in self.tails.unbind()]
+        torch.cat(pieces, out=own_tail[: sum(piece.numel() for piece in pieces)])
+        finish = self.group.begin_to_collect(own_tail, tails) if most else lambda: None
         for buffer, table in zip(self.buffers, self.tables, strict=True):
             buffer.zero_()
             table.grad = buffer
-        for tail, own in zip(self.group.collect(space), counts, strict=True):
+        meanwhile()
+        finish()
+        for tail, own in zip(tails, counts, strict=True):
             begin = 0
             for buffer, count, width in zip(self.buffers, own, widths, strict=True):
                 end = begin + count * (1 + width)
@@ -162,11 +178,15 @@ class _Plan:
 
 
 def _rows_of(table: nn.Parameter) -> tuple[Tensor, Tensor]:
-    """The ids int32 [N] of the rows that have a gradient, each once, and it [N, D]."""
+    """The ids int32 [N] of the rows that have a gradient, and it [N, D].
+
+    A row may come several times, unless that would be much to send.
+    """
     gradient = table.grad
     if gradient is None:
         return torch.empty(0, dtype=torch.int32), table.new_empty(0, table.shape[1])
     if not gradient.is_sparse:
         return torch.arange(len(table), dtype=torch.int32), gradient
-    gradient = gradient.coalesce()
-    return gradient.indices()[0].to(torch.int32), gradient.values()
+    if gradient._nnz() > len(table) // 4:
+        gradient = gradient.coalesce()
+    return gradient._indices()[0].to(torch.int32), gradient._values()

@@ -18,7 +18,7 @@ from seqnlp.config import TrainSettings
 from seqnlp.data.batching import LengthBuckets
 from seqnlp.errors import InputError, SettingsError, StoppedError, TrainingError, suggest
 from seqnlp.nn.layer import explain_engines, ragged_lengths
-from seqnlp.tasks.base import Rows, Task
+from seqnlp.tasks.base import Batch, Rows, Task
 from seqnlp.training.checkpoints import Checkpoints
 from seqnlp.training.distributed import Group
 from seqnlp.training.gradients import Gradients
@@ -98,6 +98,7 @@ class Trainer:
         self.earlier = 0.0
         """Seconds that were spent before this process took the training up."""
         self._stops_now = False
+        self._prepared: list[Batch] | None = None
         self._signals = Signals()
 
     def fit(
@@ -168,11 +169,13 @@ class Trainer:
         self.task.train()
         if self.batch_number == 0:
             self._emit("on_epoch_start")
-        for indices in batches[self.batch_number :]:
+        self._prepared = None
+        followers = [*batches[self.batch_number + 1 :], None]
+        for indices, following in zip(batches[self.batch_number :], followers, strict=True):
             started = time.perf_counter()
             self.batch_number += 1
             self._emit("on_batch_start")
-            self._step(rows, indices)
+            self._step(rows, indices, following)
             self.train_seconds += time.perf_counter() - started
             self._emit("on_step_end")
             if self._stops_now:
@@ -188,18 +191,22 @@ class Trainer:
             }
         )
 
-    def _step(self, rows: Rows, indices: NDArray[np.int64]) -> None:
-        """Learn from one batch, of which each process takes its share, in parts."""
+    def _step(
+        self, rows: Rows, indices: NDArray[np.int64], following: NDArray[np.int64] | None
+    ) -> None:
+        """Learn from one batch, of which each process takes its share, in parts.
+
+        While gradients are on their way, the batch that follows is made.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         shares = self.group.deal(indices, self.settings.accumulate)
         for part in (part for share in shares for part in share):
             self.meter.count(rows.lengths[part])
-        own = shares[self.group.rank]
+        own = self._prepared or self._prepare(rows, shares[self.group.rank])
+        self._prepared = None
         alone = self.group.size == len(own) == 1
         total = units = 0.0
-        for part in own:
-            with self.meter.part("data"):
-                batch = rows.batch(part).to(self.task.device)
+        for batch in own:
             with self.meter.part("forward"):
                 loss = self.task.loss(batch)
                 # Divided at once where nothing is to be added, since all later steps are exact.
@@ -212,7 +219,9 @@ class Trainer:
                 value.backward()  # type: ignore[no-untyped-call]
         if not alone:
             with self.meter.part("reduce"):
-                total, units = self.gradients.reduce(total, units)
+                total, units = self.gradients.reduce(
+                    total, units, lambda: self._prepare_ahead(rows, following)
+                )
             self.loss = self._checked(total / units)
         self._emit("on_backward_end")
         with self.meter.part("optimizer"):
@@ -220,6 +229,15 @@ class Trainer:
         self.steps += 1
         self.examples_seen += len(indices)
         self.total, self.units = self.total + total, self.units + units
+
+    def _prepare(self, rows: Rows, parts: list[NDArray[np.int64]]) -> list[Batch]:
+        with self.meter.part("data"):
+            return [rows.batch(part).to(self.task.device) for part in parts]
+
+    def _prepare_ahead(self, rows: Rows, indices: NDArray[np.int64] | None) -> None:
+        if indices is not None:
+            shares = self.group.deal(indices, self.settings.accumulate)
+            self._prepared = self._prepare(rows, shares[self.group.rank])
 
     def _batches(self, rows: Rows) -> list[NDArray[np.int64]]:
         """The rows of every batch of the epoch."""
