@@ -181,6 +181,10 @@ def _compare(
     measured: dict[str, list[Measured]] = {}
     judge: Any = None
     for system in systems:
+        for run in system.runs:
+            if run.metrics.get("interrupted"):
+                note = f"note: {run.folder} was interrupted in its training"
+                open_screen(error=True).print(note, markup=False, soft_wrap=True)
         found = [exam.measure(run, split) for run in system.runs]
         judge = judge or found[0][1]
         measured[system.name] = [each for each, _ in found]

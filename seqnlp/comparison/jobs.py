@@ -72,13 +72,13 @@ def finished(job: Job) -> Run | None:
         return None
     if not (job.folder / MANIFEST).is_file():
         raise InputError(
-            f"{job.folder} is in use: it holds files that are no model; name another --output"
+            f"{job.folder} is in use: it holds files that are no model; move them away"
         )
     run = Run.read(job.folder)
     _check_settings(job, run.settings)
     if run.metrics.get("interrupted"):
         raise InputError(
-            f"{job.folder} holds a run that was interrupted; remove it to train it anew"
+            f"{job.folder} holds a run that was interrupted; move it away to train it anew"
         )
     return run
 
@@ -87,8 +87,8 @@ def _check_settings(job: Job, found: Settings) -> None:
     if keys := differing_keys(found, job.settings):
         more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
         raise InputError(
-            f"{job.folder} holds a run of other settings ({', '.join(keys[:3])}{more}); remove "
-            "it, or name another --output"
+            f"{job.folder} holds a run of other settings ({', '.join(keys[:3])}{more}); move it "
+            "away"
         )
 
 

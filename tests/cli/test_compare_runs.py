@@ -92,6 +92,17 @@ def test_two_runs_of_one_system_are_compared_with_each_other(
     assert "peak MB" in out
 
 
+def test_a_run_that_was_interrupted_is_told(
+    seed_runs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (0, 1):
+        shutil.copytree(seed_runs / f"gru-seed-{seed}", tmp_path / f"{seed}")
+    file = tmp_path / "1" / "metrics.json"
+    file.write_text(file.read_text().replace('"interrupted": false', '"interrupted": true'))
+    status, _, err = call(capfd, "compare", tmp_path / "0", tmp_path / "1")
+    assert (status, err) == (0, f"note: {tmp_path / '1'} was interrupted in its training\n")
+
+
 def test_everything_is_in_the_record(seed_runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folders = sorted(seed_runs.iterdir())
     status, out, _ = call(capfd, "compare", *folders, "--json")

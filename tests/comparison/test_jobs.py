@@ -45,20 +45,22 @@ def test_a_failure_is_told_and_the_others_go_on(toy_corpus: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_ctrl_c_reaches_the_trainings_and_they_are_gone_on_with(
-    toy_corpus: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_the_trainings_and_they_are_gone_on_with(
+    number: signal.Signals, toy_corpus: Path, tmp_path: Path
 ) -> None:
     job = Job.of(tiny(toy_corpus, "train.epochs=30", "hooks.early_stopping=false"), tmp_path / "a")
 
     def look(job: Job) -> None:
         log = job.folder / "log.jsonl"
         if log.is_file() and '"epoch"' in log.read_text():
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(StoppedError, match="^interrupted; the same command goes on where it was$"):
+    handler, told = signal.getsignal(number), "^interrupted; the same command goes on where it was$"
+    with pytest.raises(StoppedError, match=told) as caught:
         train_all([job], on_look=look)
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert caught.value.exit_status == 128 + number
+    assert signal.getsignal(number) is handler
     assert begun(job.folder)
     assert finished(job) is None
     assert train_all([job]) == []

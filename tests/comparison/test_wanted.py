@@ -49,22 +49,23 @@ def test_a_run_of_other_settings_is_in_the_way(seed_runs: Path, rnn: Path) -> No
     with pytest.raises(InputError) as caught:
         more_seeds(System(name="x", runs=(Run.read(rnn),)), 2)
     assert str(caught.value) == (
-        f"{rnn}-seed-1 holds a run of other settings (model.cell); remove it, or name another "
-        "--output"
+        f"{rnn}-seed-1 holds a run of other settings (model.cell); move it away"
     )
 
 
 def test_many_keys_are_counted(rnn: Path) -> None:
     changed = made_up("x", "corpus.name=z", "train.lr=1", "model.layers=2", "text.min_count=2")
     with pytest.raises(
-        InputError, match=r"other settings \(corpus.name, .* and \d more\); remove it"
+        InputError, match=r"other settings \(corpus.name, .* and \d more\); move it away$"
     ):
         finished(Job(folder=rnn, settings=changed.settings))
 
 
 def test_what_is_no_model_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="in use: it holds files that are no model; name another"):
+    with pytest.raises(
+        InputError, match="in use: it holds files that are no model; move them away$"
+    ):
         finished(Job(folder=tmp_path, settings=Settings()))
 
 
@@ -72,7 +73,9 @@ def test_a_run_that_was_interrupted_is_not_counted(rnn: Path) -> None:
     run = Run.read(rnn)
     file = rnn / "metrics.json"
     file.write_text(file.read_text().replace('"interrupted": false', '"interrupted": true'))
-    with pytest.raises(InputError, match="a run that was interrupted; remove it to train it anew"):
+    with pytest.raises(
+        InputError, match="a run that was interrupted; move it away to train it anew"
+    ):
         finished(Job(folder=rnn, settings=run.settings))
 
 

@@ -15,7 +15,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -148,7 +148,23 @@ def test_a_command_of_a_page_works(
         preparation.make_hooks(preparation.complete(settings), tmp_path)
         _names_exist(settings)
     elif alone and options.get("corpus") in (None, "reviews", "stories", "reports"):
+        if words[0] == "compare":
+            toy = request.getfixturevalue("toy_run")
+            monkeypatch.setattr("seqnlp.cli.compare_training.train_missing", _stand_in(toy))
         assert run(words, debug=True) == 0
+
+
+def _stand_in(folder: Path) -> Callable[..., object]:
+    """In the place of runs that a comparison would train, whose settings it has checked."""
+    from seqnlp.comparison.runs import Run, System
+    from seqnlp.comparison.wanted import Wanted
+
+    def train_missing(wanted: list[Wanted], **_: object) -> tuple[list[System], bool]:
+        runs = [each.runs or (Run.read(folder),) for each in wanted]
+        named = zip(wanted, runs, strict=True)
+        return [System(name=each.name, runs=own) for each, own in named], True
+
+    return train_missing
 
 
 def _names_exist(settings: Settings) -> None:
