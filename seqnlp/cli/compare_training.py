@@ -58,7 +58,7 @@ class _Display:
     """A bar for each training that runs, and a line for each that has ended."""
 
     def __init__(self, screen: Console, jobs: Sequence[Job], *, quiet: bool) -> None:
-        self.screen, self.quiet = screen, quiet
+        self.screen = screen
         self.total, self.ended = len(jobs), 0
         self.bars: dict[str, TaskID] = {}
         self.read: dict[str, int] = {}
@@ -69,7 +69,7 @@ class _Display:
             TextColumn("epochs  {task.fields[state]}"),
             console=screen,
             transient=True,
-            disable=quiet,
+            disable=quiet or not screen.is_terminal,
         )
 
     def __enter__(self) -> _Display:

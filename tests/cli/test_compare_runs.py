@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from seqnlp.cli.compare_training import _Display
 from seqnlp.comparison.jobs import Job
 from seqnlp.training.run import train
 from tests.cli.calling import SETS, call
@@ -271,3 +274,26 @@ def test_runs_of_two_corpora_need_one_to_compare_on(
     assert err.startswith("error: ")
     assert "'positive'" in err or "'good'" in err
     assert err.count("\n") == 1
+
+
+def test_the_display_counts_epochs_as_the_log_grows(tmp_path: Path) -> None:
+    job = Job(folder=tmp_path / "a", settings=tiny(tmp_path, "train.epochs=3", "ensemble=2"))
+    log = job.folder / "log.jsonl"
+    job.folder.mkdir()
+    shown = io.StringIO()
+    with _Display(Console(file=shown, width=200), [job], quiet=False) as display:
+        display.start(job)
+        (bar,) = display.progress.tasks
+        display.look(job)
+        assert (bar.completed, bar.total) == (0, 6)
+        log.write_text('{"event": "fit_start"}\n{"event": "epoch", "accuracy": 0.5}\n{"event": "ep')
+        display.look(job)
+        assert (bar.completed, bar.fields["state"]) == (1, "accuracy 0.500")
+        with log.open("a") as file:
+            file.write('och", "accuracy": 0.75}\n')
+        display.look(job)
+        display.look(job)
+        assert (bar.completed, bar.fields["state"]) == (2, "accuracy 0.750")
+        display.end(job, 12.3)
+        assert display.progress.tasks == []
+    assert shown.getvalue() == f"1/1 {job.folder} in 12 s\n"
