@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from seqnlp.bundle import load
 from seqnlp.comparison.differences import (
     best_by_validation,
     differences,
@@ -190,3 +191,14 @@ def test_runs_that_read_other_columns_are_not_compared() -> None:
     assert str(caught.value) == (
         "a-0 and b-0 have other examples in test: name the corpus to compare them on by --corpus"
     )
+
+
+def test_an_answer_that_the_other_classifier_does_not_know(seed_runs: Path) -> None:
+    task = load(seed_runs / "gru-seed-0").task
+    known, other = ([Prediction(output=label)] for label in ("positive", "neutral"))
+    for pair in ((known, other), (other, known)):
+        with pytest.raises(InputError) as caught:
+            task.compare(*pair, ["positive"])
+        assert str(caught.value) == (
+            "one model answers 'neutral', which is no label of the other; known: negative, positive"
+        )
