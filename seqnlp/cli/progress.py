@@ -29,13 +29,15 @@ class ProgressHook(Hook):
         self.screen, self.settings = screen, settings
         self.progress: Progress | None = None
         self.bar = TaskID(0)
-        self.started = self.shown = 0.0
-        self.epoch = self.before = 0
+        self.shown = 0.0
+        self.epoch = 0
+        self.told = False
 
     def on_fit_start(self, trainer: Trainer) -> None:
         # Once: what follows in an ensemble, or in training again, runs on the same.
-        if trainer.seed == self.settings.seed and not self.started:
+        if trainer.seed == self.settings.seed and not self.told:
             self._tell_engines(trainer)
+            self.told = True
         if self.settings.ensemble > 1:
             number = trainer.seed - self.settings.seed + 1
             self.screen.print(f"model {number} of {self.settings.ensemble}, seed {trainer.seed}")
@@ -51,15 +53,13 @@ class ProgressHook(Hook):
         )
         self.bar = self.progress.add_task("starting", total=None, state="")
         self.progress.start()
-        self.started = time.perf_counter()
-        self.epoch = self.before = 0
+        self.epoch = 0
 
     def on_batch_start(self, trainer: Trainer) -> None:
         # Once an epoch, which may be gone on with in its midst.
         if trainer.epoch == self.epoch:
             return
         self.epoch = trainer.epoch
-        self.before = self.before or trainer.examples_seen
         total = trainer.steps_per_epoch * trainer.settings.epochs
         description = f"epoch {trainer.epoch}/{trainer.settings.epochs}"
         self._update(description=description, total=total)
@@ -69,7 +69,7 @@ class ProgressHook(Hook):
         if now - self.shown < 0.1:
             return
         self.shown = now
-        speed = (trainer.examples_seen - self.before) / (now - self.started)
+        speed = trainer.meter.record()["examples_per_second"]
         state = f"loss {trainer.loss:.3f}  {speed:,.0f} examples/s"
         self._update(completed=trainer.steps, state=state)
 

@@ -154,6 +154,15 @@ def test_peak_memory_grows_with_what_is_held() -> None:
     assert 100 < float(out.stdout) < 210
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_the_memory_of_a_gpu_is_that_of_its_tensors() -> None:
+    meter = Meter(torch.device("cuda"), clock=Clock())
+    before = meter.record()["peak_gpu_memory_mb"]
+    held = torch.ones(50_000_000, device="cuda")
+    del held
+    assert meter.record()["peak_gpu_memory_mb"] >= max(before, 200)
+
+
 def test_the_peak_is_the_highest_of_all_processes_that_trained() -> None:
     meter = Meter(clock=Clock())
     state = meter.state_dict()

@@ -18,9 +18,9 @@ Status = Literal["finished", "interrupted", "failed"]
 class TrackingHook(Hook):
     """Gives a tracker points: of a step every so often, of an epoch when it is validated.
 
-    The tracker is opened with the first batch: by then it is known whether a run is resumed, and it
-    goes on where it was. One that fails later, as a server may, is given up with a note, and the
-    training goes on without it. Of several processes the main one alone tracks.
+    Where a run is resumed, the tracker goes on where it was. One that fails in the midst, as a
+    server may, is given up with a note, and the training goes on without it. Of several processes
+    the main one alone tracks.
 
     Args:
         every: steps between two points.
@@ -34,7 +34,8 @@ class TrackingHook(Hook):
         if every < 1:
             raise InputError(f"every must be at least 1, not {every}")
         self.name, self.every = name, every
-        self.begun = self.open = False
+        self.trainer: Trainer | None = None
+        self.open = False
         self.status: Status = "finished"
         self.steps = 0
 
@@ -54,18 +55,9 @@ class TrackingHook(Hook):
         """See that what was given is kept, whatever becomes of this process."""
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.begun, self.status, self.steps = False, "finished", 0
-
-    def on_batch_start(self, trainer: Trainer) -> None:
-        if self.begun:
-            return
-        self.begun = True
-        if trainer.group.main:
-            try:
-                self.begin(trainer)
-            except self.errors as error:
-                raise InputError(f"hooks.{self.name}: {_first_line(error)}") from error
-            self.open = True
+        self.trainer, self.status, self.steps = trainer, "finished", 0
+        if not trainer.resumed:
+            self._open()
 
     def on_step_end(self, trainer: Trainer) -> None:
         self.steps = trainer.steps
@@ -95,7 +87,18 @@ class TrackingHook(Hook):
         return {"steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back where it was, and open the tracker there."""
         self.steps = state["steps"]
+        self._open()
+
+    def _open(self) -> None:
+        if self.trainer is None or not self.trainer.group.main:
+            return
+        try:
+            self.begin(self.trainer)
+        except self.errors as error:
+            raise InputError(f"hooks.{self.name}: {_first_line(error)}") from error
+        self.open = True
 
     def _track(self, trainer: Trainer, points: Points) -> None:
         try:
@@ -108,6 +111,7 @@ class TrackingHook(Hook):
             )
 
     def _close(self) -> None:
+        self.trainer = None
         if self.open:
             self.open = False
             self.end(self.status)

@@ -104,8 +104,8 @@ class WandbHook(TrackingHook):
         self.run: Any = None
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        super().on_fit_start(trainer)
         self.id = None
+        super().on_fit_start(trainer)
 
     def begin(self, trainer: Trainer) -> None:
         folder = self.folder or folder_of(trainer)
@@ -143,8 +143,8 @@ class WandbHook(TrackingHook):
         return {**super().state_dict(), "id": self.id}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
         self.id = state["id"]
+        super().load_state_dict(state)
 
 
 def _mode() -> Mode:
@@ -203,8 +203,8 @@ class MlflowHook(TrackingHook):
         self.known = -1
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        super().on_fit_start(trainer)
         self.id, self.waiting, self.known = None, [], -1
+        super().on_fit_start(trainer)
 
     def begin(self, trainer: Trainer) -> None:
         # Of making the tables of a new database.
@@ -258,8 +258,8 @@ class MlflowHook(TrackingHook):
         return {**super().state_dict(), "id": self.id}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
         self.id = state["id"]
+        super().load_state_dict(state)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
