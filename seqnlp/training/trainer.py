@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -170,8 +171,8 @@ class Trainer:
         if self.batch_number == 0:
             self._emit("on_epoch_start")
         self._prepared = None
-        followers = [*batches[self.batch_number + 1 :], None]
-        for indices, following in zip(batches[self.batch_number :], followers, strict=True):
+        rest = batches[self.batch_number :]
+        for indices, following in zip_longest(rest, rest[1:]):
             started = time.perf_counter()
             self.batch_number += 1
             self._emit("on_batch_start")
