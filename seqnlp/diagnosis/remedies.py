@@ -22,51 +22,49 @@ class Remedies:
     def __init__(self, layer: LayerReport, settings: Settings) -> None:
         self.layer, self.settings = layer, settings
         self.decodes = any("decoder" in part for part in layer.path.split("."))
-        # Of several gates no single weight decides.
-        alone = layer.blocks[0].radius if len(layer.blocks) == 1 else None
-        self.radius = alone
+        # Where there are several gates, no single weight decides.
+        self.radius = layer.blocks[0].radius if len(layer.blocks) == 1 else None
+        self.shrinks = self.radius is not None and self.radius < 1 - NEAR_ONE
+        self.stretches = self.radius is not None and self.radius > 1 + NEAR_ONE
 
-    def radius_below(self) -> str:
-        """Why a single recurrent weight makes a gradient vanish; "" where it does not."""
-        if self.radius is None or self.radius >= 1 - NEAR_ONE:
-            return ""
-        return f", as it must: the recurrent weight's spectral radius is {self.radius:.2f}, below 1"
+    def on_radius(self) -> str:
+        """What the only recurrent weight has to do with it; "" where it has nothing.
 
-    def radius_above(self) -> str:
-        """Why a single recurrent weight makes a gradient grow; "" where it does not."""
-        if self.radius is None or self.radius <= 1 + NEAR_ONE:
+        Source: Pascanu et al. 2013, arXiv:1211.5063, section 2.1.
+        """
+        if not (self.shrinks or self.stretches):
             return ""
-        return f": the recurrent weight's spectral radius is {self.radius:.2f}, above 1"
+        side = "below 1, so that it must" if self.shrinks else "above 1, so that it can"
+        return f"; the recurrent weight's spectral radius is {self.radius:.2f}, {side}"
 
     def against_decay(self) -> str:
         """What carries further."""
         bias = self.lasting_bias()
-        model = self.settings.model
         if self.layer.remembers:
-            if model.forget_bias + 0.5 < bias:
+            if self.settings.model.forget_bias + 0.5 < bias:
                 return f"--set model.forget_bias={bias:g} would let the forget gate keep that long"
             return f"{self.cell('irnn')}, or attention to every step, would carry further"
-        gates = f"{self.cell('lstm')} with --set model.forget_bias={bias:g}"
-        if self.radius_below():
-            return (
-                f"--set model.recurrent_init=orthogonal would begin with a radius of 1; "
-                f"{gates} or {self.cell('irnn')} would carry further"
-            )
-        return f"{gates}, or {self.cell('irnn')}, would carry further"
+        carry = f"{self.cell('lstm')} with --set model.forget_bias={bias:g}"
+        if self.settings.model.cell != "irnn":
+            carry += f", or {self.cell('irnn')},"
+        start = "--set model.recurrent_init=orthogonal begins with a radius of 1; "
+        return f"{start if self.shrinks else ''}{carry} would carry further"
 
     def against_growth(self) -> str:
         """What bounds a gradient, or keeps it from growing."""
         found = []
         if not self.settings.hooks.get("clip"):
             found.append("--set hooks.clip.norm=1 bounds it")
-        if self.radius_above():
+        if self.stretches:
             found.append("--set model.recurrent_init=orthogonal begins with a radius of 1")
         if not self.layer.remembers:
             found.append(f"{self.cell('lstm')} has gates that keep it from growing")
         return "; ".join(found) or f"--lr {self.settings.train.lr / 2:g} keeps the weights small"
 
-    def against_saturation(self) -> str:
-        """What keeps sums small."""
+    def against_saturation(self, name: str) -> str:
+        """What keeps the sums that an activation is given small."""
+        if name == "memory":
+            return f"{self.cell('layer_norm_lstm')} keeps what is summed up there in bounds"
         layer_norm = "" if self.settings.model.layer_norm else " or --set model.layer_norm=true"
         return f"--lr {self.settings.train.lr / 2:g}{layer_norm} would keep the sums smaller"
 
@@ -76,7 +74,9 @@ class Remedies:
         found = f"--lr {self.settings.train.lr / 2:g} keeps more of them alive"
         if model.cell_options.get("activation") == "relu":
             found += ", and so does --set model.cell_options.activation=leaky_relu"
-        return f"{found}; --hidden-size {max(1, self.layer.units - self.layer.dead_units)} would do"
+        if not self.decodes:
+            found += f"; --hidden-size {max(1, self.layer.units - self.layer.dead_units)} would do"
+        return found
 
     def cell(self, name: str) -> str:
         """The flag of another cell for this layer."""

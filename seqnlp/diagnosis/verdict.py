@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from seqnlp.config import Settings
 from seqnlp.diagnosis.remedies import Remedies
 from seqnlp.diagnosis.report import Clipping, LayerReport, Verdict, WeightReport
-from seqnlp.diagnosis.through_time import EXPLODED, VANISHED, Flow
+from seqnlp.diagnosis.through_time import Flow
 
 SATURATED = 0.5
 """The share of saturated values from which on an activation is named."""
@@ -67,32 +67,34 @@ def _judge_flow(layer: LayerReport, remedies: Remedies) -> Verdict:
         return Verdict(kind=kind, level="good", where=layer.name, text=f"carries: {carried}")
     if kind in ("explodes", "grows"):
         text = (
-            f"explodes: {EXPLODED:g} times as much after {_steps(flow.explodes_at or 0)}"
+            f"explodes: a million times as much comes back after {_steps(flow.explodes_at or 0)}"
             if kind == "explodes"
-            else f"grows: {carried}"
+            else f"grows: {_share(flow.carry[-1])} times as much comes back after "
+            f"{_steps(flow.steps)}"
         )
         return Verdict(
             kind=kind, level="warning", where=layer.name,
-            text=f"{text}, {flow.factor:.2f} times a step{remedies.radius_above()}",
+            text=f"{text}, {flow.factor:.2f} times a step{remedies.on_radius()}",
             remedy=remedies.against_growth(),
         )  # fmt: skip
     text = (
-        f"vanishes by step {flow.vanishes_at}, where less than {VANISHED:g} of a gradient is left"
+        f"vanishes by step {flow.vanishes_at}, where less than a millionth of a gradient is left"
         if kind == "vanishes"
         else f"fades: {carried}"
     )
     if flow.half_life is not None:
         text += f"; half-life {_steps(flow.half_life)}"
-    text += remedies.radius_below()
-    if reached_directly(flow):
-        return Verdict(
-            kind=kind, level="note", where=layer.name,
-            text=f"{text}. Distant steps learn nonetheless: the loss reaches each by itself, "
-            "through pooling, attention or targets of its own",
-        )  # fmt: skip
+    text += remedies.on_radius()
+    direct = reached_directly(flow)
+    if direct:
+        text += (
+            ". The loss also comes to each step from above, by pooling, attention or targets of "
+            "its own: lost is what has to be remembered for longer"
+        )
     return Verdict(
-        kind=kind, level="warning", where=layer.name, text=text, remedy=remedies.against_decay()
-    )
+        kind=kind, level="note" if direct else "warning", where=layer.name, text=text,
+        remedy=remedies.against_decay(),
+    )  # fmt: skip
 
 
 def reached_directly(flow: Flow) -> bool:
@@ -117,7 +119,7 @@ def _judge_gates(layer: LayerReport, remedies: Remedies) -> Iterator[Verdict]:
             text = f"{what} is saturated in {use.saturated:.0%} of all steps and units"
         yield Verdict(
             kind="saturated", level="warning", where=layer.name,
-            text=f"{text}, where no gradient passes", remedy=remedies.against_saturation(),
+            text=f"{text}, where no gradient passes", remedy=remedies.against_saturation(use.name),
         )  # fmt: skip
 
 
@@ -143,7 +145,7 @@ def _judge_updates(weights: Sequence[WeightReport], settings: Settings) -> Itera
             kind="updates", level="warning", where="updates",
             text=f"a step changes half of the weights by more than {middle:.0%} of what they are, "
             f"and {name} by {largest:.0%}",
-            remedy=f"--lr {lr / 10:g} or hooks.schedule.warmup=1 with --set would let them settle",
+            remedy=f"--lr {lr / 10:g} or --set hooks.schedule.warmup=1 would let them settle",
         )  # fmt: skip
     elif largest < SLOW:
         yield Verdict(
@@ -184,7 +186,8 @@ def _round(value: float) -> str:
 def _share(carry: float) -> str:
     if 0.01 <= carry < 10:
         return f"{carry:.0%}"
-    return f"{carry:.1e} times" if carry >= 10 else f"{carry:.1e}"
+    digits, power = f"{carry:.1e}".split("e")
+    return f"{digits}e{int(power)}"
 
 
 def _steps(count: float) -> str:

@@ -1,0 +1,231 @@
+"""Every kind of verdict: when it is given, what it says, and that its remedy can be typed."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from typing import Any
+
+import click
+import pytest
+
+from seqnlp.cli.main import cli
+from seqnlp.config import Settings, load_settings
+from seqnlp.diagnosis.report import Clipping, LayerReport, Verdict, WeightReport
+from seqnlp.diagnosis.verdict import judge
+from tests.diagnosis.making import block, flow, gate, report
+
+PLAIN = ["model.bidirectional=false"]
+
+
+def settings_of(*overrides: str) -> Settings:
+    return load_settings(None, [*PLAIN, *overrides])
+
+
+def verdicts(
+    *layers: LayerReport,
+    weights: tuple[WeightReport, ...] = (),
+    clipping: Clipping | None = None,
+    settings: Settings | None = None,
+    loss: float = 0.5,
+) -> list[Verdict]:
+    found = list(judge(layers, weights, clipping, settings or settings_of(), loss=loss))
+    for verdict in found:
+        _try_flags(verdict.remedy)
+    return found
+
+
+def _try_flags(remedy: str) -> None:
+    """Every flag of a remedy is one of `seqnlp train`, with a value that it takes."""
+    flags = re.findall(r"(--[a-z][a-z-]*) ([^\s,;)]+)", remedy)
+    assert len(flags) == remedy.count("--")
+    train = cli.get_command(click.Context(cli), "train")
+    assert train is not None
+    for flag, value in flags:
+        train.make_context("train", shlex.split(f"{flag} {value}"))
+        if flag == "--set":
+            load_settings(None, [value])
+
+
+def one(**values: Any) -> Verdict:
+    settings = values.pop("settings", None)
+    (found,) = verdicts(report(**values), settings=settings)
+    return found
+
+
+def test_what_carries_needs_no_remedy() -> None:
+    found = one(flow=flow(0.99, 50))
+    assert (found.kind, found.level, found.remedy) == ("carries", "good", "")
+    assert str(found) == "encoder layer 1: carries: 61% of a gradient comes back after 50 steps"
+
+
+def test_what_vanishes_says_by_when() -> None:
+    found = one(flow=flow(0.5, 50))
+    assert (found.kind, found.level) == ("vanishes", "warning")
+    assert found.text == (
+        "vanishes by step 20, where less than a millionth of a gradient is left; half-life 1 step"
+    )
+    assert found.remedy == (
+        "--cell lstm with --set model.forget_bias=5, or --cell irnn, would carry further"
+    )
+
+
+def test_a_radius_below_one_is_named_as_the_reason() -> None:
+    found = one(flow=flow(0.5, 50), blocks=(block(0.5),))
+    assert found.text.endswith("the recurrent weight's spectral radius is 0.50, below 1, so that it must")
+    assert found.remedy.startswith("--set model.recurrent_init=orthogonal begins with a radius of 1; ")
+
+
+@pytest.mark.parametrize("blocks", [(block(1.0),), (block(None),), (block(0.5), block(0.5))])
+def test_other_radii_are_no_reason(blocks: tuple[Any, ...]) -> None:
+    assert "radius" not in str(one(flow=flow(0.5, 50), blocks=blocks))
+
+
+def test_what_fades_says_how_much_is_left() -> None:
+    found = one(flow=flow(0.9, 50))
+    assert (found.kind, found.level) == ("fades", "warning")
+    assert found.text == "fades: 5.2e-3 of a gradient comes back after 50 steps; half-life 6.6 steps"
+
+
+def test_a_forget_gate_is_given_the_bias_that_lasts() -> None:
+    found = one(flow=flow(0.5, 200), remembers=True)
+    assert found.remedy == "--set model.forget_bias=6 would let the forget gate keep that long"
+    keep = 1 / (1 + math.exp(-6))
+    assert keep**200 > 0.5 > (1 / (1 + math.exp(-5))) ** 200
+    found = one(flow=flow(0.5, 200), remembers=True, settings=settings_of("model.forget_bias=6"))
+    assert found.remedy == "--cell irnn, or attention to every step, would carry further"
+
+
+def test_a_cell_in_use_is_no_remedy() -> None:
+    found = one(flow=flow(0.5, 50), settings=settings_of("model.cell=irnn"))
+    assert found.remedy == "--cell lstm with --set model.forget_bias=5 would carry further"
+
+
+def test_decoders_have_flags_of_their_own() -> None:
+    found = one(flow=flow(0.5, 50), path="members.0.decoder.layers.0")
+    assert found.remedy.startswith("--set head.decoder_cell=lstm with ")
+
+
+def test_what_comes_from_above_is_told_apart() -> None:
+    found = one(flow=flow(0.5, 50, output=(1.0,) * 51))
+    assert (found.kind, found.level) == ("vanishes", "note")
+    assert found.text.endswith(
+        ". The loss also comes to each step from above, by pooling, attention or targets of its "
+        "own: lost is what has to be remembered for longer"
+    )
+    assert found.remedy
+    assert one(flow=flow(0.5, 50, output=(1.0, *[1e-3] * 50))).level == "warning"
+
+
+def test_what_explodes_is_to_be_clipped() -> None:
+    found = one(flow=flow(1.5, 50), blocks=(block(1.5),), settings=settings_of("hooks.clip=false"))
+    assert (found.kind, found.level) == ("explodes", "warning")
+    assert found.text == (
+        "explodes: a million times as much comes back after 35 steps, 1.50 times a step; the "
+        "recurrent weight's spectral radius is 1.50, above 1, so that it can"
+    )
+    assert found.remedy == (
+        "--set hooks.clip.norm=1 bounds it; --set model.recurrent_init=orthogonal begins with a "
+        "radius of 1; --cell lstm has gates that keep it from growing"
+    )
+    assert "hooks.clip" not in one(flow=flow(1.5, 50)).remedy
+    assert one(flow=flow(1.5, 50), remembers=True).remedy == "--lr 0.001 keeps the weights small"
+
+
+def test_what_grows_is_told_before_it_explodes() -> None:
+    found = one(flow=flow(1.2, 30))
+    assert (found.kind, found.level) == ("grows", "warning")
+    assert found.text == (
+        "grows: 2.4e2 times as much comes back after 30 steps, 1.20 times a step"
+    )
+
+
+def test_one_step_is_no_way_through_time() -> None:
+    found = one(flow=flow(0.5, 0))
+    assert (found.kind, found.level) == ("unknown", "note")
+    assert found.text == "rows of one step say nothing about gradients through time"
+
+
+@pytest.mark.parametrize(
+    ("use", "text", "remedy"),
+    [
+        (gate("input", low=0.7), "the input gate is closed in 70% of all steps and units", "--lr"),
+        (gate("output", high=0.9), "the output gate is open in 90% of all steps and units", "--lr"),
+        (gate("forget", low=0.6), "the forget gate is closed in 60% of all steps and units", "--lr"),
+        (gate("hidden", "tanh", 0.3, 0.3), "the tanh of hidden is saturated in 60% of all", "--lr"),
+        (gate("sigmoid 2", low=0.3, high=0.3), "sigmoid 2 is saturated in 60% of all steps", "--lr"),
+        (gate("memory", "tanh", 0.1, 0.6), "the tanh of memory is saturated in 70%", "--cell"),
+    ],
+)  # fmt: skip
+def test_saturated_gates_are_named(use: Any, text: str, remedy: str) -> None:
+    _, found = verdicts(report(gates=(gate("input", low=0.2), use)))
+    assert (found.kind, found.level) == ("saturated", "warning")
+    assert found.text.startswith(text)
+    assert found.text.endswith("where no gradient passes")
+    assert found.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize("use", [gate("forget", high=0.9), gate("hidden", "relu", 0.9), gate("input", low=0.4)])
+def test_open_forget_gates_and_zeros_of_a_relu_are_meant_to_be(use: Any) -> None:
+    assert len(verdicts(report(gates=(use,)))) == 1
+
+
+def test_layer_norm_is_proposed_where_there_is_none() -> None:
+    layer = report(gates=(gate("input", low=0.9),))
+    assert "--set model.layer_norm=true" in verdicts(layer)[1].remedy
+    assert "layer_norm" not in verdicts(layer, settings=settings_of("model.layer_norm=true"))[1].remedy
+
+
+def test_dead_units_are_counted() -> None:
+    _, found = verdicts(report(dead_units=5))
+    assert (found.kind, found.level) == ("dead units", "warning")
+    assert found.text == "5 of 20 units hardly vary"
+    assert found.remedy == "--lr 0.001 keeps more of them alive; --hidden-size 15 would do"
+    relu = settings_of("model.cell=rnn", "model.cell_options.activation=relu")
+    _, found = verdicts(report(dead_units=5), settings=relu)
+    assert "--set model.cell_options.activation=leaky_relu" in found.remedy
+    assert len(verdicts(report(dead_units=1))) == 1
+
+
+def weight(name: str, gradient: float = 1e-2, update: float | None = None) -> WeightReport:
+    return WeightReport(name=name, norm=2.0, gradient=gradient, update=update)
+
+
+def test_updates_that_are_too_great_or_too_small() -> None:
+    (found,) = verdicts(weights=(weight("a", update=0.2), weight("b", update=0.5), weight("c", update=0.01)))
+    assert (found.kind, found.where) == ("updates", "updates")
+    assert found.text == (
+        "a step changes half of the weights by more than 20% of what they are, and b by 50%"
+    )
+    assert found.remedy.startswith("--lr 0.0002 or ")
+    (found,) = verdicts(weights=(weight("a", update=1e-8), weight("b", update=3e-7)))
+    assert found.text == "no weight changes by more than 3e-07 of what it is in a step"
+    assert found.remedy == "--lr 0.02 would learn faster"
+    assert not verdicts(weights=(weight("a", update=1e-3), weight("b")))
+
+
+def test_weights_without_a_gradient_are_named() -> None:
+    (found,) = verdicts(weights=(weight("a", 0.0), weight("b", 0.0), weight("c")))
+    assert (found.kind, found.level) == ("no gradient", "note")
+    assert found.text == "no gradient reaches a and 1 more in this batch"
+
+
+def test_clipping_that_decides_the_speed() -> None:
+    (found,) = verdicts(clipping=Clipping(limit=5.0, steps=200, cut=150, kept=0.25))
+    assert (found.kind, found.where) == ("clipping", "clipping")
+    assert found.text == (
+        "75% of the steps were cut, to 25% of their gradients' norm on average: the limit decides "
+        "how fast is learned"
+    )
+    assert found.remedy.startswith("--set hooks.clip.norm=20 cuts outliers alone; or --lr 0.001")
+    assert not verdicts(clipping=Clipping(limit=5.0, steps=200, cut=20, kept=0.25))
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_all_there_is_to_say(loss: float) -> None:
+    (found,) = verdicts(report(dead_units=20), loss=loss)
+    assert found.kind == "loss"
+    assert str(found) == (
+        f"loss: the loss is {loss}; --lr 0.0002 and --set hooks.clip.norm=1 keep it finite"
+    )
