@@ -41,14 +41,14 @@ def make_sampler(name: str, seed: int, number: int) -> optuna.samplers.BaseSampl
 def make_pruner(name: str) -> optuna.pruners.BasePruner:
     """What ends a trial early.
 
-    halving: after epochs 1, 3, 9, ... only the best third of the trials so far goes on (Li et al.
+    halving: after epochs 2, 6, 18, ... only the best third of the trials so far goes on (Li et al.
     2020, arXiv:1810.05934). median: whoever is worse than the median of the others at their epoch
     ends, once five trials are through.
     """
     from optuna import pruners
 
     if name == "halving":
-        return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+        return pruners.SuccessiveHalvingPruner(min_resource=2, reduction_factor=3)
     if name == "median":
         return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
     return pruners.NopPruner()

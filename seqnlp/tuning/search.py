@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from seqnlp import registry
-from seqnlp.config import Settings
-from seqnlp.errors import InputError, SeqnlpError, StoppedError, UnknownNameError
+from seqnlp.config import Settings, change_settings
+from seqnlp.errors import (
+    InputError,
+    SeqnlpError,
+    SettingsError,
+    StoppedError,
+    UnknownNameError,
+)
 from seqnlp.files import write_text
 from seqnlp.training.preparation import complete
 from seqnlp.tuning.record import TrialRecord, Tuning, best_of
@@ -23,6 +29,8 @@ from seqnlp.tuning.workers import Worker
 
 BEST = "best.toml"
 """The best settings, as a recipe."""
+MADE = ("train.optimizer", "model.input_init", "model.recurrent_init")
+"""Keys whose values are looked at when a model or its optimizer is made."""
 
 
 class Watcher:
@@ -86,6 +94,8 @@ def tune(
         raise InputError("nothing to search through; name keys, such as train.lr=log:1e-4..1e-1")
     settings = complete(settings)
     check_space(settings, space)
+    runner = Trials()
+    _check_by_making(runner, settings, space)
     kind = registry.tasks.get(settings.task)
     maximize = settings.train.monitor not in kind.lower_is_better
     found = open_study(
@@ -98,8 +108,20 @@ def tune(
     found.pruner = make_pruner(pruner)
     known = Study(found, settings, space, sampler=sampler, where=storage)
     search = _Search(known, trials, timeout, output, watcher or Watcher(), maximize=maximize)
-    search.run(workers)
+    search.run(runner, workers)
     return search.result()
+
+
+def _check_by_making(runner: Trials, settings: Settings, space: Space) -> None:
+    """See that there is a model of the settings, and that parts have what is searched through."""
+    runner.check(settings)
+    for key, dimension in space.items():
+        if "_options." in key or key in MADE:
+            for value in dimension.ends():
+                try:
+                    runner.check(change_settings(settings, {key: value}))
+                except InputError as error:
+                    raise SettingsError(f"--search {key}={dimension}: {error}") from error
 
 
 def study_name(settings: Settings) -> str:
@@ -126,12 +148,12 @@ class _Search:
         self.error: SeqnlpError | None = None
         self.best: TrialRecord | None = None
 
-    def run(self, workers: int) -> None:
+    def run(self, runner: Runner, workers: int) -> None:
         """Run trials until there are enough, the time is over, or Ctrl-C is pressed."""
         self._keep_best()
         with self.study.beating():
             if workers == 1:
-                self._work(Trials())
+                self._work(runner)
             else:
                 self._work_in_processes(workers)
         if self.error is not None:

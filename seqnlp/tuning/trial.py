@@ -14,6 +14,7 @@ from seqnlp import registry
 from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import InputError, SeqnlpError, StoppedError
+from seqnlp.tasks.base import Task
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.preparation import choose_device, complete, make_hooks
 from seqnlp.training.trainer import Trainer
@@ -94,21 +95,35 @@ class Trials:
         status: Status = "pruned" if hook.verdict == PRUNED else "complete"
         return ended(status, figure=figure, epoch=epoch)
 
+    def check(self, settings: Settings) -> None:
+        """Make all that a trial is made of, and train nothing.
+
+        Raises:
+            InputError: something cannot be made: no such corpus, an option that a part has not.
+        """
+        settings = without_observers(complete(settings))
+        task, _ = self._make(settings)
+        Trainer(task, settings.train, make_hooks(settings, None))
+
     def _train(self, settings: Settings, hook: _ReportHook) -> Trainer:
         settings = without_observers(complete(settings))
-        device = choose_device(settings.device)
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
-        torch.set_flush_denormal(True)
-        corpus = self._open(settings)
-        torch.manual_seed(settings.seed)
-        task = registry.tasks.get(settings.task).create(settings, corpus).to(device)
+        task, corpus = self._make(settings)
+        # In the order of a run, so that what is drawn is the same.
         rows = task.read(corpus.split("train"), training=True)
         hooks = [*make_hooks(settings, None), hook]
         trainer = Trainer(task, settings.train, hooks, seed=settings.seed)
         validation = corpus.split("validation")
         trainer.fit(rows, task.read(validation), task.references(validation))
         return trainer
+
+    def _make(self, settings: Settings) -> tuple[Task, Corpus]:
+        device = choose_device(settings.device)
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        torch.set_flush_denormal(True)
+        corpus = self._open(settings)
+        torch.manual_seed(settings.seed)
+        return registry.tasks.get(settings.task).create(settings, corpus).to(device), corpus
 
     def _open(self, settings: Settings) -> Corpus:
         wanted = (settings.task, settings.corpus, settings.seed)
