@@ -139,6 +139,8 @@ class TrainSettings(Section):
     accumulate: int = Field(default=1, ge=1)
     """In how many parts a process computes its share of a batch: more take less memory and more
     time, and the gradients are the same to rounding."""
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    """What a GPU computes with; weights stay float32, and so does all on a CPU."""
     optimizer: str = "AdamW"
     """A class of torch.optim."""
     optimizer_options: dict[str, Any] = {}

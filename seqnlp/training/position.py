@@ -36,6 +36,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "optimizer": _with_text_keys(trainer.optimizer.state_dict()),
         "hooks": {name: state for name, hook in _named(trainer.hooks)
                   if (state := hook.state_dict())},
+        "precision": trainer.precision.state_dict(),
         "meter": trainer.meter.state_dict(),
         "random": trainer.group.gather(own),
     }  # fmt: skip
@@ -65,6 +66,7 @@ def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
     trainer.optimizer.load_state_dict(_as_before(state["optimizer"], trainer.optimizer))
     for name, each in state["hooks"].items():
         hooks[name].load_state_dict(_moved(each, device))
+    trainer.precision.load_state_dict(state["precision"])
     trainer.meter.load_state_dict(state["meter"])
     # Last, since all of the above may draw.
     set_random_state(state["random"][trainer.group.rank])

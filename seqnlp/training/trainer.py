@@ -26,6 +26,7 @@ from seqnlp.training.gradients import Gradients
 from seqnlp.training.meter import Meter
 from seqnlp.training.optimizers import make_optimizer
 from seqnlp.training.position import restore, state_of
+from seqnlp.training.precision import Precision
 from seqnlp.training.randomness import random_state
 from seqnlp.training.signals import Interrupted, Signals
 
@@ -82,6 +83,9 @@ class Trainer:
         self.hooks = sorted(hooks, key=lambda hook: hook.order)
         self.optimizer = make_optimizer(task, settings)
         self.meter = Meter(task.device)
+        self.precision, why_not = Precision.choose(settings.precision, task.device)
+        if why_not is not None:
+            notify(why_not)
         self.epoch = self.steps = self.batch_number = self.steps_per_epoch = 0
         self.loss = math.nan
         self.gradient_norm: Tensor | None = None
@@ -208,7 +212,7 @@ class Trainer:
         alone = self.group.size == len(own) == 1
         total = units = 0.0
         for batch in own:
-            with self.meter.part("forward"):
+            with self.meter.part("forward"), self.precision.autocast():
                 loss = self.task.loss(batch)
                 # Divided at once where nothing is to be added, since all later steps are exact.
                 value = loss.mean if alone else loss.total
@@ -217,16 +221,17 @@ class Trainer:
             if alone:
                 self.loss = self._checked(number)
             with self.meter.part("backward"):
-                value.backward()  # type: ignore[no-untyped-call]
+                self.precision.scale(value).backward()  # type: ignore[no-untyped-call]
         if not alone:
             with self.meter.part("reduce"):
                 total, units = self.gradients.reduce(
                     total, units, lambda: self._prepare_ahead(rows, following)
                 )
             self.loss = self._checked(total / units)
+        self.precision.unscale(self.optimizer)
         self._emit("on_backward_end")
         with self.meter.part("optimizer"):
-            self.optimizer.step()
+            self.precision.step(self.optimizer)
         self.steps += 1
         self.examples_seen += len(indices)
         self.total, self.units = self.total + total, self.units + units
