@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from seqnlp.nn import engines
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.hooks.reporting import LOG
 from seqnlp.training.record import begun, forget
+
+LOGS = frozenset({LOG, "tensorboard", "wandb", "mlflow.db"})
+"""What the hooks of a run that fails may leave in its folder."""
 
 
 def complete(settings: Settings) -> Settings:
@@ -107,9 +111,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def in_use(path: Path) -> bool:
-    """Whether a path holds anything but the log of a run that failed."""
+    """Whether a path holds anything but the logs of a run that failed."""
     return path.exists() and (
-        not path.is_dir() or any(entry.name != LOG for entry in path.iterdir())
+        not path.is_dir() or any(entry.name not in LOGS for entry in path.iterdir())
     )
 
 
@@ -141,6 +145,5 @@ def claim_folder(path: Path, *, force: bool) -> None:
 def leave_folder(path: Path) -> None:
     """Take a claimed folder back where the run was refused before it had anything to keep."""
     forget(path)
-    if sorted(entry.name for entry in path.iterdir()) == [LOG]:
-        (path / LOG).unlink()
-        path.rmdir()
+    if not in_use(path):
+        shutil.rmtree(path)

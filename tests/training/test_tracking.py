@@ -192,6 +192,33 @@ def resumed(corpus: Path, folder: Path, option: str) -> list[tuple[int, Any]]:
     return watch.points["train/loss"]
 
 
+def test_a_run_that_takes_anothers_place_has_its_own_points_alone(
+    toy_corpus: Path, tmp_path: Path
+) -> None:
+    fit(toy_corpus, "train.epochs=2", hooks=(TensorBoardHook(folder=tmp_path, every=1),))
+    watch = Watch(1)
+    hooks = (TensorBoardHook(folder=tmp_path, every=1), watch)
+    fit(toy_corpus, "train.epochs=1", "train.lr=0.5", hooks=hooks)
+    assert tensorboard_points(tmp_path / "seed-0") == watch.points
+
+
+def test_a_run_that_was_refused_over_its_tracker_can_be_tried_again(
+    toy_corpus: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    wrong = ("hooks.tensorboard.every=1", "hooks.mlflow.tracking_uri=nowhere://a")
+    for _ in range(2):
+        with pytest.raises(InputError, match="unsupported URI"):
+            seqnlp.train(small_settings(toy_corpus, *wrong), folder)
+        assert not folder.exists()
+    (folder / "tensorboard").mkdir(parents=True)
+    (folder / "log.jsonl").touch()
+    with pytest.raises(InputError, match="unsupported URI"):
+        seqnlp.train(small_settings(toy_corpus, *wrong), folder)
+    # What was there before stays.
+    assert (folder / "tensorboard").is_dir()
+
+
 def test_points_are_on_disk_when_a_checkpoint_is(toy_corpus: Path, tmp_path: Path) -> None:
     seen: list[int] = []
 

@@ -48,9 +48,9 @@ class TensorBoardHook(TrackingHook):
 
     def begin(self, trainer: Trainer) -> None:
         folder = (self.folder or folder_of(trainer) / "tensorboard") / label_of(trainer)
-        # What was written after the checkpoint that a run goes on from is written again.
-        purged = self.steps + 1 if self.steps else None
-        self.writer = self.make(log_dir=str(folder), purge_step=purged)
+        # What was written after the checkpoint that a run goes on from is written again; and by a
+        # run whose place this one takes, all of it.
+        self.writer = self.make(log_dir=str(folder), purge_step=self.steps + 1)
 
     def track(self, points: Points, step: int) -> None:
         for name, value in points.items():
