@@ -29,6 +29,7 @@ from seqnlp.config import Settings
 from seqnlp.nn import INITIALIZERS
 from seqnlp.training import preparation
 from seqnlp.training import run as training
+from seqnlp.tuning.space import check_space, parse_space
 from tests.docs.pages import PAGES, ROOT, blocks, commands
 
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
@@ -127,6 +128,10 @@ def test_a_command_of_a_page_works(
     monkeypatch.chdir(tmp_path)
     if words[0] in ("train", *MODELS):
         for word in words:
+            if word.startswith("runs/") and word.endswith("/best.toml"):
+                (tmp_path / word).parent.mkdir(parents=True)
+                (tmp_path / word).write_text(Settings().to_toml())
+                continue
             # A folder that an earlier command of the page has made.
             folder = Path(word.removesuffix("/config.toml"))
             if folder.parts[:1] == ("runs",) and words[words.index(word) - 1] != "--output":
@@ -139,7 +144,7 @@ def test_a_command_of_a_page_works(
         assert run(words, debug=True) == 0
         return
     options = _parse(words).params
-    if words[0] == "train":
+    if words[0] in ("train", "tune", "find-lr"):
         from seqnlp.cli.run_options import SHORT, RunRequest, settings_of
 
         given = {key: options[key] for key in ("recipe", "columns", "overrides")}
@@ -147,6 +152,7 @@ def test_a_command_of_a_page_works(
         settings, _ = settings_of(RunRequest(**given, short=short))
         preparation.make_hooks(preparation.complete(settings), tmp_path)
         _names_exist(settings)
+        check_space(preparation.complete(settings), parse_space(options.get("searches", ())))
     elif alone and options.get("corpus") in (None, "reviews", "stories", "reports"):
         if words[0] == "compare":
             toy = request.getfixturevalue("toy_run")
