@@ -100,9 +100,9 @@ def figures(outcome: Outcome) -> Table:
     """The figures of each system."""
     found = {system.name: figures_of_system(outcome.measured[system.name])
              for system in outcome.systems}  # fmt: skip
-    several = outcome.seeds > 1
-    how = "over seeds, of one over texts" if several else "over texts"
-    table = plain_table(f"{_where(outcome)}, 95 % intervals {how}")
+    several, single = outcome.seeds > 1, min(len(each.runs) for each in outcome.systems) == 1
+    sources = [*(["over seeds"] if several else []), *(["over texts"] if single else [])]
+    table = plain_table(f"{_where(outcome)}, 95 % intervals {' or '.join(sources)}")
     table.add_column("system", overflow="fold")
     if several:
         table.add_column("seeds", justify="right")
@@ -245,22 +245,34 @@ def _wins(pair: Difference, figure: Mapping[str, Any]) -> str:
 
 def _summary(outcome: Outcome) -> Iterator[str]:
     """For each figure, which systems are better than the one that all are compared with."""
-    first = outcome.differences[0].first
-    names = dict.fromkeys(name for pair in outcome.differences for name in pair.figures)
+    pairs = outcome.differences
+    names = dict.fromkeys(name for pair in pairs for name in pair.figures)
     for name in names:
-        sides: dict[str, list[str]] = {"better": [], "worse": [], "may be chance": []}
-        for pair in outcome.differences:
-            each = pair.figures[name]
-            p = each.get("p_holm", each["p_value"])
-            if p is None or p >= LEVEL:
-                sides["may be chance"].append(pair.second)
-            else:
-                rises = each["difference"]["value"] > 0
-                better = rises != (each.get("better") == "lower")
-                sides["better" if better else "worse"].append(pair.second)
-        told = "; ".join(f"{side}: {', '.join(found)}" for side, found in sides.items() if found)
-        title = heading(name, outcome.differences[0].figures[name])
-        yield f"{title} at p < {LEVEL}, against {first}: {told}"
+        sides: dict[str, list[str]] = {}
+        for pair in pairs:
+            if name in pair.figures:
+                side = _side(pair, pair.figures[name], LEVEL / len(pairs))
+                sides.setdefault(side, []).append(pair.second)
+        told = "; ".join(f"{side}: {', '.join(sides[side])}" for side in sorted(sides))
+        title = heading(name, next(pair.figures[name] for pair in pairs if name in pair.figures))
+        yield f"{title} at p < {LEVEL}, against {pairs[0].first}: {told}"
+
+
+def _side(pair: Difference, figure: Mapping[str, Any], level: float) -> str:
+    """On which side of the first the second stands; `level` is what the smallest p must pass."""
+    change = figure["difference"]
+    side = "better" if (change["value"] > 0) != (figure.get("better") == "lower") else "worse"
+    p = figure.get("p_holm", figure["p_value"])
+    if p is not None and p < LEVEL:
+        return side
+    # What no test of so few seeds can tell is no sign of chance.
+    if _too_few(pair, level) and (change["low"] > 0 or change["high"] < 0):
+        return f"{side} by the interval alone"
+    return "may be chance"
+
+
+def _too_few(pair: Difference, level: float) -> bool:
+    return len(pair.seeds) > 1 and smallest_p(len(pair.seeds)) >= level
 
 
 def _limits(outcome: Outcome) -> Iterator[str]:
@@ -271,9 +283,8 @@ def _limits(outcome: Outcome) -> Iterator[str]:
             "seeds, by --seeds"
         )
     level = LEVEL / len(outcome.differences)
-    pairs = [len(pair.seeds) for pair in outcome.differences if len(pair.seeds) > 1]
-    if pairs and smallest_p(min(pairs)) >= level:
+    if few := [len(pair.seeds) for pair in outcome.differences if _too_few(pair, level)]:
         yield (
-            f"{min(pairs)} seeds give no p below {smallest_p(min(pairs)):.3g}: to tell differences "
+            f"{min(few)} seeds give no p below {smallest_p(min(few)):.3g}: to tell differences "
             f"at p < {LEVEL} from chance, take --seeds {pairs_needed(level)}"
         )

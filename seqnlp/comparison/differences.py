@@ -15,7 +15,7 @@ from seqnlp.comparison.runs import System
 from seqnlp.comparison.statistics import holm, permutation_test, t_interval
 from seqnlp.errors import InputError
 from seqnlp.tasks.base import Task
-from seqnlp.tasks.metrics import intervals_of
+from seqnlp.tasks.metrics import Interval, intervals_of
 
 Figures = dict[str, dict[str, Any]]
 
@@ -71,9 +71,18 @@ def figures_of_system(measured: Sequence[Measured]) -> Figures:
         values = [float(report[name]["value"]) for report in reports if name in report]
         if len(values) < len(reports):
             continue
-        spread = asdict(t_interval(values)) if len(values) > 1 else {}
+        spread = _bounded(t_interval(values), figure) if len(values) > 1 else {}
         found[name] = {**figure, **spread, "seeds": values}
     return found
+
+
+def _bounded(found: Interval, figure: Mapping[str, Any]) -> dict[str, float]:
+    """An interval without what the figure cannot be: a share above one, or below zero."""
+    most = {None: 1.0, "%": 1.0, "points": 100.0}.get(figure.get("unit"))
+    # Errors may be more than the whole.
+    if most is None or figure.get("better") == "lower":
+        return asdict(found)
+    return {"value": found.value, "low": max(0.0, found.low), "high": min(most, found.high)}
 
 
 def differences(

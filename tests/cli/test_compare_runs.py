@@ -51,7 +51,7 @@ def test_systems_of_several_seeds(seed_runs: Path, capfd: pytest.CaptureFixture[
     status, out, err = call(capfd, "compare", *folders)
     assert (status, err) == (0, "")
     text = " ".join(out.split())
-    assert "test (39), 95 % intervals over seeds, of one over texts" in text
+    assert "test (39), 95 % intervals over seeds system" in text
     assert re.search(r"rnn-seed-0 +3 +\d+\.\d \[", out)
     assert re.search(
         r"gru-seed-0 +accuracy +[+-]\d+\.\d\d \[.*\] +\d of 3 seeds +\d\.\d{3} +\d", out
