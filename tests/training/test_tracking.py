@@ -80,6 +80,15 @@ def wandb_records(path: Path) -> Iterator[Any]:
             whole = b""
 
 
+def closed(path: Path) -> Path:
+    """The file of a run that has ended, when its own process has written it to the end."""
+    for _ in range(600):
+        if any(each.WhichOneof("record_type") == "exit" for each in wandb_records(path)):
+            break
+        time.sleep(0.1)
+    return path
+
+
 def wandb_points(path: Path) -> Series:
     found: Series = {}
     for record in wandb_records(path):
@@ -127,7 +136,7 @@ def test_wandb_keeps_every_point_on_disk(toy_corpus: Path, tmp_path: Path) -> No
     hook = WandbHook(project="small", folder=tmp_path, every=2)
     fit(toy_corpus, "train.epochs=2", hooks=(hook, watch))
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    assert wandb_points(path) == watch.points
+    assert wandb_points(closed(path)) == watch.points
     records = {each.WhichOneof("record_type"): each for each in wandb_records(path)}
     assert records["run"].run.project == "small"
     assert records["run"].run.display_name == "run-seed-0"
@@ -160,8 +169,8 @@ def test_a_run_that_goes_on_is_the_same_one_of_wandb(toy_corpus: Path, tmp_path:
     one, other = sorted((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
     assert one.name == other.name
     # What comes again, from the checkpoint to the end, is the same.
-    assert wandb_points(one)["train/loss"] == steps[:5]
-    assert wandb_points(other)["train/loss"] == steps[3:]
+    assert wandb_points(closed(one))["train/loss"] == steps[:5]
+    assert wandb_points(closed(other))["train/loss"] == steps[3:]
     exits = [
         each.exit.exit_code
         for path in (one, other)
@@ -179,6 +188,31 @@ def test_a_run_that_goes_on_has_every_point_of_mlflow_once(
     run, points = mlflow_run(f"sqlite:///{tmp_path / 'run' / 'mlflow.db'}")
     assert points["train/loss"] == steps
     assert run.info.status == "FINISHED"
+
+
+@quiet
+def test_what_a_killed_run_had_not_given_mlflow_is_given_when_it_goes_on(
+    toy_corpus: Path, tmp_path: Path
+) -> None:
+    class KilledFirst(Hook):
+        """Before the points of the epoch are given, after those of its last step are."""
+
+        order = 80
+
+        def on_evaluate_end(self, trainer: Trainer) -> None:
+            raise Killed
+
+    folder = tmp_path / "run"
+    options = ("hooks.mlflow.every=1", "hooks.checkpoint.steps=2", "train.epochs=1")
+    settings = small_settings(toy_corpus, *options)
+    with pytest.raises(Killed):
+        seqnlp.train(settings, folder, hooks=[KilledFirst()])
+    watch = Watch(1)
+    seqnlp.train(small_settings(toy_corpus, "train.epochs=1"), hooks=[watch])
+    seqnlp.train(settings, folder, resume=True)
+    _, points = mlflow_run(f"sqlite:///{folder / 'mlflow.db'}")
+    for name in ("train/loss", "validation/accuracy"):
+        assert points[name] == watch.points[name]
 
 
 def resumed(corpus: Path, folder: Path, option: str) -> list[tuple[int, Any]]:
@@ -242,20 +276,28 @@ def test_points_of_wandb_are_on_disk_soon(toy_corpus: Path, tmp_path: Path) -> N
 
         def on_step_end(self, trainer: Trainer) -> None:
             if trainer.steps == 3:
-                time.sleep(1.5)
                 (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-                seen.append(len(wandb_points(path)["train/loss"]))
+                # Its own pace would be 15 s.
+                for _ in range(100):
+                    seen[:] = [step for step, _ in wandb_points(path).get("train/loss", [])]
+                    if len(seen) == 3:
+                        break
+                    time.sleep(0.1)
 
     run_with(toy_corpus, WandbHook(folder=tmp_path, every=1), Look())
-    assert seen == [3]
+    assert seen == [1, 2, 3]
 
 
 class Failing(TrackingHook):
-    """A tracker that is gone after some steps, or was never there."""
+    """A tracker that is gone after some steps, or was never there.
 
-    def __init__(self, last: int) -> None:
+    last: the last step that it takes; 0 for not even a beginning. kept: whether it can be flushed
+    and closed.
+    """
+
+    def __init__(self, last: int, *, kept: bool = True) -> None:
         super().__init__("failing", every=1)
-        self.last = last
+        self.last, self.kept = last, kept
         self.given: list[int] = []
         self.ended: list[str] = []
 
@@ -268,7 +310,12 @@ class Failing(TrackingHook):
             raise OSError("connection lost")
         self.given.append(step)
 
+    def flush(self) -> None:
+        if not self.kept:
+            raise OSError("cannot keep it")
+
     def end(self, status: str) -> None:
+        self.flush()
         self.ended.append(status)
 
 
@@ -294,6 +341,19 @@ def test_a_tracker_that_fails_is_given_up_and_the_training_goes_on(toy_corpus: P
     assert notes == ["hooks.failing: nothing more is tracked after step 2: connection lost"]
     assert hook.given == [1]
     assert hook.ended == []
+
+
+def test_a_tracker_that_cannot_be_kept_loses_no_training(toy_corpus: Path) -> None:
+    class Keep(Hook):
+        def on_step_end(self, trainer: Trainer) -> None:
+            assert hook.state_dict() == {"steps": trainer.steps - 1}
+
+    told = "hooks.failing: nothing more is tracked after step {}: cannot keep it"
+    hook = Failing(9, kept=False)
+    assert run_with(toy_corpus, hook, Keep()) == [told.format(0)]
+    hook = Failing(9, kept=False)
+    assert run_with(toy_corpus, hook) == [told.format(3)]
+    assert hook.given == [1, 2, 3]
 
 
 class Break(Hook):
@@ -328,12 +388,13 @@ HOOKS: dict[str, tuple[type[Hook], str, str]] = {
     "wandb": (WandbHook, "wandb", "wandb"),
     "mlflow": (MlflowHook, "mlflow", r"mlflow-skinny \(mlflow\)"),
     "sqlalchemy": (MlflowHook, "mlflow", r"mlflow-skinny \(sqlalchemy\)"),
+    "alembic": (MlflowHook, "mlflow", r"mlflow-skinny \(alembic\)"),
 }
 
 
 @pytest.mark.parametrize("module", HOOKS)
 def test_a_missing_extra_is_named(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if module == "sqlalchemy":
+    if module in ("sqlalchemy", "alembic"):
         import mlflow  # noqa: F401 - by itself it does without
     monkeypatch.setitem(sys.modules, module, None)
     hook, extra, package = HOOKS[module]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,11 +62,11 @@ class TrackingHook(Hook):
     def on_step_end(self, trainer: Trainer) -> None:
         self.steps = trainer.steps
         if self.open and trainer.steps % self.every == 0:
-            self._track(trainer, step_points(trainer))
+            self._attempt(lambda: self.track(step_points(trainer), trainer.steps))
 
     def on_evaluate_end(self, trainer: Trainer) -> None:
         if self.open:
-            self._track(trainer, epoch_points(trainer))
+            self._attempt(lambda: self.track(epoch_points(trainer), trainer.steps))
 
     def on_interrupt(self, trainer: Trainer) -> None:
         self.status = "interrupted"
@@ -83,7 +83,7 @@ class TrackingHook(Hook):
 
     def state_dict(self) -> dict[str, Any]:
         if self.open:
-            self.flush()
+            self._attempt(self.flush)
         return {"steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -100,21 +100,21 @@ class TrackingHook(Hook):
             raise InputError(f"hooks.{self.name}: {_first_line(error)}") from error
         self.open = True
 
-    def _track(self, trainer: Trainer, points: Points) -> None:
+    def _attempt(self, act: Callable[[], None]) -> None:
+        assert self.trainer is not None
         try:
-            self.track(points, trainer.steps)
+            act()
         except self.errors as error:
             self.open = False
-            trainer.notify(
-                f"hooks.{self.name}: nothing more is tracked after step {trainer.steps}: "
+            self.trainer.notify(
+                f"hooks.{self.name}: nothing more is tracked after step {self.steps}: "
                 f"{_first_line(error)}"
             )
 
     def _close(self) -> None:
-        self.trainer = None
         if self.open:
-            self.open = False
-            self.end(self.status)
+            self._attempt(lambda: self.end(self.status))
+        self.trainer, self.open = None, False
 
 
 def step_points(trainer: Trainer) -> dict[str, float]:

@@ -172,8 +172,8 @@ class MlflowHook(TrackingHook):
 
     PAUSE = 2.0
     """Seconds between two writings: each is a transaction, or a request."""
-    MOST = 100
-    """Parameters that a server takes at once."""
+    MOST_PARAMETERS, MOST_POINTS = 100, 1000
+    """What a server takes at once."""
 
     def __init__(
         self,
@@ -187,9 +187,10 @@ class MlflowHook(TrackingHook):
         # It would report its use over the network, wherever the runs go.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         try:
+            import alembic  # noqa: F401 - behind database files, as the last of the four
             import mlflow
             import mlflow.tracking
-            import sqlalchemy  # noqa: F401 - behind database files
+            import sqlalchemy  # noqa: F401
         except ImportError as error:
             raise missing("mlflow", f"mlflow-skinny ({error.name})") from error
         self.mlflow = mlflow
@@ -200,10 +201,10 @@ class MlflowHook(TrackingHook):
         self.client: Any = None
         self.waiting: list[Any] = []
         self.written = 0.0
-        self.known = -1
+        self.known: dict[str, int] = {}
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.id, self.waiting, self.known = None, [], -1
+        self.id, self.waiting, self.known = None, [], {}
         super().on_fit_start(trainer)
 
     def begin(self, trainer: Trainer) -> None:
@@ -224,29 +225,28 @@ class MlflowHook(TrackingHook):
         self.id = run.info.run_id
         settings = trainer.task.settings.model_dump(mode="json", exclude_none=True)
         parameters = [self.mlflow.entities.Param(*each) for each in _flat(settings)]
-        for first in range(0, len(parameters), self.MOST):
-            self.client.log_batch(self.id, params=parameters[first : first + self.MOST])
+        for some in _pieces(parameters, self.MOST_PARAMETERS):
+            self.client.log_batch(self.id, params=some)
 
     def _reopen(self, run: str) -> None:
         """Go on with a run, whose points after the checkpoint are there and come again."""
         self.client.update_run(run, status="RUNNING")
         for name in self.client.get_run(run).data.metrics:
-            steps = [each.step for each in self.client.get_metric_history(run, name)]
-            self.known = max(self.known, *steps)
+            points = self.client.get_metric_history(run, name)
+            self.known[name] = max(point.step for point in points)
 
     def track(self, points: Points, step: int) -> None:
-        if step <= self.known:
-            return
         now = int(time.time() * 1000)
         self.waiting += [self.mlflow.entities.Metric(name, value, now, step)
-                         for name, value in points.items()]  # fmt: skip
+                         for name, value in points.items()
+                         if step > self.known.get(name, 0)]  # fmt: skip
         if time.monotonic() - self.written > self.PAUSE:
             self.flush()
 
     def flush(self) -> None:
         waiting, self.waiting = self.waiting, []
-        if waiting:
-            self.client.log_batch(self.id, metrics=waiting)
+        for some in _pieces(waiting, self.MOST_POINTS):
+            self.client.log_batch(self.id, metrics=some)
         self.written = time.monotonic()
 
     def end(self, status: Status) -> None:
@@ -260,6 +260,11 @@ class MlflowHook(TrackingHook):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.id = state["id"]
         super().load_state_dict(state)
+
+
+def _pieces(values: list[Any], most: int) -> Iterator[list[Any]]:
+    for first in range(0, len(values), most):
+        yield values[first : first + most]
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
