@@ -28,6 +28,8 @@ class DiagnoseHook(Hook):
 
     Args:
         every: epochs from one look to the next; 0 for none at their ends.
+        apart: the least steps between two looks at ends of epochs, so that short ones are not
+            slowed down; the first one and the last are always looked at.
         steps: steps from one look to the next, within epochs; 0 for none.
         examples: rows of a look, always the same.
         span: the most steps back from the last of a row.
@@ -37,24 +39,32 @@ class DiagnoseHook(Hook):
     """
 
     def __init__(
-        self, *, every: int = 1, steps: int = 0, examples: int = 16, span: int = 200
+        self,
+        *,
+        every: int = 1,
+        apart: int = 100,
+        steps: int = 0,
+        examples: int = 16,
+        span: int = 200,
     ) -> None:
-        if min(every, steps) < 0 or every == steps == 0:
+        if min(every, steps, apart) < 0 or every == steps == 0:
             raise InputError(
-                f"every and steps must not be negative, nor both be 0: {every}, {steps}"
+                "every, steps and apart must not be negative, nor the first two both be 0, not "
+                f"{every}, {steps} and {apart}"
             )
         if min(examples, span) < 1:
             raise InputError(f"examples and span must be at least 1, not {examples} and {span}")
-        self.every, self.steps, self.examples, self.span = every, steps, examples, span
+        self.every, self.apart, self.steps = every, apart, steps
+        self.examples, self.span = examples, span
         self.path: Path | None = None
         self.last: Diagnosis | None = None
-        self.taken = self.cut = 0
+        self.taken = self.cut = self.looked = 0
         self.kept = 0.0
         self._before: dict[str, Tensor] = {}
         self._updates: dict[str, float] = {}
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.taken, self.cut, self.kept, self.last = 0, 0, 0.0, None
+        self.taken, self.cut, self.kept, self.looked, self.last = 0, 0, 0.0, 0, None
         self.path = None if trainer.folder is None else trainer.folder / COURSE
         if self.path is not None and not trainer.resumed:
             first = trainer.seed == trainer.task.settings.seed
@@ -67,7 +77,7 @@ class DiagnoseHook(Hook):
             if (size := float(norm)) > limit:
                 self.cut += 1
                 self.kept += limit / size
-        if self._looks(trainer, steps=trainer.steps + 1):
+        if self._may_look(trainer, steps=trainer.steps + 1):
             self._before = {
                 name: weight.detach().clone()
                 for name, weight in trainer.task.named_parameters()
@@ -75,18 +85,22 @@ class DiagnoseHook(Hook):
             }
 
     def on_step_end(self, trainer: Trainer) -> None:
-        if not self._looks(trainer, steps=trainer.steps):
+        if not self._before:
             return
         self._measure_updates(trainer)
         if self.steps and trainer.steps % self.steps == 0:
             self._look(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        if self.every and trainer.epoch % self.every == 0:
+        if not self.every or trainer.epoch % self.every:
+            return
+        if not self.looked or trainer.steps >= self.looked + self.apart:
             self._look(trainer)
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        if self.last is None or not trainer.group.main:
+        if self.every and trainer.steps:
+            self._look(trainer)
+        if self.last is None:
             return
         for verdict in self.last.verdicts:
             trainer.notify(str(verdict))
@@ -94,18 +108,18 @@ class DiagnoseHook(Hook):
     def state_dict(self) -> dict[str, Any]:
         """What was counted since the last look, and how much has been written."""
         size = self.path.stat().st_size if self.path is not None and self.path.exists() else 0
-        return {"taken": self.taken, "cut": self.cut, "kept": self.kept, "size": size,
-                "updates": dict(self._updates)}  # fmt: skip
+        return {"taken": self.taken, "cut": self.cut, "kept": self.kept, "looked": self.looked,
+                "updates": dict(self._updates), "size": size}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what was written after the checkpoint, since it is done again."""
         self.taken, self.cut, self.kept = state["taken"], state["cut"], state["kept"]
-        self._updates = dict(state["updates"])
+        self.looked, self._updates = state["looked"], dict(state["updates"])
         if self.path is not None and self.path.exists():
             os.truncate(self.path, min(state["size"], self.path.stat().st_size))
 
-    def _looks(self, trainer: Trainer, *, steps: int) -> bool:
-        """Whether there is a look after the step that is the last of so many."""
+    def _may_look(self, trainer: Trainer, *, steps: int) -> bool:
+        """Whether there may be a look after the step that is the last of so many."""
         ends = trainer.batch_number == trainer.steps_per_epoch
         by_epoch = bool(self.every) and ends and trainer.epoch % self.every == 0
         return by_epoch or bool(self.steps and steps % self.steps == 0)
@@ -124,7 +138,7 @@ class DiagnoseHook(Hook):
         self._before = {}
 
     def _look(self, trainer: Trainer) -> None:
-        if not trainer.group.main:
+        if not trainer.group.main or self.looked == trainer.steps:
             return
         assert trainer.rows is not None
         limit = _limit(trainer)
@@ -142,7 +156,7 @@ class DiagnoseHook(Hook):
             epoch=trainer.epoch,
             step=trainer.steps,
         )
-        self.taken, self.cut, self.kept = 0, 0, 0.0
+        self.taken, self.cut, self.kept, self.looked = 0, 0, 0.0, trainer.steps
         if self.path is not None:
             line = json.dumps({"seed": trainer.seed, **self.last.as_dict()})
             with self.path.open("a", encoding="utf-8") as file:

@@ -34,31 +34,35 @@ class Reading:
     zoneout: Noise | None
     truncation: int
 
-    def running(self, distance: int) -> int:
-        """How many rows have a step so many before their last; they are the first ones."""
-        return int((self.lengths > distance).sum())
+    def from_ends(self, x: Tensor, distances: int) -> Tensor:
+        """[B, T, ...] as [distances, B, ...]: what each row had so many steps before its last.
 
-    def at(self, distance: int) -> tuple[Tensor, State, Tensor]:
-        """Of the step so many before each row's last: input, state, and the output's gradient."""
-        count = self.running(distance)
-        rows = torch.arange(count, device=self.x.device)
-        steps = self.lengths[:count] - 1 - distance
-        state = tuple(leaf[rows, steps] for leaf in self.states)
-        return self.x[rows, steps], state, self.gradients[rows, steps]
+        Of a row that has no such step it is that of its first.
+        """
+        rows, steps = torch.arange(len(x), device=x.device), self._steps(distances)
+        return x[rows, steps.clamp(min=0)]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of any rows."""
         return take_step(self.cell, x, state, self.zoneout)
 
-    def detached(self, distance: int) -> Tensor:
-        """Bool [N], of the rows that `at` gives: whether nothing goes back beyond the step."""
-        steps = self.lengths[: self.running(distance)] - 1 - distance
-        return steps % self.truncation == 0 if self.truncation else steps < 0
+    def detached(self, distances: int) -> Tensor:
+        """Bool [distances, B], True where the state before the step came without a gradient."""
+        steps = self._steps(distances)
+        return steps % self.truncation == 0 if self.truncation else torch.zeros_like(steps) > 0
+
+    def running(self, distances: int) -> Tensor:
+        """Bool [distances, B], True where a row has a step so many before its last."""
+        return self._steps(distances) >= 0
 
     @property
     def real(self) -> Tensor:
         """Bool [B, T], True on the steps that rows have."""
         return torch.arange(self.x.shape[1], device=self.x.device) < self.lengths.unsqueeze(1)
+
+    def _steps(self, distances: int) -> Tensor:
+        back = torch.arange(distances, device=self.x.device)
+        return self.lengths - 1 - back.unsqueeze(1)
 
 
 def readings(calls: Sequence[Call]) -> Iterator[tuple[str, Cell, list[Reading]]]:

@@ -85,78 +85,72 @@ def measure_flow(found: Sequence[Reading], *, span: int) -> Flow:
         found: readings of one cell, at least one.
         span: the most steps.
     """
+    lengths = np.concatenate([reading.lengths.cpu().numpy() for reading in found])
+    # As many as a quarter of the rows have.
+    longest = np.sort(lengths)[-(-len(lengths) // 4) * -1]
+    distances = min(span + 1, int(longest))
     generator = torch.Generator().manual_seed(0)
-    pulls = [_Pull(reading, generator) for reading in found]
-    rows = sum(len(reading.lengths) for reading in found)
-    state, output, carry = [], [], []
-    for distance in range(span + 1):
-        taken = [pull.take(distance) for pull in pulls if pull.reading.running(distance)]
-        if sum(len(each.logs) for each in taken) * 4 < rows:
-            break
-        state.append(_median([each.of_state for each in taken]))
-        output.append(_median([each.of_output for each in taken]))
-        carry.append(_power(_median([each.logs for each in taken])))
-    return Flow(state=tuple(state), output=tuple(output), carry=tuple(carry))
+    curves = [_pull(reading, distances, generator) for reading in found]
+    running = np.concatenate(
+        [reading.running(distances).cpu().numpy() for reading in found], axis=1
+    )
+    state, output, logs = (
+        _medians(np.concatenate([each[n] for each in curves], axis=1), running) for n in range(3)
+    )
+    return Flow(state=tuple(state), output=tuple(output), carry=tuple(map(_power, logs)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Taken:
-    """Of each row with a step so far from its last: the two norms, and log10 of what is carried."""
+def _pull(
+    reading: Reading, distances: int, generator: torch.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Pull two gradients of every row back, side by side: the loss's and a random vector's.
 
-    of_state: Floats
-    of_output: Floats
-    logs: Floats
+    The latter, the second half of the rows, is scaled to norm 1 at every step, so that no norm is
+    too small or too great for a float.
 
-
-class _Pull:
-    """Pulls two gradients back through one reading, side by side.
-
-    The first half of the rows has the loss's gradient; the second half a random vector's, which is
-    scaled to norm 1 at every step, so that no norm is too small or too great for a float.
+    Returns:
+        [distances, B] each: norms of the loss's gradient with respect to states and outputs, and
+        log10 of what is carried. Of a row without such a step they mean nothing.
     """
-
-    def __init__(self, reading: Reading, generator: torch.Generator) -> None:
-        self.reading = reading
-        drawn = torch.randn(len(reading.lengths), reading.cell.hidden_size, generator=generator)
-        self.random = (drawn / drawn.norm(dim=1, keepdim=True)).to(reading.outputs)
-        self.logs: Floats = np.zeros(len(drawn))
-        self.back: State = ()
-
-    def take(self, distance: int) -> _Taken:
-        """The step so far from the last, after all nearer ones."""
-        x, state, of_output = self.reading.at(distance)
-        count, before = len(x), len(self.logs)
-        # Rows without such a step are the last ones.
-        back = tuple(torch.cat([leaf[:count], leaf[before : before + count]]) for leaf in self.back)
-        logs = self.logs[:count]
+    x = reading.from_ends(reading.x, distances)
+    states = [reading.from_ends(leaf, distances) for leaf in reading.states]
+    of_output = reading.from_ends(reading.gradients, distances)
+    cut = reading.detached(distances)
+    rows = len(reading.lengths)
+    drawn = torch.randn(rows, reading.cell.hidden_size, generator=generator)
+    random = (drawn / drawn.norm(dim=1, keepdim=True)).to(reading.outputs)
+    nothing = torch.zeros_like(random)
+    back: State = ()
+    is_output, sizes = False, []
+    for distance in range(distances):
         with torch.enable_grad():
-            leaves = tuple(_leaf(torch.cat([leaf, leaf])) for leaf in state)
-            output, new = self.reading.step(torch.cat([x, x]), leaves)
+            leaves = tuple(_leaf(torch.cat([leaf[distance]] * 2)) for leaf in states)
+            output, new = reading.step(torch.cat([x[distance]] * 2), leaves)
         if distance == 0:
             back = tuple(torch.zeros_like(leaf) for leaf in new)
-        random = torch.zeros_like(of_output) if distance else self.random[:count]
-        direct = torch.cat([of_output, random])
-        of_state = back
-        if torch.equal(output, new[0]):
-            of_state = (back[0] + direct, *back[1:])
-        taken = _Taken(
-            of_state=_numbers(_norms(of_state)[:count]),
-            of_output=_numbers(of_output.norm(dim=1)),
-            logs=logs,
-        )
-        self.back = _pull_back(leaves, (output, *new), (direct, *back))
-        sizes = _norms(self.back)
-        sizes[:count] = torch.where(self.reading.detached(distance), torch.inf, 1.0)
-        with np.errstate(divide="ignore"):
-            self.logs = logs + np.log10(_numbers(sizes[count:]))
-        scale = torch.where(sizes > 0, 1 / sizes, sizes)
-        self.back = tuple(_times(leaf, scale) for leaf in self.back)
-        return taken
+            is_output = torch.equal(output, new[0])
+        direct = torch.cat([of_output[distance], nothing if distance else random])
+        sizes.append(_norms((back[0] + direct, *back[1:]) if is_output else back))
+        if distance:
+            # A norm of zero stays one.
+            size = torch.where(sizes[-1] > 0, sizes[-1], 1.0)
+            size[:rows] = 1
+            back = _divide(back, size)
+        back = _pull_back(leaves, (output, *new), (direct, *back))
+        if reading.truncation:
+            size = torch.ones_like(sizes[-1])
+            size[:rows][cut[distance]] = torch.inf
+            back = _divide(back, size)
+    found = _numbers(torch.stack(sizes))
+    found[0, rows:] = 1
+    with np.errstate(divide="ignore"):
+        logs = np.log10(found[:, rows:]).cumsum(0)
+    return found[:, :rows], _numbers(of_output.norm(dim=2)), logs
 
 
 def _leaf(x: Tensor) -> Tensor:
     x = x.detach()
-    return x.requires_grad_() if x.is_floating_point() or x.is_complex() else x
+    return x.requires_grad_() if _is_real(x) else x
 
 
 def _pull_back(leaves: State, results: Sequence[Tensor], gradients: Sequence[Tensor]) -> State:
@@ -176,25 +170,50 @@ def _pull_back(leaves: State, results: Sequence[Tensor], gradients: Sequence[Ten
 
 
 def _norms(state: State) -> Tensor:
-    """Of each row over all leaves, float [B]."""
-    squares = [leaf.reshape(len(leaf), -1).abs().double().square().sum(1) for leaf in state]
-    return torch.stack(squares).sum(0).sqrt()
+    """Of each row over all leaves, float64 [B]."""
+    sizes = [
+        torch.linalg.vector_norm(
+            (leaf.abs() if leaf.is_complex() else leaf).reshape(len(leaf), -1),
+            dim=1,
+            dtype=torch.float64,
+        )
+        for leaf in state
+        if _is_real(leaf)
+    ]
+    return sizes[0] if len(sizes) == 1 else torch.stack(sizes).square().sum(0).sqrt()
 
 
-def _times(leaf: Tensor, scale: Tensor) -> Tensor:
-    if not (leaf.is_floating_point() or leaf.is_complex()):
-        return leaf
-    return leaf * scale.to(leaf.dtype).view(-1, *(1 for _ in leaf.shape[1:]))
+def _divide(state: State, sizes: Tensor) -> State:
+    return tuple(
+        leaf / sizes.to(leaf.dtype).view(-1, *(1 for _ in leaf.shape[1:]))
+        if _is_real(leaf)
+        else leaf
+        for leaf in state
+    )
+
+
+def _is_real(leaf: Tensor) -> bool:
+    """Whether a leaf has gradients; counts have none."""
+    return leaf.is_floating_point() or leaf.is_complex()
 
 
 def _numbers(x: Tensor) -> Floats:
     return x.detach().double().cpu().numpy()
 
 
-def _median(each: Sequence[Floats]) -> float:
-    return float(np.median(np.concatenate(each)))
+def _medians(values: Floats, running: NDArray[np.bool_]) -> list[float]:
+    """Of each line the median of those that are True; what is no number counts as infinite."""
+    ordered = np.sort(np.where(running & ~np.isnan(values), values, np.inf), axis=1)
+    count, line = running.sum(axis=1), np.arange(len(values))
+    low, high = ordered[line, (count - 1) // 2], ordered[line, count // 2]
+    # Two of a kind that is infinite have no mean.
+    with np.errstate(invalid="ignore"):
+        found: list[float] = np.where(low == high, low, (low + high) / 2).tolist()
+    return found
 
 
 def _power(log: float) -> float:
-    """10 to that power, within what JSON and plots can hold."""
-    return 0.0 if log == -math.inf else float(10 ** min(max(log, -300.0), 300.0))
+    """10 to that power, within what JSON and plots can hold; what is no number stays none."""
+    if math.isinf(log):
+        return 0.0 if log < 0 else math.nan
+    return float(10 ** min(max(log, -300.0), 300.0))

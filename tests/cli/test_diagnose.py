@@ -20,7 +20,7 @@ def watched(toy_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.toy import small_settings
 
     folder = tmp_path_factory.mktemp("watched") / "run"
-    train(small_settings(toy_corpus, "train.epochs=3", "hooks.diagnose=true"), folder)
+    train(small_settings(toy_corpus, "train.epochs=3", "hooks.diagnose.apart=0"), folder)
     return folder
 
 
@@ -148,4 +148,4 @@ def test_training_with_diagnose_writes_the_course(
                            "--diagnose")  # fmt: skip
     assert status == 0
     assert "note: encoder layer 1 forward: " in err
-    assert len((tmp_path / "run" / COURSE).read_text().splitlines()) == 6
+    assert len((tmp_path / "run" / COURSE).read_text().splitlines()) == 2

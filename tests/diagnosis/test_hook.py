@@ -22,7 +22,9 @@ TINY = ["model.hidden_size=6", "model.embedding_size=6", "train.batch_size=32",
 
 
 def settings_of(corpus: Path, *overrides: str) -> Settings:
-    return small_settings(corpus, *TINY, "train.epochs=3", *overrides)
+    watched = any("diagnose" in each for each in overrides)
+    apart = ["hooks.diagnose.apart=0"] if watched else []
+    return small_settings(corpus, *TINY, "train.epochs=3", *overrides, *apart)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -54,11 +56,20 @@ def test_steps_and_epochs_between_looks(toy_corpus: Path, tmp_path: Path) -> Non
     train(settings_of(toy_corpus, "hooks.diagnose.steps=5"), tmp_path / "both")
     assert [each["step"] for each in lines(tmp_path / "both")] == [4, 5, 8, 10, 12]
     train(settings_of(toy_corpus, "hooks.diagnose.every=2"), tmp_path / "second")
-    assert [each["epoch"] for each in lines(tmp_path / "second")] == [2]
+    assert [each["epoch"] for each in lines(tmp_path / "second")] == [2, 3]
+
+
+def test_short_epochs_are_not_all_looked_at(toy_corpus: Path, tmp_path: Path) -> None:
+    """Epochs of 4 steps: the first and the last are, and what is 8 steps from the look before."""
+    chosen = small_settings(toy_corpus, *TINY, "train.epochs=6", "hooks.diagnose.apart=8")
+    train(chosen, tmp_path / "run")
+    assert [each["epoch"] for each in lines(tmp_path / "run")] == [1, 3, 5, 6]
+    train(small_settings(toy_corpus, *TINY, "hooks.diagnose={}"), tmp_path / "default")
+    assert [each["epoch"] for each in lines(tmp_path / "default")] == [1, 6]
 
 
 def test_an_ensemble_has_a_course_for_each_seed(toy_corpus: Path, tmp_path: Path) -> None:
-    chosen = settings_of(toy_corpus, "hooks.diagnose=true", "ensemble=2", "train.epochs=1")
+    chosen = settings_of(toy_corpus, "hooks.diagnose={}", "ensemble=2", "train.epochs=1")
     for _ in range(2):  # the second time over the first
         train(chosen, tmp_path / "run", force=True)
         assert [(each["seed"], each["epoch"]) for each in lines(tmp_path / "run")] == [(0, 1), (1, 1)]
@@ -89,7 +100,7 @@ class Keeper(Hook):
 def test_updates_and_clipping_are_those_of_the_steps(toy_corpus: Path, tmp_path: Path) -> None:
     keeper = Keeper()
     limit = 0.4
-    chosen = settings_of(toy_corpus, "hooks.diagnose.every=3", f"hooks.clip.norm={limit}")
+    chosen = settings_of(toy_corpus, "hooks.diagnose.every=3", "train.epochs=3", f"hooks.clip.norm={limit}")
     train(chosen, tmp_path / "run", hooks=[keeper])
     (found,) = lines(tmp_path / "run")
     longer = [each for each in keeper.norms if each > limit]
@@ -103,7 +114,7 @@ def test_updates_and_clipping_are_those_of_the_steps(toy_corpus: Path, tmp_path:
 
 
 def test_without_clipping_there_is_nothing_to_say_of_it(toy_corpus: Path, tmp_path: Path) -> None:
-    train(settings_of(toy_corpus, "hooks.diagnose=true", "hooks.clip=false"), tmp_path / "run")
+    train(settings_of(toy_corpus, "hooks.diagnose={}", "hooks.clip=false"), tmp_path / "run")
     assert all(each["clipping"] is None for each in lines(tmp_path / "run"))
 
 
@@ -124,7 +135,7 @@ def test_a_state_goes_on_with_what_was_counted(tmp_path: Path) -> None:
     first = DiagnoseHook()
     first.path = tmp_path / COURSE
     first.path.write_text("one\n")
-    first.taken, first.cut, first.kept, first._updates = 5, 2, 0.75, {"a": 0.1}
+    first.taken, first.cut, first.kept, first.looked, first._updates = 5, 2, 0.75, 3, {"a": 0.1}
     state = json.loads(json.dumps(first.state_dict()))
     first.path.write_text("one\ntwo, after the checkpoint\n")
     second = DiagnoseHook()
@@ -137,8 +148,8 @@ def test_a_state_goes_on_with_what_was_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("every=0", "every and steps must not be negative, nor both be 0: 0, 0"),
-        ("steps=-1", "every and steps must not be negative, nor both be 0: 1, -1"),
+        ("every=0", "every, steps and apart must not be negative, nor the first two both be 0, not 0, 0 and 0"),
+        ("steps=-1", "every, steps and apart must not be negative, nor the first two both be 0, not 1, -1 and 0"),
         ("examples=0", "examples and span must be at least 1, not 0 and 200"),
         ("span=0", "examples and span must be at least 1, not 16 and 0"),
     ],
