@@ -75,8 +75,8 @@ class RunRequest:
     short: Mapping[str, Any]
 
     def with_override(self, override: str) -> RunRequest:
-        """The same, and one more --set."""
-        return replace(self, overrides=(*self.overrides, override))
+        """The same, and one more --set before those that were given."""
+        return replace(self, overrides=(override, *self.overrides))
 
     def given(self) -> list[str]:
         """The words that ask for anything, as they are typed."""

@@ -65,7 +65,7 @@ def command(
         _check_alone(request, [name for name, given in flags.items() if given])
         return _resume(resume, quiet=quiet)
     if diagnose:
-        request = request.with_override("hooks.diagnose=true")
+        request = request.with_override("hooks.diagnose={}")
     try:
         settings, path = settings_of(request)
     except SeqnlpError as error:

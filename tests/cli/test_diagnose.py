@@ -145,7 +145,8 @@ def test_training_with_diagnose_writes_the_course(
     toy_corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     status, _, err = train(capfd, "--corpus", toy_corpus, "--output", tmp_path / "run",
-                           "--diagnose")  # fmt: skip
+                           "--diagnose", "--set", "hooks.diagnose.examples=3")  # fmt: skip
     assert status == 0
     assert "note: encoder layer 1 forward: " in err
-    assert len((tmp_path / "run" / COURSE).read_text().splitlines()) == 2
+    looks = (tmp_path / "run" / COURSE).read_text().splitlines()
+    assert [json.loads(look)["rows"] for look in looks] == [3, 3]
