@@ -192,7 +192,7 @@ def _pair(outcome: Outcome, pair: Difference) -> Table:
 
 
 def _change(figure: Mapping[str, Any]) -> str:
-    change = {**figure["difference"], "unit": figure.get("unit")}
+    change = {**figure, **figure["difference"]}
     if change["low"] is None:
         return f"{scale_of(change) * change['value']:+.{digits_of(change) + 1}f}"
     return interval(change, signed=True)
@@ -205,7 +205,9 @@ def _verdicts(pair: Difference) -> Iterator[str]:
         if each["p_value"] < LEVEL:
             told = f"{better} is better; p < {LEVEL}"
         else:
-            told = f"the difference may be chance; p = {each['p_value']:.2f}"
+            # Two digits would make 0.05 of what is above it.
+            digits = 3 if each["p_value"] < 0.1 else 2
+            told = f"the difference may be chance; p = {each['p_value']:.{digits}f}"
         yield f"{heading(name, each)}: {told}"
 
 

@@ -18,6 +18,8 @@ from seqnlp.tasks.base import Task
 from seqnlp.tasks.metrics import Interval, intervals_of
 
 Figures = dict[str, dict[str, Any]]
+_ABOUT = ("name", "unit", "better", "digits", "signature")
+"""What a figure says of itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,7 @@ def _of_pair(one: Measured, other: Measured, task: Task) -> Figures:
     made: Figures = {}
     for name in first.keys() & second.keys():
         a, b = first[name]["value"], second[name]["value"]
-        kept = {key: first[name][key] for key in ("name", "unit", "better") if key in first[name]}
+        kept = {key: first[name][key] for key in _ABOUT if key in first[name]}
         change = {"value": b - a, "low": None, "high": None}
         made[name] = {
             **kept, "first": a, "second": b, "difference": change, "wins": None, "p_value": None
@@ -164,7 +166,7 @@ def _over_seeds(name: str, pairs: Sequence[Figures]) -> dict[str, Any]:
     )
     over_texts = [each["p_value"] for each in own if each["p_value"] is not None]
     return {
-        **{key: value for key, value in own[0].items() if key in ("name", "unit", "better")},
+        **{key: value for key, value in own[0].items() if key in _ABOUT},
         "first": fmean(each["first"] for each in own),
         "second": fmean(each["second"] for each in own),
         "difference": asdict(t_interval(changes)),

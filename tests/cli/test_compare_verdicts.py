@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from seqnlp.cli.compare_tables import Outcome, _limits, _summary
+from seqnlp.cli.compare_tables import Outcome, _limits, _summary, _verdicts
 from seqnlp.comparison.differences import Difference
 from seqnlp.comparison.runs import System
 from tests.comparison.runs import made_up
@@ -54,3 +54,15 @@ def test_few_seeds_cannot_tell_what_their_interval_shows(others: int, needed: in
         "3 seeds give no p below 0.25: to tell differences at p < 0.05 from chance, take --seeds "
         f"{needed}"
     ]
+
+
+@pytest.mark.parametrize(
+    ("p", "told"),
+    [
+        (0.0499, "b is better; p < 0.05"),
+        (0.0501, "the difference may be chance; p = 0.050"),
+        (0.549, "the difference may be chance; p = 0.55"),
+    ],
+)
+def test_no_p_is_rounded_to_the_level(p: float, told: str) -> None:
+    assert list(_verdicts(pair("b", 0.1, 0.2, p, 1))) == [f"macro-F1: {told}"]

@@ -115,9 +115,11 @@ def test_a_task_without_a_test_gives_plain_differences() -> None:
     figure = only.figures["share"]
     assert figure["difference"] == {"value": pytest.approx(-0.1), "low": None, "high": None}
     assert (figure["better"], figure["p_value"], figure["wins"]) == ("lower", None, None)
-    more = [measured(n, {0: k, 1: k - 1}, better="lower") for n, k in (("a", 5), ("b", 4))]
+    about = {"better": "lower", "digits": 5}
+    more = [measured(n, {0: k, 1: k - 1}, **about) for n, k in (("a", 5), ("b", 4))]
     (only,) = compare(*more, task=task)
     figure = only.figures["share"]
+    assert figure["digits"] == 5
     # Lower is better: the second wins with each seed.
     assert (figure["wins"], figure["p_value"], figure["p_texts"]) == (1.0, 0.5, None)
 
