@@ -57,14 +57,15 @@ def command(
     from seqnlp.cli.screen import open_screen
     from seqnlp.tuning.range_test import picture, range_test
 
+    screen = open_screen(error=True)
     with Progress(
         TextColumn("steps"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TextColumn("{task.fields[state]}"),
-        console=open_screen(error=True),
+        console=screen,
         transient=True,
-        disable=quiet,
+        disable=quiet or not screen.is_terminal,
     ) as progress:
         bar = progress.add_task("steps", total=steps, state="")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,6 +96,8 @@ def command(
     from seqnlp.tuning.storage import require_optuna
 
     require_optuna()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("a search starts its own processes: --workers N, without torchrun")
     settings, _ = settings_of(request)
     from seqnlp.cli import tune_report
     from seqnlp.cli.screen import open_screen
@@ -106,9 +109,8 @@ def command(
     folder = output or _folder(settings)
     screen = open_screen(error=True)
     with _claimed(folder):
-        if not quiet:
-            tune_report.announce(screen, settings, space, sampler, pruner, trials)
-        with tune_report.Display(screen, trials, quiet=quiet) as display:
+        lines = tune_report.heading(settings, space, sampler, pruner, trials)
+        with tune_report.Display(screen, trials, lines, quiet=quiet) as display:
             found = tune(
                 settings,
                 space,

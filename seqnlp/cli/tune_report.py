@@ -23,26 +23,25 @@ MOST_ROWS = 5
 """Trials in the table of the best."""
 
 
-def announce(
-    screen: Console, settings: Settings, space: Space, sampler: str, pruner: str, trials: int
-) -> None:
+def heading(settings: Settings, space: Space, sampler: str, pruner: str, trials: int) -> list[str]:
     """What is about to be searched through."""
     ended = "" if pruner == "none" else f", ended early by {pruner}"
-    screen.print(
+    return [
         f"{settings.task} on {settings.corpus.name}: {trials} trials drawn by {sampler}{ended}, "
         f"for the {settings.train.monitor} on validation",
-        markup=False,
-        soft_wrap=True,
-    )
-    for key, dimension in space.items():
-        screen.print(f"  {key} = {dimension}", markup=False, soft_wrap=True)
+        *(f"  {key} = {dimension}" for key, dimension in space.items()),
+    ]
 
 
 class Display(Watcher):
-    """A bar of the trials, and a line for each that has ended."""
+    """A bar of the trials, and a line for each that has ended.
 
-    def __init__(self, screen: Console, trials: int, *, quiet: bool) -> None:
-        self.screen, self.quiet = screen, quiet
+    Args:
+        lines: shown once there is something to do.
+    """
+
+    def __init__(self, screen: Console, trials: int, lines: list[str], *, quiet: bool) -> None:
+        self.screen, self.quiet, self.lines = screen, quiet, lines
         self.progress = Progress(
             TextColumn("trials"),
             BarColumn(bar_width=24),
@@ -51,7 +50,7 @@ class Display(Watcher):
             console=screen,
             transient=True,
             refresh_per_second=4,
-            disable=quiet,
+            disable=quiet or not screen.is_terminal,
         )
         self.bar: TaskID = self.progress.add_task("trials", total=trials, state="")
         self.running: dict[int, str] = {}
@@ -71,6 +70,8 @@ class Display(Watcher):
 
     def on_begin(self, trial: TrialRecord) -> None:
         with self.lock:
+            while self.lines and not self.quiet:
+                self.screen.print(self.lines.pop(0), markup=False, soft_wrap=True)
             self.progress.update(self.bar, completed=trial.number)
             self._show(trial.number, "begins")
 

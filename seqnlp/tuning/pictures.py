@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seqnlp.plotting import COLORS, new_figure, tidy
 from seqnlp.tuning.record import Tuning
 from seqnlp.tuning.space import Interval
@@ -61,6 +63,13 @@ def keys(found: Tuning) -> Figure:
             axes.plot([value], [found.best.figure], "o", color=BEST)
         if isinstance(dimension, Interval) and dimension.log:
             axes.set_xscale("log")
+            if dimension.whole:
+                # Sizes are read as numbers, not as powers.
+                ticks = sorted(
+                    {round(tick) for tick in np.geomspace(dimension.low, dimension.high, 4)}
+                )
+                axes.set_xticks(ticks, [str(tick) for tick in ticks])
+                axes.set_xticks([], minor=True)
         tidy(axes, title=key, y=found.monitor if place % COLUMNS == 1 else "")
     return figure
 

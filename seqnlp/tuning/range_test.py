@@ -170,7 +170,13 @@ def picture(test: RangeTest) -> Figure:
     axes = figure.add_subplot()
     axes.plot(test.lrs, test.losses, color="#bbbbbb", linewidth=0.8, label="batches")
     axes.plot(test.lrs, test.smoothed, color=COLORS[0], label="smoothed")
-    marks = {"steepest fall": test.steepest, "minimum": test.minimum, "suggestion": test.suggestion}
+    rises = test.limit if test.minimum is None else None
+    marks = {
+        "it rises": rises,
+        "steepest fall": test.steepest,
+        "minimum": test.minimum,
+        "suggestion": test.suggestion,
+    }
     for color, (name, lr) in zip(COLORS[1:], marks.items(), strict=False):
         if lr is not None:
             axes.axvline(lr, color=color, linestyle=":", label=f"{name} {lr:.2g}")

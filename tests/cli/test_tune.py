@@ -37,7 +37,9 @@ def test_a_search_ends_with_a_recipe_and_a_page(
     assert {path.name for path in folder.iterdir()} == {"best.toml", "report.html", "study.db"}
     assert "3 trials drawn by tpe, ended early by halving, for the accuracy on validation" in err
     assert "train.lr = log:0.001..0.1" in err
-    assert re.search(r"trial  0  [01]\.\d{4} +\d+\.\d s  epoch \d of 2  the settings as they are", err)
+    assert re.search(
+        r"trial  0  [01]\.\d{4} +\d+\.\d s  epoch \d of 2  the settings as they are", err
+    )
     assert "accuracy on validation, best trials of 3" in out
     assert f"seqnlp train {folder}/best.toml" in out
 
@@ -60,7 +62,7 @@ def test_a_search_ends_with_a_recipe_and_a_page(
     status, _, err = tune(capfd, toy_corpus, *words, "--seed", 3)
     assert status == 2
     assert "was begun with seed 0, not 3; name another --study, or give what it has" in err
-    assert len(err.splitlines()) == 1 + 3  # what is searched through, and why not
+    assert len(err.splitlines()) == 1
 
     settings = load_settings(folder / "best.toml")
     assert settings.train.epochs == 2
@@ -106,6 +108,15 @@ def test_a_folder_of_other_things_is_left_alone(
         capfd, toy_corpus, *SEARCH, "--output", tmp_path / "thesis.txt", "--quiet"
     )
     assert (status, err) == (2, f"error: {tmp_path}/thesis.txt is a file; name a folder\n")
+
+
+def test_a_search_is_not_for_torchrun(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    status, _, err = call(capfd, "tune")
+    assert status == 2
+    assert err == "error: a search starts its own processes: --workers N, without torchrun\n"
 
 
 def test_trials_that_all_fail_are_a_failed_run(
