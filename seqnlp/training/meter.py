@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -198,12 +200,24 @@ def peak_memory(device: torch.device | None = None) -> dict[str, float]:
     kind. peak_gpu_memory_mb: of torch's tensors, where the device is a GPU.
     """
     found: dict[str, float] = {}
-    if sys.platform != "win32":
-        import resource
-
-        # Kilobytes of 1024, but on macOS bytes.
-        unit = 1 if sys.platform == "darwin" else 1024
-        found["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    if (size := _resident()) is not None:
+        found["peak_memory_mb"] = size / 1e6
     if device is not None and device.type == "cuda":
         found["peak_gpu_memory_mb"] = torch.cuda.max_memory_allocated(device) / 1e6
     return found
+
+
+def _resident() -> int | None:
+    """The most bytes that this process has had in memory; None where that is not known."""
+    # Before getrusage, whose figure a Linux process inherits from the one that started it.
+    with suppress(OSError), Path("/proc/self/status").open("rb") as file:
+        for line in file:
+            if line.startswith(b"VmHWM:"):
+                return 1024 * int(line.split()[1])
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    # Kilobytes of 1024, but on macOS bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -14,8 +14,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqnlp.training import meter
 from seqnlp.training.hooks import Hook
-from seqnlp.training.meter import PARTS, Meter
+from seqnlp.training.meter import PARTS, Meter, peak_memory
 from seqnlp.training.trainer import Trainer
 from tests.training.test_trainer import fit, prepare
 
@@ -152,6 +153,17 @@ def test_peak_memory_grows_with_what_is_held() -> None:
     out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     # What importing has given back may be used again.
     assert 100 < float(out.stdout) < 210
+
+
+def test_where_a_system_has_no_proc_it_is_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nowhere(type(Path())):  # type: ignore[misc]
+        def open(self, *_: object, **__: object) -> None:
+            raise FileNotFoundError
+
+    exact = peak_memory()["peak_memory_mb"]
+    monkeypatch.setattr(meter, "Path", Nowhere)
+    # Rounded otherwise, and perhaps of the process that started this one.
+    assert peak_memory()["peak_memory_mb"] > 0.9 * exact
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
