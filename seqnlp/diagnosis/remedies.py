@@ -27,14 +27,18 @@ class Remedies:
         self.shrinks = self.radius is not None and self.radius < 1 - NEAR_ONE
         self.stretches = self.radius is not None and self.radius > 1 + NEAR_ONE
 
-    def on_radius(self) -> str:
+    def why_it_decays(self) -> str:
         """What the only recurrent weight has to do with it; "" where it has nothing.
 
-        Source: Pascanu et al. 2013, arXiv:1211.5063, section 2.1.
+        Source: Pascanu et al. 2013, arXiv:1211.5063, section 2.1; and so `why_it_grows`.
         """
-        if not (self.shrinks or self.stretches):
-            return ""
-        side = "below 1, so that it must" if self.shrinks else "above 1, so that it can"
+        return self._radius("below 1, so that it must") if self.shrinks else ""
+
+    def why_it_grows(self) -> str:
+        """What the only recurrent weight has to do with it; "" where it has nothing."""
+        return self._radius("above 1, so that it can") if self.stretches else ""
+
+    def _radius(self, side: str) -> str:
         return f"; the recurrent weight's spectral radius is {self.radius:.2f}, {side}"
 
     def against_decay(self) -> str:

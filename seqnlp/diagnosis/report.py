@@ -13,6 +13,8 @@ from seqnlp.diagnosis.through_time import Flow
 Character = Literal["carries", "fades", "vanishes", "grows", "explodes", "unknown"]
 FADED, GROWN = 1e-2, 1e2
 """What is left of a gradient that has faded, and of one that has grown."""
+STEADY = 0.1
+"""What the second half of the way leaves of a gradient, where it is carried."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,10 @@ class LayerReport:
         if flow.vanishes_at is not None:
             return "vanishes"
         last = flow.carry[-1]
-        return "fades" if last < FADED else "grows" if last > GROWN else "carries"
+        if last < FADED:
+            # What is lost in the first steps alone, as by a saturated output, is not lost in time.
+            return "fades" if last < STEADY * flow.carry[flow.steps // 2] else "carries"
+        return "grows" if last > GROWN else "carries"
 
 
 @dataclass(frozen=True, kw_only=True)

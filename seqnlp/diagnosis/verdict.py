@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from seqnlp.config import Settings
 from seqnlp.diagnosis.remedies import Remedies
-from seqnlp.diagnosis.report import Clipping, LayerReport, Verdict, WeightReport
+from seqnlp.diagnosis.report import FADED, Clipping, LayerReport, Verdict, WeightReport
 from seqnlp.diagnosis.through_time import Flow
 
 SATURATED = 0.5
@@ -64,6 +64,8 @@ def _judge_flow(layer: LayerReport, remedies: Remedies) -> Verdict:
         )  # fmt: skip
     carried = f"{_share(flow.carry[-1])} of a gradient comes back after {_steps(flow.steps)}"
     if kind == "carries":
+        if flow.carry[-1] < FADED:
+            carried += "; what is lost is lost in the first of them"
         return Verdict(kind=kind, level="good", where=layer.name, text=f"carries: {carried}")
     if kind in ("explodes", "grows"):
         text = (
@@ -74,7 +76,7 @@ def _judge_flow(layer: LayerReport, remedies: Remedies) -> Verdict:
         )
         return Verdict(
             kind=kind, level="warning", where=layer.name,
-            text=f"{text}, {flow.factor:.2f} times a step{remedies.on_radius()}",
+            text=f"{text}, {flow.factor:.2f} times a step{remedies.why_it_grows()}",
             remedy=remedies.against_growth(),
         )  # fmt: skip
     text = (
@@ -84,7 +86,7 @@ def _judge_flow(layer: LayerReport, remedies: Remedies) -> Verdict:
     )
     if flow.half_life is not None:
         text += f"; half-life {_steps(flow.half_life)}"
-    text += remedies.on_radius()
+    text += remedies.why_it_decays()
     direct = reached_directly(flow)
     if direct:
         text += (

@@ -13,6 +13,7 @@ import pytest
 from seqnlp.cli.main import cli
 from seqnlp.config import Settings, load_settings
 from seqnlp.diagnosis.report import Clipping, LayerReport, Verdict, WeightReport
+from seqnlp.diagnosis.through_time import Flow
 from seqnlp.diagnosis.verdict import judge
 from tests.diagnosis.making import block, flow, gate, report
 
@@ -77,7 +78,18 @@ def test_a_radius_below_one_is_named_as_the_reason() -> None:
     assert found.remedy.startswith("--set model.recurrent_init=orthogonal begins with a radius of 1; ")
 
 
-@pytest.mark.parametrize("blocks", [(block(1.0),), (block(None),), (block(0.5), block(0.5))])
+def test_what_is_lost_at_once_is_not_lost_in_time() -> None:
+    """A saturated output lets little through; the memory behind it carries that all the way."""
+    carry = (1.0, *[1e-3 * 0.99**k for k in range(50)])
+    found = one(flow=Flow(state=carry, output=carry, carry=carry))
+    assert (found.kind, found.level, found.remedy) == ("carries", "good", "")
+    assert found.text == (
+        "carries: 6.1e-4 of a gradient comes back after 50 steps; what is lost is lost in the first "
+        "of them"
+    )
+
+
+@pytest.mark.parametrize("blocks", [(block(1.0),), (block(1.5),), (block(None),), (block(0.5), block(0.5))])
 def test_other_radii_are_no_reason(blocks: tuple[Any, ...]) -> None:
     assert "radius" not in str(one(flow=flow(0.5, 50), blocks=blocks))
 
