@@ -236,6 +236,18 @@ def test_a_run_that_takes_anothers_place_has_its_own_points_alone(
     assert tensorboard_points(tmp_path / "seed-0") == watch.points
 
 
+def test_training_again_has_a_curve_of_its_own(toy_corpus: Path, tmp_path: Path) -> None:
+    options = ("hooks.tensorboard.every=1", "train.refit=true", "train.epochs=1")
+    model = seqnlp.train(small_settings(toy_corpus, *options), tmp_path / "run")
+    first, again = (
+        tensorboard_points(tmp_path / "run" / "tensorboard" / name)
+        for name in ("seed-0", "seed-0-refit")
+    )
+    assert len(first["train/loss"]) == model.metrics["training"][0]["steps"]
+    assert len(again["train/loss"]) > len(first["train/loss"])
+    assert "validation/accuracy" not in again
+
+
 def test_a_run_that_was_refused_over_its_tracker_can_be_tried_again(
     toy_corpus: Path, tmp_path: Path
 ) -> None:
