@@ -75,6 +75,10 @@ class StoppedError(SeqnlpError):
         self.exit_status = 128 + signal
 
 
+class LostProcessError(SeqnlpError):
+    """A process that trained with this one is gone; what was written down can be gone on with."""
+
+
 class OtherFailedError(SeqnlpError):
     """Another process of the same training has failed and says why: nobody need hear of it twice.
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqnlp.errors import InputError, TrainingError
+from seqnlp.errors import InputError, LostProcessError
 from seqnlp.tasks.base import Task
 from seqnlp.training.checkpoints import pack, unpack
 from seqnlp.training.signals import Interrupted
@@ -43,7 +43,7 @@ class Group:
     that prints, writes and validates.
 
     Every method that speaks to the others must be called by all of them, in the same order. Each
-    raises TrainingError where the connection to another is lost.
+    raises LostProcessError where the connection to another breaks off.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, *, local_rank: int = 0) -> None:
@@ -79,6 +79,11 @@ class Group:
     def main(self) -> bool:
         """Whether this is the process that prints, writes and validates."""
         return self.rank == 0
+
+    @property
+    def cores(self) -> int:
+        """The processor's cores that there are for this process, where all share them evenly."""
+        return max(1, _cores() // _variable("LOCAL_WORLD_SIZE", self.size))
 
     def close(self) -> None:
         """Leave the group; the process is alone from here on."""
@@ -248,7 +253,7 @@ class Group:
         try:
             collective()
         except RuntimeError as error:
-            raise TrainingError(
+            raise LostProcessError(
                 f"process {self.rank} of {self.size} has lost another: {_first(error)}"
             ) from error
 
@@ -264,6 +269,13 @@ def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
 def is_main() -> bool:
     """Whether this process is alone, or the one of its training that speaks to people."""
     return _variable("WORLD_SIZE", 1) <= 1 or _variable("RANK", 0) == 0
+
+
+def _cores() -> int:
+    """How many the system lets this process use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _variable(name: str, default: int | None = None) -> int:

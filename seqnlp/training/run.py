@@ -79,8 +79,8 @@ def _train(
 ) -> Model:
     device = choose_device(settings.device)
     settings = complete(settings)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    if settings.threads is not None or group.size > 1:
+        torch.set_num_threads(settings.threads or group.cores)
     # Numbers too small for a normal float slow a CPU down tenfold and change nothing.
     torch.set_flush_denormal(True)
     folder = None if output is None or not group.main else Path(output)
