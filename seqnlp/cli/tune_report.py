@@ -19,7 +19,7 @@ from seqnlp.tuning.record import COUNTED, TrialRecord, Tuning
 from seqnlp.tuning.search import BEST, Watcher
 from seqnlp.tuning.space import Space
 
-MOST_ROWS = 5
+MOST_SHOWN = 4
 """Trials in the table of the best."""
 
 
@@ -141,23 +141,20 @@ def result(screen: Console, found: Tuning, folder: Path, page: Path) -> None:
 def _table(found: Tuning) -> Table:
     sign = -1 if found.maximize else 1
     complete = [t for t in found.trials if t.status == "complete" and t.figure is not None]
-    best = sorted(complete, key=lambda t: (sign * (t.figure or 0.0), t.number))[:MOST_ROWS]
-    rows = [*best, *(t for t in complete if t.as_it_is and t not in best)]
-    table = plain_table(f"{found.monitor} on validation, best trials of {len(found.trials)}")
-    table.add_column("trial", justify="right")
-    table.add_column(found.monitor, justify="right", no_wrap=True)
-    table.add_column("epoch", justify="right")
-    table.add_column("seconds", justify="right")
+    best = sorted(complete, key=lambda t: (sign * (t.figure or 0.0), t.number))[:MOST_SHOWN]
+    shown = [*best, *(t for t in complete if t.as_it_is and t not in best)]
+    # Keys are rows: their names are long, and there may be many.
+    table = plain_table(f"the best of {len(found.trials)} trials, by validation")
+    table.add_column("", overflow="fold")
+    for trial in shown:
+        title = "as it was" if trial.as_it_is else f"trial {trial.number}"
+        table.add_column(title, justify="right")
+    table.add_row(found.monitor, *(f"{trial.figure:.4f}" for trial in shown))
+    table.add_row("epoch", *(str(trial.epoch) for trial in shown))
+    table.add_row("seconds", *(f"{trial.seconds:.1f}" for trial in shown))
     for key in found.space:
-        table.add_column(key.rpartition(".")[2], overflow="fold")
-    table.add_column("")
-    for trial in rows:
-        values = [_told(trial.values[key]) if key in trial.values else "" for key in found.space]
-        remark = "as it was" if trial.as_it_is else ""
-        table.add_row(
-            str(trial.number), f"{trial.figure:.4f}", str(trial.epoch), f"{trial.seconds:.1f}",
-            *values, remark,
-        )  # fmt: skip
+        values = [_told(trial.values[key]) if key in trial.values else "" for trial in shown]
+        table.add_row(key, *values)
     return table
 
 

@@ -40,7 +40,7 @@ def test_a_search_ends_with_a_recipe_and_a_page(
     assert re.search(
         r"trial  0  [01]\.\d{4} +\d+\.\d s  epoch \d of 2  the settings as they are", err
     )
-    assert "accuracy on validation, best trials of 3" in out
+    assert "the best of 3 trials, by validation" in out
     assert f"seqnlp train {folder}/best.toml" in out
 
     # The settings as they are have another cell, and stand beside the best.
