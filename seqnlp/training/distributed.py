@@ -225,8 +225,10 @@ class Group:
         backend = "nccl" if device == "cuda" else "gloo"
         try:
             store, _, _ = next(rendezvous("env://", self.rank, self.size))
-            # A process may train several times, and what was said in one counts in it alone.
-            self._store = PrefixStore(f"seqnlp/{next(_NUMBERS)}", store)
+            # A process may train several times, and torchrun may start all anew beside one store:
+            # what was said in one training, addresses too, counts in it alone.
+            start = _variable("TORCHELASTIC_RESTART_COUNT", 0)
+            self._store = PrefixStore(f"seqnlp/{start}/{next(_NUMBERS)}", store)
             dist.init_process_group(backend, store=self._store, rank=self.rank,
                                     world_size=self.size, timeout=PATIENCE)  # fmt: skip
         except (RuntimeError, ValueError) as error:
