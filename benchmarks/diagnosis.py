@@ -26,10 +26,10 @@ from seqnlp.training import Hook, Trainer
 from seqnlp.training.run import train
 
 CASES = {
-    "bundled reviews, BiLSTM of 128": ["task=sentiment", "train.epochs=3"],
+    "bundled reviews, BiLSTM of 128": ["task=sentiment", "train.epochs=6"],
     "adding:100, LSTM of 64": [
         "task=long_range", 'corpus.name="adding:100,train=5000"', "model.cell=lstm",
-        "train.epochs=3",
+        "train.epochs=6",
     ],
     "bundled stories, translation": ["task=translation", "train.epochs=2"],
     "bundled reports, summarization": ["task=summarization", "train.epochs=2"],

@@ -82,6 +82,7 @@ def examine(
     clipping: Clipping | None = None,
     epoch: int | None = None,
     step: int | None = None,
+    thorough: bool = True,
 ) -> Diagnosis:
     """`diagnose` of one batch on the task's device.
 
@@ -94,11 +95,13 @@ def examine(
         clipping: what was cut.
         epoch: of the training.
         step: of the training.
+        thorough: whether recurrent weights are looked at of cells with several, too, which takes
+            longer than all the rest in large ones.
     """
     devices = [] if task.device.type == "cpu" else [task.device]
     with in_mode(task, training=False), torch.random.fork_rng(devices):
         captured = capture(task, batch)
-        layers = _layers(captured, span)
+        layers = _layers(captured, span, thorough=thorough)
     weights = _weights(task, captured, updates or {})
     return Diagnosis(
         split=split,
@@ -113,7 +116,7 @@ def examine(
     )
 
 
-def _layers(captured: Captured, span: int) -> tuple[LayerReport, ...]:
+def _layers(captured: Captured, span: int, *, thorough: bool) -> tuple[LayerReport, ...]:
     names = short_names(list(captured.calls))
     found = []
     for path, calls in captured.calls.items():
@@ -133,7 +136,7 @@ def _layers(captured: Captured, span: int) -> tuple[LayerReport, ...]:
                     median_steps=int(lengths.median()),
                     flow=measure_flow(each, span=span),
                     gates=measure_gates(each),
-                    blocks=measure_blocks(cell),
+                    blocks=measure_blocks(cell, most=None if thorough else 1),
                 )
             )
     return tuple(found)

@@ -84,9 +84,11 @@ def dead_units(found: Sequence[Reading]) -> int:
     return int((outputs.std(0, correction=0) <= STILL * size).sum())
 
 
-def measure_blocks(cell: Cell) -> tuple[Block, ...]:
-    """The recurrent weights of a cell that says which they are."""
+def measure_blocks(cell: Cell, *, most: int | None = None) -> tuple[Block, ...]:
+    """The recurrent weights of a cell that says which they are; none of more than `most`."""
     blocks = [block for role, block in cell.weight_blocks() if role is Role.RECURRENT]
+    if most is not None and len(blocks) > most:
+        return ()
     names: Sequence[str] = gate_names(cell)
     if len(names) != len(blocks):
         names = [f"block {n}" for n in range(1, len(blocks) + 1)]

@@ -42,7 +42,7 @@ class DiagnoseHook(Hook):
         self,
         *,
         every: int = 1,
-        apart: int = 100,
+        apart: int = 200,
         steps: int = 0,
         examples: int = 16,
         span: int = 200,
@@ -155,6 +155,7 @@ class DiagnoseHook(Hook):
             clipping=clipping,
             epoch=trainer.epoch,
             step=trainer.steps,
+            thorough=False,
         )
         self.taken, self.cut, self.kept, self.looked = 0, 0, 0.0, trainer.steps
         if self.path is not None:
