@@ -49,7 +49,9 @@ def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
         InputError: the state is of other hooks, or of another number of processes.
     """
     hooks = dict(_named(trainer.hooks))
-    if missing := sorted(state["hooks"].keys() - hooks.keys()):
+    missing = sorted(state["hooks"].keys() - hooks.keys())
+    # The log and the display are the main process's alone.
+    if missing and trainer.group.main:
         raise InputError(
             f"the checkpoint has the state of {', '.join(missing)}, which this run does not have; "
             "give it the hooks that it was begun with"
@@ -64,8 +66,9 @@ def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
     device = trainer.task.device
     trainer.task.load_state_dict(state["task"])
     trainer.optimizer.load_state_dict(_as_before(state["optimizer"], trainer.optimizer))
-    for name, each in state["hooks"].items():
-        hooks[name].load_state_dict(_moved(each, device))
+    for name, hook in hooks.items():
+        if name in state["hooks"]:
+            hook.load_state_dict(_moved(state["hooks"][name], device))
     trainer.precision.load_state_dict(state["precision"])
     trainer.meter.load_state_dict(state["meter"])
     # Last, since all of the above may draw.
