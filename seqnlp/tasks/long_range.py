@@ -255,7 +255,7 @@ class LongRangeTask(Task):
                 "second": float(other[name]),
                 "difference": {"value": change, **bounds(changes)},
                 "wins": float(better.mean()),
-                "p_value": p_value(np.abs(changes), abs(change)),
+                "p_value": p_value(changes, change),
             }
         return made
 

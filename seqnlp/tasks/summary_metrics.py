@@ -118,7 +118,7 @@ def compare(
             "second": float(b[:, column].mean()),
             "difference": {"value": change, **_interval(changes[:, column])},
             "wins": float((changes[:, column] > 0).mean()),
-            "p_value": p_value(np.abs(changes[:, column]), abs(change)),
+            "p_value": p_value(changes[:, column], change),
             "signature": _signature(rouge, 1),
         }
     return made

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 from sklearn import metrics as oracle
 
 from seqnlp.tasks import metrics
@@ -117,6 +118,24 @@ def test_a_pair_of_classifiers_is_compared_on_the_same_resamples() -> None:
     assert made["macro_f1"]["first"] == pytest.approx(
         oracle.f1_score(truth, guesses[0], average="macro")
     )
+
+
+@pytest.mark.parametrize("more", [6, 12, 18, 22, 26])
+def test_the_p_value_is_of_both_signs(more: int) -> None:
+    # Of 1,000 texts 100 are answered by one alone, `more` of them rather by the second.
+    truth = np.zeros(1000, dtype=np.int64)
+    first, second = truth.copy(), truth.copy()
+    half = (100 - more) // 2
+    first[:100], second[:half], first[:half] = 1, 1, 0
+    gains = (second == truth).astype(float) - (first == truth)
+    # Ties count: half a text less is as far.
+    expected = 2 * stats.norm.sf((gains.mean() - 0.0005) / (gains.std() / 1000**0.5))
+    found = metrics.paired_comparison(truth, first, second, 2)["accuracy"]
+    turned = metrics.paired_comparison(truth, second, first, 2)["accuracy"]
+    assert found["p_value"] == pytest.approx(expected, abs=0.08 * expected**0.5)
+    assert found["p_value"] == turned["p_value"]
+    # What an interval of 95 % leaves out is what p < 0.05 says.
+    assert (found["p_value"] < 0.05) == (found["difference"]["low"] > 0)
 
 
 def test_equal_answers_do_not_differ() -> None:

@@ -133,7 +133,7 @@ def test_the_paired_bootstrap_is_that_of_sacrebleu(share: float) -> None:
         theirs = expected[key]
         assert (made[name]["first"], made[name]["second"]) == tuple(each.score for each in theirs)
         # Theirs are sums of float32.
-        assert made[name]["p_value"] == pytest.approx(theirs[1].p_value, abs=0.003)
+        assert made[name]["p_sacrebleu"] == pytest.approx(theirs[1].p_value, abs=0.003)
 
 
 def test_a_clear_difference_is_told_from_none() -> None:
