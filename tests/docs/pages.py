@@ -47,11 +47,13 @@ def blocks(page: Path, language: str | None = None) -> list[Block]:
 def commands(page: Path) -> list[tuple[int, list[str], bool]]:
     """The `seqnlp` commands of the console blocks: line, words after `seqnlp`, alone in its line.
 
-    What stands beside others in a pipe or a list of commands is not alone.
+    What stands beside others in a pipe or a list of commands is not alone. A line that ends in a
+    backslash goes on in the next; `torchrun ... -m seqnlp` is a `seqnlp` command.
     """
     found = []
     for block in blocks(page, "console"):
-        for offset, line in enumerate(block.text.splitlines()):
+        joined = block.text.replace("\\\n", " ").splitlines()
+        for offset, line in enumerate(joined):
             if not line.startswith("$ "):
                 continue
             parts: list[list[str]] = [[]]
@@ -63,8 +65,8 @@ def commands(page: Path) -> list[tuple[int, list[str], bool]]:
                 else:
                     parts[-1].append(word)
             found += [
-                (block.line + offset, words[1:], len(parts) == 1)
+                (block.line + offset, words[words.index("seqnlp") + 1 :], len(parts) == 1)
                 for words in parts
-                if words and words[0] == "seqnlp"
+                if words and words[0] in ("seqnlp", "torchrun") and "seqnlp" in words
             ]
     return found
