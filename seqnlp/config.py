@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -287,9 +288,22 @@ def settings_from(tables: Mapping[str, Any], where: str) -> Settings:
     """Validate plain tables; `where` begins the message of an error.
 
     Raises:
-        SettingsError: an unknown key or a value of the wrong type.
+        SettingsError: an unknown key, a value of the wrong type, or a number that is not finite.
     """
+    _check_finite(tables, where)
     return validate_section(Settings, tables, where)
+
+
+def _check_finite(value: object, where: str, key: str = "") -> None:
+    """Refuse inf and nan wherever they stand: no part means them, and none could be saved."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_finite(inner, where, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_finite(inner, where, key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise SettingsError(f"{where}: {key}: expected a finite number, not {value}")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

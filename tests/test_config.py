@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -151,3 +152,22 @@ def test_build_says_which_option_is_wrong(options: dict[str, object], message: s
 def test_what_the_caller_gives_is_not_open_to_the_user() -> None:
     with pytest.raises(SettingsError, match="no key 'size'"):
         build(_make, {"size": 3}, where="x", size=1)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("hooks.schedule.warmup=nan", "hooks.schedule.warmup: expected a finite number, not nan"),
+        ("hooks.clip.norm=inf", "hooks.clip.norm: expected a finite number, not inf"),
+        ("train.lr=inf", "train.lr: expected a finite number, not inf"),
+        ("model.forget_bias=-inf", "model.forget_bias: expected a finite number, not -inf"),
+        (
+            "hooks.schedule.milestones=[1.0, nan]",
+            "hooks.schedule.milestones: expected a finite number, not nan",
+        ),
+    ],
+)
+def test_numbers_are_finite_wherever_they_stand(override: str, message: str) -> None:
+    """A run whose settings could not be written would be lost at its end."""
+    with pytest.raises(SettingsError, match=re.escape(f"settings: {message}")):
+        load_settings(None, [override])
