@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from seqnlp.cli.decoding import decoding_options, set_decoding
+from seqnlp.cli.decoding import check_decoding, decoding_options, set_decoding
 from seqnlp.cli.options import SpreadingCommand, device_name
 from seqnlp.cli.run_options import SHORT, RunRequest, setting_options, settings_of
 from seqnlp.cli.screen import open_screen
@@ -92,6 +92,7 @@ def command(
         else _named(request, runs, seeds, output)
     )
     from seqnlp.cli.compare_training import train_missing
+    from seqnlp.cli.evaluate import choose_split
     from seqnlp.comparison.measuring import Exam
     from seqnlp.comparison.runs import check_comparable
 
@@ -106,8 +107,14 @@ def command(
         prepare=lambda task: set_decoding(task, decoding),
     )
     check_comparable([run for each in wanted for run in each.runs], corpus=exam.corpus)
+    # What cannot be measured is not worth a training.
+    for each in wanted:
+        check_decoding(each.settings, decoding)
+    corpus = exam.corpus_for(wanted[0].settings)
+    split = choose_split(corpus, split)
+    corpus.split(split)
     systems, complete = train_missing(wanted, workers=workers, quiet=quiet)
-    _compare(systems, exam, split, against, plot, as_json=as_json)
+    _compare(systems, exam, corpus.name, split, against, plot, as_json=as_json)
     return 0 if complete else 1
 
 
@@ -123,7 +130,7 @@ def _named(
         raise click.UsageError(f"{others[0]} is for trainings by --cells or --vary")
     if len(folders) < (2 if seeds is None else 1):
         raise click.UsageError("name two runs at least, or --cells to train some")
-    systems = systems_of([Run.read(folder) for folder in folders])
+    systems = systems_of([Run.read(folder) for folder in folders], apart=seeds is None)
     if seeds is not None:
         return [more_seeds(system, seeds) for system in systems]
     return [Wanted(name=each.name, runs=each.runs) for each in systems]
@@ -164,20 +171,18 @@ def _variants(
 def _compare(
     systems: Sequence[System],
     exam: Exam,
-    split: str | None,
+    corpus: str,
+    split: str,
     against: str,
     plot: Path | None,
     *,
     as_json: bool,
 ) -> None:
     from seqnlp.cli import compare_tables as tables
-    from seqnlp.cli.evaluate import choose_split
     from seqnlp.comparison.curves import draw, monitored
     from seqnlp.comparison.differences import best_by_validation, differences
     from seqnlp.comparison.measuring import Measured
 
-    chosen = exam.corpus_for(systems[0].runs[0])
-    split = choose_split(chosen, split)
     measured: dict[str, list[Measured]] = {}
     judge: Any = None
     for system in systems:
@@ -192,7 +197,7 @@ def _compare(
     pairs = [(base, other) for other in range(len(systems)) if other != base]
     made = differences(systems, measured, pairs, judge, split)
     outcome = tables.Outcome(
-        corpus=chosen.name,
+        corpus=corpus,
         split=split,
         systems=systems,
         measured=measured,

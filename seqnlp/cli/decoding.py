@@ -12,6 +12,7 @@ import click
 from seqnlp.errors import InputError
 
 if TYPE_CHECKING:
+    from seqnlp.config import Settings
     from seqnlp.tasks.base import Task
     from seqnlp.tasks.decoding import Decoding
     from seqnlp.tasks.extraction_options import Selection
@@ -82,17 +83,34 @@ def set_decoding(task: Task, given: dict[str, object]) -> None:
         InputError: the task does not decode.
         SettingsError: an option that there is not, or a value that it cannot have.
     """
+    if given:
+        task.decoding = _changed(task.decoding, given, task.settings.task)
+
+
+def check_decoding(settings: Settings, given: dict[str, object]) -> None:
+    """See that `set_decoding` will do for a model of these settings.
+
+    Raises:
+        InputError, SettingsError: as `set_decoding`.
+    """
+    from seqnlp import registry
     from seqnlp.config import validate_section
 
-    if not given:
-        return
-    if task.decoding is None:
+    if given:
+        options = registry.tasks.get(settings.task).Options
+        head: Any = validate_section(options, settings.head, "head")
+        _changed(head.decoding if "decoding" in options.model_fields else None, given,
+                 settings.task)  # fmt: skip
+
+
+def _changed(found: Decoding | Selection | None, given: dict[str, object], task: str) -> Any:
+    from seqnlp.config import validate_section
+
+    if found is None:
         raise InputError(
-            f"the task {task.settings.task!r} writes no texts, so there is nothing to set by "
-            f"{', '.join(given)}"
+            f"the task {task!r} writes no texts, so there is nothing to set by {', '.join(given)}"
         )
-    decoding = task.decoding
-    task.decoding = validate_section(type(decoding), {**decoding.model_dump(), **given}, "decoding")
+    return validate_section(type(found), {**found.model_dump(), **given}, "decoding")
 
 
 def describe(decoding: Decoding | Selection) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from seqnlp import registry
 from seqnlp.bundle import corpus_of, load
 from seqnlp.comparison.runs import Run
-from seqnlp.config import CorpusSettings
+from seqnlp.config import CorpusSettings, Settings
 from seqnlp.data.corpus import Corpus
 from seqnlp.errors import InputError
 from seqnlp.tasks.base import Task
@@ -48,18 +48,18 @@ class Exam:
     prepare: Callable[[Task], None] = lambda _: None
     _opened: list[tuple[tuple[object, ...], Corpus]] = field(default_factory=list, init=False)
 
-    def corpus_for(self, run: Run) -> Corpus:
-        """The corpus that a run answers, opened once for all that it is cut alike for."""
-        chosen = run.settings.corpus
-        fields = registry.tasks.get(run.settings.task).fields
+    def corpus_for(self, settings: Settings) -> Corpus:
+        """What a run of these settings answers, opened once for all that it is cut alike for."""
+        chosen = settings.corpus
+        fields = registry.tasks.get(settings.task).fields
         key: tuple[object, ...] = (fields, chosen.source, chosen.target)
         if self.corpus is None:
             shares = chosen.model_copy(update={"columns": self.columns or chosen.columns})
-            key = (*key, run.seed, shares)
+            key = (*key, settings.seed, shares)
         for known, corpus in self._opened:
             if known == key:
                 return corpus
-        corpus = corpus_of(run.settings, fields, self.corpus, self.columns)
+        corpus = corpus_of(settings, fields, self.corpus, self.columns)
         self._opened.append((key, corpus))
         return corpus
 
@@ -72,7 +72,7 @@ class Exam:
         model = load(run.folder, device=self.device, engine=self.engine)
         task = model.task
         self.prepare(task)
-        corpus = self.corpus_for(run)
+        corpus = self.corpus_for(run.settings)
         examples = corpus.split(split)
         answers = task.answer(task.read(examples), batch_size=self.batch_size or BATCH_SIZE)
         parameters = sum(each.numel() for each in task.parameters() if each.requires_grad)

@@ -117,12 +117,18 @@ def differing_keys(one: Settings, other: Settings) -> list[str]:
     return [key for key in keys if first.get(key, absent) != second.get(key, absent)]
 
 
-def systems_of(runs: Sequence[Run]) -> list[System]:
+def systems_of(runs: Sequence[Run], *, apart: bool = True) -> list[System]:
     """Runs that differ in nothing but their seeds, as one system, called by its first folder.
 
     A seed that occurs again begins another system; and where all runs would be of one system, each
-    is one of its own.
+    is one of its own, if they are to be told apart.
+
+    Raises:
+        InputError: a folder is named twice.
     """
+    places = [run.folder.resolve() for run in runs]
+    if twice := [run for run, place in zip(runs, places, strict=True) if places.count(place) > 1]:
+        raise InputError(f"{twice[-1].folder} is named twice: it would be compared with itself")
     groups: list[list[Run]] = []
     for run in runs:
         for group in groups:
@@ -133,7 +139,7 @@ def systems_of(runs: Sequence[Run]) -> list[System]:
                 break
         else:
             groups.append([run])
-    if len(groups) == 1:
+    if len(groups) == 1 and apart:
         groups = [[run] for run in runs]
     ordered = (sorted(group, key=lambda run: run.seed) for group in groups)
     return [System(name=str(group[0].folder), runs=tuple(group)) for group in ordered]

@@ -25,6 +25,11 @@ class Wanted:
     runs: tuple[Run, ...] = ()
     jobs: tuple[Job, ...] = ()
 
+    @property
+    def settings(self) -> Settings:
+        """Of one of its runs."""
+        return self.runs[0].settings if self.runs else self.jobs[0].settings
+
 
 def more_seeds(system: System, count: int) -> Wanted:
     """A system of saved runs with `count` seeds, from the first one's on.
@@ -35,13 +40,15 @@ def more_seeds(system: System, count: int) -> Wanted:
         InputError: something else is in such a folder.
     """
     first = system.runs[0]
-    base = re.sub(r"-seed-\d+$", "", first.folder.name)
+    # "." and ".." have no name that another could stand beside.
+    place = first.folder if first.folder.name not in ("", "..") else first.folder.resolve()
+    base = re.sub(r"-seed-\d+$", "", place.name)
     known = {run.seed: run for run in system.runs}
     runs, jobs = list(system.runs), list[Job]()
     for seed in seeds_of(first.settings, count):
         if seed in known:
             continue
-        folder = first.folder.with_name(f"{base}-seed-{seed}")
+        folder = place.with_name(f"{base}-seed-{seed}")
         job = Job.of(with_seed(first.settings, seed), folder)
         run = finished(job)
         if run is None:

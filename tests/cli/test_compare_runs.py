@@ -142,6 +142,39 @@ def test_missing_seeds_are_trained_once(
     assert trained == ["gru-seed-1"]
 
 
+def test_seeds_that_are_named_are_seeds_of_one(
+    seed_runs: Path, tmp_path: Path, trained: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (0, 1):
+        shutil.copytree(seed_runs / f"gru-seed-{seed}", tmp_path / f"gru-seed-{seed}")
+    named = [tmp_path / f"gru-seed-{seed}" for seed in (1, 0)]
+    status, out, err = call(capfd, "compare", *named, "--seeds", 3)
+    assert status == 0, err
+    assert trained == ["gru-seed-2"]
+    assert re.search(r"/gru-seed-0 +3 ", out)
+    assert "against" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--split", "tset"], "has no tset split; did you mean 'test'?"),
+        (["--beam", "3"], "'sentiment' writes no texts, so there is nothing to set by beam"),
+    ],
+)
+def test_what_cannot_be_measured_is_not_trained(
+    words: list[str], message: str, toy_corpus: Path, tmp_path: Path, trained: list[str],
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    status, _, err = call(
+        capfd, "compare", "--cells", "gru,lstm", "--corpus", toy_corpus, *TINY_SETS,
+        "--output", tmp_path / "o", *words,
+    )  # fmt: skip
+    assert (status, trained) == (2, [])
+    assert message in err
+    assert err.count("\n") == 1
+
+
 def test_one_run_and_its_seeds(
     seed_runs: Path, tmp_path: Path, trained: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -184,8 +184,8 @@ def test_runs_with_other_test_examples_are_not_compared(tmp_path: Path, toy_corp
         "seeds, or name another corpus by --corpus"
     )
     # The same seed has the same cut; each is opened once.
-    assert exam.corpus_for(runs[0]) is exam.corpus_for(runs[0])
-    assert exam.corpus_for(runs[0]) is not exam.corpus_for(runs[1])
+    assert exam.corpus_for(runs[0].settings) is exam.corpus_for(runs[0].settings)
+    assert exam.corpus_for(runs[0].settings) is not exam.corpus_for(runs[1].settings)
     # On the whole of another corpus nothing is cut.
     other = Exam(corpus=str(toy_corpus))
     assert other.corpus_for(runs[0]) is other.corpus_for(runs[1])

@@ -44,7 +44,17 @@ def test_a_seed_that_comes_again_is_another_system() -> None:
 
 
 def test_seeds_alone_are_compared_with_each_other() -> None:
-    assert names([made_up("b", "seed=1"), made_up("a")]) == [["b"], ["a"]]
+    runs = [made_up("b", "seed=1"), made_up("a")]
+    assert names(runs) == [["b"], ["a"]]
+    (system,) = systems_of(runs, apart=False)
+    assert (system.name, [run.seed for run in system.runs]) == ("a", [0, 1])
+
+
+def test_a_run_is_not_compared_with_itself() -> None:
+    with pytest.raises(
+        InputError, match=r"^a/\.\./a is named twice: it would be compared with itself$"
+    ):
+        systems_of([made_up("a"), made_up("b"), made_up("./a/../a")])
 
 
 def test_a_cost_is_of_all_epochs() -> None:

@@ -44,6 +44,16 @@ def test_seeds_stand_beside_seeds(seed_runs: Path) -> None:
     assert more_seeds(System(name="x", runs=runs), 1).runs == runs
 
 
+@pytest.mark.parametrize(("inside", "named"), [(".", "."), ("checkpoints", "..")])
+def test_seeds_stand_beside_the_folder_one_is_in(
+    inside: str, named: str, rnn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (rnn / inside).mkdir(exist_ok=True)
+    monkeypatch.chdir(rnn / inside)
+    (job,) = more_seeds(System(name="x", runs=(Run.read(Path(named)),)), 2).jobs
+    assert job.folder == rnn.with_name("rnn-seed-1")
+
+
 def test_a_run_of_other_settings_is_in_the_way(seed_runs: Path, rnn: Path) -> None:
     shutil.copytree(seed_runs / "gru-seed-1", rnn.with_name("rnn-seed-1"))
     with pytest.raises(InputError) as caught:
