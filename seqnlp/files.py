@@ -8,11 +8,14 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from seqnlp.errors import InputError
+
+_HALF = ".half"
+"""How the names of files end that are not written yet."""
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -33,13 +36,15 @@ def write_text(path: Path, text: str) -> None:
 def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files of one folder: all under temporary names first, then renamed in their order.
 
+    They are on the disk itself when this returns.
+
     Raises:
         InputError: one cannot be written; then none has changed.
     """
     with _uninterrupted(), ExitStack() as written:
         # The stack closes, and so renames, from the last that was opened to the first.
         for name, data in reversed(list(files.items())):
-            written.enter_context(new_file(folder / name)).write(data)
+            written.enter_context(new_file(folder / name, durable=True)).write(data)
 
 
 @contextmanager
@@ -49,7 +54,12 @@ def _uninterrupted() -> Iterator[None]:
         yield
         return
     pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    before = signal.getsignal(signal.SIGINT)
+    # One that Python does not know could not be put back, and one that is ignored stays so.
+    if before in (None, signal.SIG_IGN):
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     try:
         yield
     finally:
@@ -71,7 +81,7 @@ def new_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         InputError: it cannot be written: no access, or the disk is full.
     """
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, temporary = tempfile.mkstemp(_HALF, f".{path.name}.", path.parent)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     try:
@@ -91,6 +101,38 @@ def new_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left half-written, in a folder and those in it."""
+    for path in folder.rglob(f".*{_HALF}"):
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Hold a folder while the block runs: whether no other process does so.
+
+    The system lets go of it when the process ends, however that is. Where it knows no such thing,
+    no process is told of another.
+    """
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except OSError as error:
+            free = error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+        yield free
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

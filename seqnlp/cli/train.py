@@ -125,6 +125,10 @@ def _resume(folder: Path, *, quiet: bool) -> int:
 
 
 def _say_complete(folder: Path) -> int:
+    from seqnlp.training.record import forget
+
+    # Whoever was killed as it took the checkpoints away has left some.
+    forget(folder)
     click.echo(f"{folder} is complete: there is nothing left to do", err=True)
     return 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -124,19 +124,16 @@ class Checkpoints:
     def save(self, step: int, state: Mapping[str, Any], *, keep: int) -> None:
         """Write the newest checkpoint, and remove all but the newest `keep`.
 
-        Where it cannot be written, a note says so and those before it stay.
+        Where it cannot be written, a note says so and those before it stay. One of a later step
+        was damaged, or it would have been gone on from: it counts for nothing.
         """
-        try:
-            self._write(f"step-{step:09d}.checkpoint", state)
-        except InputError as error:
-            self.notify(f"no checkpoint at step {step}: {error}; training goes on")
-            return
-        for path in self._steps()[keep:]:
-            path.unlink(missing_ok=True)
+        name = f"step-{step:09d}.checkpoint"
+        if self._tried(name, state, f"no checkpoint at step {step}: {{}}; training goes on"):
+            known = [path for path in self._steps() if path.name <= name]
+            self._remove_but(known[:keep])
 
     def load(self) -> dict[str, Any] | None:
         """The newest checkpoint that is whole; None where there is none."""
-        self._sweep()
         for path in self._steps():
             if (state := self._read(path)) is not None:
                 return state
@@ -147,18 +144,36 @@ class Checkpoints:
 
         Where it cannot be written, a note says so, and they stay.
         """
-        try:
-            self._write(_DONE, state)
-        except InputError as error:
-            self.notify(f"no checkpoint of the trained weights: {error}")
-            return
-        for path in self._steps():
-            path.unlink(missing_ok=True)
+        if self._tried(_DONE, state, "no checkpoint of the trained weights: {}"):
+            self._remove_but([])
 
     def finished(self) -> dict[str, Any] | None:
         """What `finish` was given, where the training is over."""
         path = self.folder / _DONE
         return self._read(path) if path.is_file() else None
+
+    def others_finished(self) -> int:
+        """How many other trainings of the run are over."""
+        found = self.folder.parent.glob(f"*/{_DONE}")
+        return sum(path.parent != self.folder for path in found)
+
+    def _tried(self, name: str, state: Mapping[str, Any], note: str) -> bool:
+        """Write a file, or tell why not: whatever ails a disk, training does without."""
+        try:
+            self._write(name, state)
+        except InputError as error:
+            self.notify(note.format(error))
+        except OSError as error:
+            self.notify(note.format(f"cannot write {self.folder / name}: {error.strerror}"))
+        else:
+            return True
+        return False
+
+    def _remove_but(self, kept: Sequence[Path]) -> None:
+        for path in self._steps():
+            if path not in kept:
+                with suppress(OSError):
+                    path.unlink()
 
     def _write(self, name: str, state: Mapping[str, Any]) -> None:
         try:
@@ -183,12 +198,6 @@ class Checkpoints:
     def _steps(self) -> list[Path]:
         """The newest first."""
         return sorted(self.folder.glob("step-*.checkpoint"), reverse=True)
-
-    def _sweep(self) -> None:
-        """Remove what a run that was killed has left half-written."""
-        for path in self.folder.glob(".*.checkpoint.*"):
-            with suppress(OSError):
-                path.unlink()
 
 
 def _checked(data: bytes) -> bytes:

@@ -13,6 +13,7 @@ from seqnlp.bundle import MANIFEST
 from seqnlp.config import DEFAULT_HOOKS, Settings, build, validate_section
 from seqnlp.errors import InputError, SettingsError
 from seqnlp.nn import engines
+from seqnlp.training.checkpoints import FOLDER
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.hooks.reporting import LOG
 from seqnlp.training.record import begun, forget
@@ -111,10 +112,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def in_use(path: Path) -> bool:
-    """Whether a path holds anything but the logs of a run that failed."""
-    return path.exists() and (
-        not path.is_dir() or any(entry.name not in LOGS for entry in path.iterdir())
-    )
+    """Whether a path holds anything but what a run leaves that failed or was killed at its ends."""
+    if not path.is_dir():
+        return path.exists()
+    left = LOGS if begun(path) else {*LOGS, FOLDER}
+    return any(entry.name not in left for entry in path.iterdir())
 
 
 def claim_folder(path: Path, *, force: bool) -> None:
@@ -144,6 +146,8 @@ def claim_folder(path: Path, *, force: bool) -> None:
 
 def leave_folder(path: Path) -> None:
     """Take a claimed folder back where the run was refused before it had anything to keep."""
+    if any((path / FOLDER).glob("*/*.checkpoint")):
+        return
     forget(path)
     if not in_use(path):
         shutil.rmtree(path)

@@ -131,14 +131,10 @@ def settings_of(folder: Path) -> Settings:
 
 
 def forget(folder: Path) -> None:
-    """Remove the record of a run and its checkpoints, the record last."""
+    """Remove the record of a run, and then its checkpoints, which are nothing without it."""
     place = folder / FOLDER
-    if place.is_dir():
-        for each in place.iterdir():
-            if each.is_dir():
-                shutil.rmtree(each, ignore_errors=True)
-        (place / _FILE).unlink(missing_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
+    (place / _FILE).unlink(missing_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> list[str]:

@@ -15,6 +15,7 @@ from seqnlp.bundle import Model
 from seqnlp.config import Settings
 from seqnlp.data.corpus import Corpus, open_corpus
 from seqnlp.errors import InputError, OtherFailedError, StoppedError, TrainingError
+from seqnlp.files import held, sweep
 from seqnlp.training.distributed import Group
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.hooks.reporting import LOG
@@ -91,12 +92,19 @@ def _train(
     resumed = resume and begun(folder)
     if not resumed:
         claim_folder(folder, force=force)
-    try:
-        return _run(settings, place, resumed=resumed)
-    except InputError:
-        if fresh:
-            leave_folder(folder)
-        raise
+    with held(folder) as free:
+        if not free:
+            raise InputError(
+                f"{folder} is in use: another process trains there; wait for its end, or name "
+                "another folder"
+            )
+        sweep(folder)
+        try:
+            return _run(settings, place, resumed=resumed)
+        except InputError:
+            if fresh:
+                leave_folder(folder)
+            raise
 
 
 def _run(settings: Settings, place: Place, *, resumed: bool) -> Model:
@@ -117,6 +125,8 @@ def _run(settings: Settings, place: Place, *, resumed: bool) -> Model:
         place.notify(note)
     if place.folder is not None:
         _begin(settings, corpus, place, resumed=resumed)
+    # Sums over another number of threads differ in last bits.
+    torch.set_num_threads(place.group.share_state(torch.get_num_threads()))
     members = Members(task_class, settings, place)
     failure: TrainingError | None = None
     try:
@@ -143,7 +153,7 @@ def _run(settings: Settings, place: Place, *, resumed: bool) -> Model:
         return model
     if place.folder is not None:
         # Before anything is measured: nothing that happens from here on can lose the model.
-        model.save(place.folder)
+        _save(model, place.folder, members)
     model.metrics |= _measure(model, Model(selected, {}), corpus)
     model.metrics["seconds"] = time.perf_counter() - started + members.earlier
     if not members.interrupted and failure is None:
@@ -159,6 +169,13 @@ def _run(settings: Settings, place: Place, *, resumed: bool) -> Model:
     return model
 
 
+def _save(model: Model, folder: Path, members: Members) -> None:
+    try:
+        model.save(folder)
+    except InputError as error:
+        raise InputError(f"{error}; {members.how_to_go_on()}") from error
+
+
 def _begin(settings: Settings, corpus: Corpus, place: Place, *, resumed: bool) -> None:
     """Write down what the run is begun with, or see that it goes on with the same."""
     folder = place.folder
@@ -172,7 +189,6 @@ def _begin(settings: Settings, corpus: Corpus, place: Place, *, resumed: bool) -
     then = read_record(folder)
     for note in then.check(now, folder):
         place.notify(note)
-    # Sums over another number of threads differ in last bits.
     torch.set_num_threads(then.threads)
 
 

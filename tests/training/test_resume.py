@@ -218,10 +218,14 @@ def test_a_full_disk_stops_no_training(
 def test_half_written_files_are_swept_away(toy_corpus: Path, tmp_path: Path) -> None:
     settings = small_settings(toy_corpus, *OFTEN)
     kill(settings, tmp_path / "x", 4)
-    left = tmp_path / "x" / FOLDER / "seed-0" / ".step-000000004.checkpoint.abc"
-    left.write_bytes(b"half")
+    left = [
+        tmp_path / "x" / FOLDER / "seed-0" / ".step-000000004.checkpoint.abcdefgh.half",
+        tmp_path / "x" / ".metrics.json.abcdefgh.half",
+    ]
+    for path in left:
+        path.write_bytes(b"half")
     kill(settings, tmp_path / "x", 1, resume=True)
-    assert not left.exists()
+    assert not any(path.exists() for path in left)
 
 
 def refused(settings: Settings, folder: Path) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 from seqnlp.errors import InputError
+from seqnlp.training.checkpoints import Checkpoints
 from seqnlp.training.hooks.base import Hook
 from seqnlp.training.trainer import Trainer
 
@@ -27,20 +29,24 @@ class LogHook(Hook):
 
     def __init__(self, *, path: Path | None = None, every: int = 0) -> None:
         self.path, self.every = path, every
-        self.file: IO[str] | None = None
+        self.file: IO[bytes] | None = None
+        self.notify: Callable[[str], None] = lambda _: None
+        self.waiting = b""
+        """What the disk has not taken yet."""
 
     def on_fit_start(self, trainer: Trainer) -> None:
         if not trainer.group.main:
             return
         path = self.path or (trainer.folder or Path()) / LOG
+        self.notify, self.waiting = trainer.notify, b""
         try:
-            self.file = path.open("a", encoding="utf-8")
+            self.file = path.open("ab", buffering=0)
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from error
         if trainer.resumed:
             return
         if self.path is None:
-            self._cut_attempt(path)
+            self._cut_attempt(path, trainer.checkpoints)
         self.write(
             event="fit_start",
             seed=trainer.seed,
@@ -85,24 +91,39 @@ class LogHook(Hook):
         """Take back what was written after the checkpoint, since it is done again."""
         if self.file is not None and self.path is None:
             # After a power loss it may be shorter than it was, and its last line a part of one.
-            whole = Path(self.file.name).read_bytes().rfind(b"\n") + 1
-            self.file.truncate(min(state["size"], whole))
-            self.file.seek(0, os.SEEK_END)
+            before = Path(self.file.name).read_bytes()[: state["size"]]
+            self._cut(before.rfind(b"\n") + 1)
             self.write(event="resume")
 
-    def _cut_attempt(self, path: Path) -> None:
-        """Take back the lines of a training that was killed before its first checkpoint."""
-        assert self.file is not None
+    def _cut_attempt(self, path: Path, checkpoints: Checkpoints | None) -> None:
+        """Take back the lines of a training that was broken off without a checkpoint."""
         lines = path.read_bytes().splitlines(keepends=True)
         begins = [number for number, line in enumerate(lines) if b'"event": "fit_start"' in line]
-        if begins and not any(b'"event": "fit_end"' in line for line in lines[begins[-1] :]):
-            self.file.truncate(sum(map(len, lines[: begins[-1]])))
+        if checkpoints is not None:
+            begins = begins[checkpoints.others_finished() :]
+        elif begins:
+            ended = any(b'"event": "fit_end"' in line for line in lines[begins[-1] :])
+            begins = [] if ended else begins[-1:]
+        if begins:
+            self._cut(sum(map(len, lines[: begins[0]])))
+
+    def _cut(self, size: int) -> None:
+        assert self.file is not None
+        self.file.truncate(size)
+        self.file.seek(0, os.SEEK_END)
 
     def write(self, **values: Any) -> None:
-        """Add a line; it is on disk when this returns."""
-        if self.file is not None:
-            self.file.write(json.dumps({"time": time.time(), **values}) + "\n")
-            self.file.flush()
+        """Add a line. Where the disk is full, a note says so, and it waits for the next one."""
+        if self.file is None:
+            return
+        told = bool(self.waiting)
+        self.waiting += (json.dumps({"time": time.time(), **values}) + "\n").encode()
+        try:
+            while self.waiting:
+                self.waiting = self.waiting[self.file.write(self.waiting) :]
+        except OSError as error:
+            if not told:
+                self.notify(f"cannot write {self.file.name}: {error.strerror}; training goes on")
 
     def _close(self) -> None:
         if self.file is not None:
