@@ -95,30 +95,33 @@ class Members:
     def train(self, corpus: Corpus, seed: int) -> None:
         """Add the model of one seed, unless it is interrupted before its first validation."""
         notify = self.place.notify
-        task, course = self._train_one(corpus, seed)
+        task, course, checkpoints = self._train_one(corpus, seed)
         self.courses.append(course.told())
         self.interrupted = course.interrupted
         if course.validated:
             self.selected.append(task)
+        _finish(checkpoints, task, course)
         if course.interrupted:
             notify(_interruption(course))
             return
         if self.settings.train.refit:
             last = course.best_epoch or course.epoch
             notify(f"training again on train and validation, up to epoch {last}")
-            task, again = self._train_one(corpus.with_all_in_train(), seed, last)
+            task, again, checkpoints = self._train_one(corpus.with_all_in_train(), seed, last)
             self.interrupted = again.interrupted
             if again.interrupted:
                 notify("interrupted; keeping the weights that validation chose")
             else:
                 self.refitted.append(task)
+            _finish(checkpoints, task, again)
 
     def _train_one(
         self, corpus: Corpus, seed: int, last_epoch: int | None = None
-    ) -> tuple[Task, Course]:
+    ) -> tuple[Task, Course, Checkpoints | None]:
         """One model of one seed; with `last_epoch`, up to that epoch and without validation.
 
-        What was trained before is loaded, and what was begun before is gone on with.
+        What was trained before is loaded, and what was begun before is gone on with. Where the
+        checkpoints are, it is to be kept.
         """
         place, settings = self.place, self.settings
         torch.manual_seed(seed)
@@ -136,7 +139,7 @@ class Members:
             task.load_state_dict(done["task"])
             course = Course(**done["course"])
             self.earlier += course.seconds
-            return task, course
+            return task, course, None
         place.group.check_alike(task)
         place.group.part_ways(seed)
         trainer = Trainer(
@@ -159,9 +162,7 @@ class Members:
             raise StoppedError(f"{error}; {self.how_to_go_on()}", signal=signal.SIGTERM) from None
         course = Course.of(trainer)
         self.earlier += trainer.earlier
-        if checkpoints is not None and not trainer.interrupted:
-            checkpoints.finish({"task": task.state_dict(), "course": asdict(course)})
-        return task, course
+        return task, course, checkpoints
 
     def how_to_go_on(self) -> str:
         """What to type after an interruption."""
@@ -185,6 +186,12 @@ class Members:
         task = tasks[0] if len(tasks) == 1 else self.task_class.combine(tasks)
         task.settings = self.settings.model_copy(update={"ensemble": len(tasks)})
         return task
+
+
+def _finish(checkpoints: Checkpoints | None, task: Task, course: Course) -> None:
+    """Keep a model that is trained to the end."""
+    if checkpoints is not None and not course.interrupted:
+        checkpoints.finish({"task": task.state_dict(), "course": asdict(course)})
 
 
 def _interruption(course: Course) -> str:

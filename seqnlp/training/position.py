@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 PLAIN = (
     "epoch", "steps", "batch_number", "stage", "loss", "figures", "goodness", "history",
-    "best_epoch", "examples_seen", "stop_reason", "total", "units", "train_seconds",
+    "best_epoch", "examples_seen", "stop_reason", "stops_now", "total", "units", "train_seconds",
+    "steps_per_epoch",
 )  # fmt: skip
 """The trainer's own values that are JSON."""
 

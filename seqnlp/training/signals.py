@@ -31,11 +31,12 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        # Ctrl-C that is ignored, as in a job behind a closed terminal, stays so.
+        # Ctrl-C that is ignored, as in a job behind a closed terminal, stays so; and a handler
+        # that Python has not set could not be put back.
         taken = [
             number
             for number in (signal.SIGINT, signal.SIGTERM)
-            if signal.getsignal(number) is not signal.SIG_IGN
+            if signal.getsignal(number) not in (signal.SIG_IGN, None)
         ]
         before: dict[int, Any] = {number: signal.signal(number, self._note) for number in taken}
         try:

@@ -102,7 +102,7 @@ class Trainer:
         self.random: dict[str, Any] | None = None
         self.earlier = 0.0
         """Seconds that were spent before this process took the training up."""
-        self._stops_now = False
+        self.stops_now = False
         self._prepared: list[Batch] | None = None
         self._signals = Signals()
 
@@ -130,28 +130,40 @@ class Trainer:
         self._check_monitor(validation)
         self.rows = train
         self.median_length = max(1, int(np.median(train.lengths)))
-        try:
-            with self._signals.listening(), closing(Gradients(self.task, self.group)) as gradients:
-                self.gradients = gradients
-                self._fit_start()
-                while self._goes_on(last_epoch or self.settings.epochs):
+        with self._signals.listening():
+            try:
+                self._fit(train, validation, references, last_epoch or self.settings.epochs)
+            except KeyboardInterrupt:
+                self.interrupted = True
+                self.stop("interrupted")
+            except BaseException:
+                self._emit("on_fit_error")
+                raise
+            self._emit("on_fit_end")
+        if not self.interrupted and (number := self._signal()):
+            self._end_by(number)
+
+    def _fit(
+        self, train: Rows, validation: Rows | None, references: Sequence[Any], last_epoch: int
+    ) -> None:
+        with closing(Gradients(self.task, self.group)) as gradients:
+            self.gradients = gradients
+            self._fit_start()
+            try:
+                while self._goes_on(last_epoch):
                     if self.stage == "between":
                         self._begin_epoch()
                     if self.stage == "training":
                         self._train_epoch(train)
-                    if validation is not None and not self._stops_now:
+                    if validation is not None and not self.stops_now:
                         self._evaluate(validation, references)
                     self.stage = "between"
                     self._emit("on_epoch_end")
-        except Interrupted:
-            self._heed_signal()
-        except KeyboardInterrupt:
-            self.interrupted = True
-            self.stop("interrupted")
-        except BaseException:
-            self._emit("on_fit_error")
-            raise
-        self._emit("on_fit_end")
+                if self._signal():
+                    raise Interrupted
+            except Interrupted:
+                self._emit("on_interrupt")
+                self._end_by(self._signal())
 
     def _goes_on(self, last_epoch: int) -> bool:
         if self.stage != "between":
@@ -175,7 +187,7 @@ class Trainer:
         if self.batch_number == 0:
             self._emit("on_epoch_start")
         self._prepared = None
-        rest = batches[self.batch_number :]
+        rest = [] if self.stops_now else batches[self.batch_number :]
         for indices, following in zip_longest(rest, rest[1:]):
             started = time.perf_counter()
             self.batch_number += 1
@@ -183,7 +195,7 @@ class Trainer:
             self._step(rows, indices, following)
             self.train_seconds += time.perf_counter() - started
             self._emit("on_step_end")
-            if self._stops_now:
+            if self.stops_now:
                 break
             self._heed_border()
         self.history.append(
@@ -287,7 +299,7 @@ class Trainer:
 
     def stop_now(self, reason: str) -> None:
         """End training after the current step; what is left of the epoch is not validated."""
-        self.stop_reason, self._stops_now = reason, True
+        self.stop_reason, self.stops_now = reason, True
 
     def save_checkpoint(self, *, keep: int) -> None:
         """Write a checkpoint, from which `fit` goes on to the same bits; where there is a place.
@@ -321,15 +333,17 @@ class Trainer:
         if self.group.told("signal"):
             raise Interrupted
 
-    def _heed_signal(self) -> None:
+    def _signal(self) -> int:
+        """What has come to any of the processes: SIGTERM rather than Ctrl-C; 0 for nothing."""
+        return int(max(self.group.gather(int(self._signals.pending or 0))))
+
+    def _end_by(self, number: int) -> None:
         """Stop in order after Ctrl-C; after SIGTERM, for which there may be little time, at once.
 
         Raises:
             StoppedError: SIGTERM has come.
         """
-        self._emit("on_interrupt")
-        if self.group.agree(self._signals.pending == signal.SIGTERM):
-            self._emit("on_fit_error")
+        if number == signal.SIGTERM:
             raise StoppedError(
                 f"terminated in epoch {self.epoch} after step {self.steps}", signal=signal.SIGTERM
             )

@@ -364,3 +364,29 @@ def test_the_seconds_of_a_run_are_those_of_all_its_parts(toy_corpus: Path, tmp_p
     go_on(settings, folder)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["seconds"] > earlier > 0
+
+
+def test_a_training_that_was_to_stop_at_once_does_so_when_it_is_gone_on_with(
+    toy_corpus: Path, tmp_path: Path
+) -> None:
+    settings = small_settings(toy_corpus, *OFTEN)
+
+    class Stopper(Hook):
+        def on_step_end(self, trainer: Trainer) -> None:
+            if trainer.steps == 10:
+                trainer.stop_now("enough")
+
+    seqnlp.train(settings, tmp_path / "whole", hooks=[Stopper()])
+    folder = tmp_path / "x"
+    with pytest.raises(Killed):
+        seqnlp.train(settings, folder, hooks=[Stopper(), Dying()])
+    seqnlp.train(settings, folder, resume=True, hooks=[Stopper()])
+    assert outcome(folder) == outcome(tmp_path / "whole")
+
+
+class Dying(Hook):
+    """Breaks off at the end of the second epoch."""
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        if trainer.epoch == 2:
+            raise Killed

@@ -11,6 +11,7 @@ import pytest
 import seqnlp
 from seqnlp.errors import StoppedError
 from seqnlp.training import Hook, Trainer
+from seqnlp.training.checkpoints import Checkpoints
 from seqnlp.training.signals import Interrupted, Signals
 from tests.toy import small_settings
 from tests.training.resuming import checkpoints, outcome
@@ -162,3 +163,80 @@ def test_an_ignored_ctrl_c_stays_ignored() -> None:
         assert signals.pending is None
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class AtTheEnd(Hook):
+    """Sends a signal when all steps are done."""
+
+    def __init__(self, number: int, moment: str, epochs: int = 2) -> None:
+        self.number, self.epochs = number, epochs
+        setattr(self, moment, self.send)
+
+    def send(self, trainer: Trainer) -> None:
+        if trainer.epoch == self.epochs:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("moment", ["on_evaluate_end", "on_epoch_end", "on_fit_end"])
+def test_a_signal_after_the_last_step_is_heeded(
+    toy_corpus: Path, tmp_path: Path, moment: str
+) -> None:
+    settings = small_settings(toy_corpus, "train.epochs=2")
+    seqnlp.train(settings, tmp_path / "whole")
+    for number in signal.SIGTERM, signal.SIGINT:
+        folder, hooks = tmp_path / str(number), [AtTheEnd(number, moment)]
+        if number == signal.SIGTERM:
+            with pytest.raises(StoppedError, match="terminated in epoch 2 after step 16; go on"):
+                seqnlp.train(settings, folder, hooks=hooks)
+            assert not (folder / "bundle.json").exists()
+        else:
+            model = seqnlp.train(settings, folder, hooks=hooks)
+            assert model.metrics["interrupted"]
+            assert seqnlp.load(folder).task
+        seqnlp.train(settings, folder, resume=True)
+        assert outcome(folder) == outcome(tmp_path / "whole")
+
+
+def test_a_second_ctrl_c_while_the_checkpoint_is_written_keeps_the_model(
+    toy_corpus: Path, tmp_path: Path
+) -> None:
+    settings, folder = small_settings(toy_corpus, *QUIET), tmp_path / "x"
+
+    class Impatient(Hook):
+        def on_interrupt(self, trainer: Trainer) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    hooks = [Sender(signal.SIGINT, "on_batch_start", step=10), Impatient()]
+    model = seqnlp.train(settings, folder, hooks=hooks)
+    assert model.metrics["interrupted"]
+    assert model.metrics["training"][0]["best_epoch"] == 1
+    assert seqnlp.load(folder)("The film was fine .").output
+    assert '"event": "fit_end"' in (folder / "log.jsonl").read_text().splitlines()[-1]
+
+
+def test_ctrl_c_while_trained_weights_are_kept_keeps_the_model(
+    toy_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, folder = small_settings(toy_corpus, "train.epochs=1"), tmp_path / "x"
+    seqnlp.train(settings, tmp_path / "whole")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "finish", interrupt)
+        assert seqnlp.train(settings, folder).metrics["interrupted"]
+    seqnlp.train(settings, folder, resume=True)
+    assert outcome(folder) == outcome(tmp_path / "whole")
+
+
+def test_a_handler_that_python_does_not_know_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "getsignal", lambda _: None)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with Signals().listening():
+            assert signal.signal(signal.SIGTERM, signal.SIG_DFL) == signal.SIG_DFL
+            ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
+            assert ctrl_c is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
