@@ -248,7 +248,7 @@ def change_settings(
         table, under = own, base
         for part in path:
             table = table.setdefault(part, {})
-            under = {} if under.get(part, True) is True else under[part]
+            under = {} if isinstance(under.get(part, True), bool) else under[part]
             if not isinstance(table, dict) or not isinstance(under, dict):
                 raise SettingsError(f"{where}: {key}: {part!r} is a value, not a table")
         if isinstance(table.get(last), dict):
@@ -345,6 +345,8 @@ def _override(tables: dict[str, Any], override: str) -> None:
     table = tables
     for part in path[:-1]:
         inner = table.setdefault(part, {})
+        if isinstance(inner, bool) and table is tables.get("hooks"):
+            inner = table[part] = {}  # An option of a hook switches it on, as in a recipe.
         if not isinstance(inner, dict):
             raise SettingsError(f"--set {override}: {part!r} is a value, not a table")
         table = inner

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from seqnlp.config import DEFAULT_HOOKS, Settings, build, load_settings, settings_from
+from seqnlp.config import (
+    DEFAULT_HOOKS,
+    Settings,
+    build,
+    change_settings,
+    load_settings,
+    settings_from,
+)
 from seqnlp.errors import InputError, SettingsError
 
 
@@ -171,3 +178,14 @@ def test_numbers_are_finite_wherever_they_stand(override: str, message: str) -> 
     """A run whose settings could not be written would be lost at its end."""
     with pytest.raises(SettingsError, match=re.escape(f"settings: {message}")):
         load_settings(None, [override])
+
+
+def test_an_option_of_a_hook_switches_it_on() -> None:
+    off = {"hooks": {"clip": False, "average": True}}
+    for key, options in (("clip.norm", {"norm": 1.0}), ("average.decay", {"decay": 1.0})):
+        hook = key.partition(".")[0]
+        assert load_settings(None, [f"hooks.{key}=1.0"], base=off).hooks[hook] == options
+        changed = change_settings(settings_from(off, "settings"), {f"hooks.{key}": 1.0})
+        assert changed.hooks[hook] == options
+    with pytest.raises(SettingsError, match="'bidirectional' is a value, not a table"):
+        load_settings(None, ["model.bidirectional=true", "model.bidirectional.x=1"])
