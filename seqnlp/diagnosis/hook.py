@@ -58,13 +58,14 @@ class DiagnoseHook(Hook):
         self.examples, self.span = examples, span
         self.path: Path | None = None
         self.last: Diagnosis | None = None
-        self.taken = self.cut = self.looked = 0
+        self.taken = self.cut = self.looked = self.size = 0
         self.kept = 0.0
         self._before: dict[str, Tensor] = {}
         self._updates: dict[str, float] = {}
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.taken, self.cut, self.kept, self.looked, self.last = 0, 0, 0.0, 0, None
+        self.taken = self.cut = self.looked = self.size = 0
+        self.kept, self.last = 0.0, None
         self.path = None if trainer.folder is None else trainer.folder / COURSE
         if self.path is not None and not trainer.resumed:
             first = trainer.seed == trainer.task.settings.seed
@@ -107,16 +108,18 @@ class DiagnoseHook(Hook):
 
     def state_dict(self) -> dict[str, Any]:
         """What was counted since the last look, and how much has been written."""
-        size = self.path.stat().st_size if self.path is not None and self.path.exists() else 0
+        if self.path is not None and self.path.exists():
+            self.size = self.path.stat().st_size
         return {"taken": self.taken, "cut": self.cut, "kept": self.kept, "looked": self.looked,
-                "updates": dict(self._updates), "size": size}  # fmt: skip
+                "updates": dict(self._updates), "size": self.size}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what was written after the checkpoint, since it is done again."""
         self.taken, self.cut, self.kept = state["taken"], state["cut"], state["kept"]
         self.looked, self._updates = state["looked"], dict(state["updates"])
+        self.size = state["size"]
         if self.path is not None and self.path.exists():
-            os.truncate(self.path, min(state["size"], self.path.stat().st_size))
+            os.truncate(self.path, min(self.size, self.path.stat().st_size))
 
     def _may_look(self, trainer: Trainer, *, steps: int) -> bool:
         """Whether there may be a look after the step that is the last of so many."""

@@ -16,6 +16,7 @@ from seqnlp.nn import dropout_sites
 from seqnlp.testing.contract import Violation
 from seqnlp.testing.toys import RECURRENT, toy_corpus, toy_settings, toy_task
 from seqnlp.training import Hook, Trainer
+from seqnlp.training.checkpoints import Checkpoints
 
 MOMENTS = tuple(name for name in vars(Hook) if name.startswith("on_"))
 TEXTS = ("It was fine and then dull .", "It was weak .")
@@ -68,8 +69,14 @@ class PlannedError(Exception):
 _SEED = 40_961  # none that a hook would come upon
 
 
-def fit(hooks: Sequence[Hook], folder: Path | None, *, validated: bool = True) -> Trainer:
-    """Train the toy task, always the same, with these hooks.
+def fit(
+    hooks: Sequence[Hook],
+    folder: Path | None,
+    *,
+    validated: bool = True,
+    checkpoints: Checkpoints | None = None,
+) -> Trainer:
+    """Train the toy task, always the same, with these hooks; go on from a checkpoint, if any.
 
     Returns:
         The trainer, after its run.
@@ -77,7 +84,7 @@ def fit(hooks: Sequence[Hook], folder: Path | None, *, validated: bool = True) -
     task, corpus = toy_task(toy_settings(model=RECURRENT)), toy_corpus()
     settings = task.settings.train
     rows = task.read(corpus.split("train"), training=True)
-    trainer = Trainer(task, settings, hooks, seed=0, folder=folder)
+    trainer = Trainer(task, settings, hooks, seed=0, folder=folder, checkpoints=checkpoints)
     validation = corpus.split("validation")
     torch.manual_seed(_SEED)
     if validated:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from contextlib import chdir
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +34,8 @@ from seqnlp.testing.requiring import require
 from seqnlp.testing.seeding import seeded
 from seqnlp.testing.signature import check_described, check_options
 from seqnlp.training import Hook, Trainer
+from seqnlp.training.checkpoints import Checkpoints
+from seqnlp.training.hooks.checkpoint import CheckpointHook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +49,16 @@ class Subject:
         made: Hook = self.part.make()
         return made
 
-    def run(self, *hooks: Hook, validated: bool = True) -> Trainer:
-        """A run with these hooks, in folders that are gone behind it."""
-        with TemporaryDirectory() as folder, TemporaryDirectory() as here, chdir(here):
-            trainer = fit(hooks, Path(folder), validated=validated)
+    def run(
+        self, *hooks: Hook, validated: bool = True, checkpoints: Checkpoints | None = None
+    ) -> Trainer:
+        """A run with these hooks, in folders that are gone behind it.
+
+        With checkpoints, its folder is theirs, and stays.
+        """
+        with TemporaryDirectory() as own, TemporaryDirectory() as here, chdir(here):
+            folder = Path(own) if checkpoints is None else checkpoints.folder
+            trainer = fit(hooks, folder, validated=validated, checkpoints=checkpoints)
             written = sorted(each.name for each in Path(here).iterdir())
             require(
                 not written,
@@ -213,6 +221,30 @@ def _state(subject: Subject) -> str | None:
         )
     names = ", ".join(kept[-1]) if kept else ""
     return f"remembers {names}" if names else "remembers nothing"
+
+
+@check_hook.check("a run that was broken off goes on with it")
+def _goes_on(subject: Subject) -> str | None:
+    """To the same weights as one that was not, from a checkpoint in the midst of an epoch."""
+    whole = subject.run(subject.make())
+    step = max(2, 2 * whole.steps // 3)
+    with TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder), lambda _: None)
+        with suppress(PlannedError):
+            subject.run(
+                subject.make(), CheckpointHook(steps=1), Failing("on_step_end", step=step),
+                checkpoints=checkpoints,
+            )  # fmt: skip
+        other = subject.run(subject.make(), checkpoints=checkpoints)
+    found = differing(weights_of(whole), weights_of(other))
+    require(
+        not found and other.steps == whole.steps,
+        f"a run that was broken off after step {step - 1} of {whole.steps} and gone on with ends "
+        + (f"with other weights: {', '.join(found[:3])}" if found else f"after {other.steps}"),
+        "give all that the hook counts or has drawn in state_dict, and take it back in "
+        "load_state_dict, which is called after on_fit_start",
+    )
+    return None
 
 
 @check_hook.check("it lets go where a run fails")

@@ -16,6 +16,7 @@ from seqnlp.training import Hook, Trainer
 from tests.testing.test_networks import names
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # MLflow's own
 @pytest.mark.parametrize("name", names("hooks"))
 def test_hooks(name: str) -> None:
     assert check_hook(name).ok
@@ -212,6 +213,21 @@ class Careless(Hook):
     def __init__(self, **options: Any) -> None: ...
 
 
+class Forgetful(Hook):
+    """Lowers the learning rate by a count that it does not remember."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self.count = 0
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        self.count += 1
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = trainer.settings.lr / self.count
+
+
 FAULTS = {
     Misnamed: ("is a hook", "did you mean"),
     NoTrainer: ("is a hook", "write def on_step_end(self, trainer: Trainer)"),
@@ -228,6 +244,7 @@ FAULTS = {
     NeedsFigures: ("it can do without validation", "look at trainer.figures in on_evaluate_end"),
     Unsaved: ("its state can be kept", "take back in load_state_dict"),
     Unwritable: ("its state can be kept", "nothing else is saved"),
+    Forgetful: ("a run that was broken off goes on with it", "give all that the hook counts"),
     Holding: ("it lets go where a run fails", "write on_fit_error"),
     NeverClosing: ("what it changes is taken back", "file.close()"),
     Masking: ("it lets go where a run fails", "cope with what was never begun"),

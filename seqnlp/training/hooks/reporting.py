@@ -33,12 +33,14 @@ class LogHook(Hook):
         self.notify: Callable[[str], None] = lambda _: None
         self.waiting = b""
         """What the disk has not taken yet."""
+        self.size = 0
+        """Of what was written before the checkpoint."""
 
     def on_fit_start(self, trainer: Trainer) -> None:
         if not trainer.group.main:
             return
         path = self.path or (trainer.folder or Path()) / LOG
-        self.notify, self.waiting = trainer.notify, b""
+        self.notify, self.waiting, self.size = trainer.notify, b"", 0
         try:
             self.file = path.open("ab", buffering=0)
         except OSError as error:
@@ -85,13 +87,18 @@ class LogHook(Hook):
 
     def state_dict(self) -> dict[str, Any]:
         """How much of the run's own log has been written; of a file of the user's nothing."""
-        return {"size": self.file.tell()} if self.file and self.path is None else {}
+        if self.path is not None:
+            return {}
+        return {"size": self.size if self.file is None else self.file.tell()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what was written after the checkpoint, since it is done again."""
-        if self.file is not None and self.path is None:
+        if self.path is not None:
+            return
+        self.size = state["size"]
+        if self.file is not None:
             # After a power loss it may be shorter than it was, and its last line a part of one.
-            before = Path(self.file.name).read_bytes()[: state["size"]]
+            before = Path(self.file.name).read_bytes()[: self.size]
             self._cut(before.rfind(b"\n") + 1)
             self.write(event="resume")
 

@@ -27,7 +27,7 @@ class TruncateHook(Hook):
         SettingsError: the model has no recurrent layer, or a decoder with input feeding.
     """
 
-    def __init__(self, *, steps: int) -> None:
+    def __init__(self, *, steps: int = 50) -> None:
         if steps < 1:
             raise InputError(f"steps must be at least 1, not {steps}")
         self.steps = steps
