@@ -2,9 +2,9 @@
 
     python benchmarks/checkpoints.py [RECIPE ...]
 
-Each recipe is trained for some seconds, with checkpoints as often as every two seconds, and the time
-of one is what the steps that wrote one took longer than the median step beside them. By default
-there is one a minute, which gives the share.
+Each is trained for half a minute with a checkpoint every two seconds. The time of one is what passes
+between the hooks before it and those after it. By default there is one a minute, which gives the
+share.
 """
 
 from __future__ import annotations

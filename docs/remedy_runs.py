@@ -20,9 +20,9 @@ bands go from the one to the other. The problems are made to ask for memory ([wh
 are](../corpora/long_range/card.md)) or to have too little to learn from ({few:,} of the bundled
 reviews). What a remedy does to texts of your own these figures do not say: `seqnlp compare` does.
 
-Which one a model needs, [`seqnlp diagnose`](diagnosis.md) says. The plots on the right that show a gradient are its
-`carry`: what is left of a random unit gradient at the last step, so many steps back through the
-recurrence alone, after training (seed 0).
+Which one a model needs, [`seqnlp diagnose`](diagnosis.md) says. The plots on the right that show a
+gradient are its `carry`: what is left of a random unit gradient at the last step, so many steps back
+through the recurrence alone, after training (seed 0).
 """
 
 Digits = Callable[[float], str]

@@ -92,7 +92,10 @@ def test_what_cannot_be_is_one_line(
 
 
 def test_a_page_needs_matplotlib(
-    watched: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    watched: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(plotting, "find_spec", lambda name: None)
     path = tmp_path / "a.html"

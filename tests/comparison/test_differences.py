@@ -188,7 +188,7 @@ def test_runs_with_other_test_examples_are_not_compared(tmp_path: Path, toy_corp
     assert exam.corpus_for(runs[0].settings) is not exam.corpus_for(runs[1].settings)
     # On the whole of another corpus nothing is cut.
     other = Exam(corpus=str(toy_corpus))
-    assert other.corpus_for(runs[0]) is other.corpus_for(runs[1])
+    assert other.corpus_for(runs[0].settings) is other.corpus_for(runs[1].settings)
 
 
 def test_runs_that_read_other_columns_are_not_compared() -> None:

@@ -93,7 +93,9 @@ def test_both_directions_read_from_their_own_first_step() -> None:
     captured = capture(task, batch)
     (layer,) = task.encoder.layers
     outputs = outputs_of(layer, batch.x, batch.lengths).detach()
-    found = {direction: each for direction, _, (each,) in readings(captured.calls["encoder.layers.0"])}
+    found = {
+        direction: each for direction, _, (each,) in readings(captured.calls["encoder.layers.0"])
+    }
     assert found["forward"].lengths.tolist() == [5, 4, 2]  # the longest first, and none of no step
     for place, row in enumerate((0, 3, 1)):
         length = int(batch.lengths[row])

@@ -20,7 +20,10 @@ from seqnlp.errors import InputError
 from seqnlp.tasks.base import Task
 from seqnlp.training.preparation import complete
 
-PROBLEMS = ["adding:100,train=32,validation=8,test=8", "copy_memory:100,train=32,validation=8,test=8"]
+PROBLEMS = [
+    "adding:100,train=32,validation=8,test=8",
+    "copy_memory:100,train=32,validation=8,test=8",
+]
 
 
 def untrained(problem: str, *overrides: str, radius: float = 1.0) -> tuple[Task, Corpus]:
@@ -123,7 +126,9 @@ def test_gradients_of_weights_are_autograds() -> None:
     task.loss(rows.batch(np.arange(8))).mean.backward()
     wanted = {name: (each.grad.norm() / each.detach().norm()).item()
               for name, each in task.named_parameters() if each.grad is not None and each.any()}  # fmt: skip
-    assert {each.name: each.gradient for each in found.weights if each.norm} == pytest.approx(wanted, rel=1e-4)
+    assert {each.name: each.gradient for each in found.weights if each.norm} == pytest.approx(
+        wanted, rel=1e-4
+    )
 
 
 def test_encoder_and_decoder_are_told_apart(pairs_run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -70,7 +71,9 @@ def test_saturation_is_counted_over_all_real_steps_and_units() -> None:
     assert uses["forget"].low == pytest.approx((forget < 0.05).float().mean().item())
     assert uses["forget"].high == pytest.approx((forget > 0.95).float().mean().item())
     assert uses["forget"].mean == pytest.approx(forget.mean().item(), rel=1e-5)
-    assert uses["candidate"].saturated == pytest.approx((candidate.abs() > 0.95).float().mean().item())
+    assert uses["candidate"].saturated == pytest.approx(
+        (candidate.abs() > 0.95).float().mean().item()
+    )
     assert uses["candidate"].saturated > 0.1
 
 
@@ -116,9 +119,20 @@ def test_gates_without_names_are_numbered_but_for_the_one_that_forgets() -> None
     assert [each.name for each in measure_blocks(cell)] == ["gate 1", "forget"]
 
 
-def test_a_frozen_bias_leaves_activations_by_their_kinds() -> None:
+LSTM = ["forget", "input", "candidate", "output", "memory"]
+
+
+@pytest.mark.parametrize("bias", [0.0, 100.0, -100.0])
+def test_frozen_and_saturated_activations_have_their_names_too(bias: float) -> None:
+    """Those that let no gradient through are the ones that are asked for."""
     cell = made("lstm").requires_grad_(False)
-    names = [use.name for use in measure_gates([read(cell, torch.randn(2, 5, 3))])]
+    cell.bias += bias
+    uses = measure_gates([read(cell, 100 * torch.randn(2, 5, 3))])
+    assert [use.name for use in uses] == LSTM
+
+
+def test_activations_of_a_cell_without_gates_are_numbered() -> None:
+    names = [use.name for use in measure_gates([read(made("projected_lstm"), torch.randn(2, 5, 3))])]
     assert names == ["sigmoid 1", "sigmoid 2", "tanh 1", "sigmoid 3", "tanh 2"]
 
 
@@ -155,3 +169,13 @@ def test_blocks_that_are_not_square_have_a_norm_alone() -> None:
     found = measure_blocks(ProjectedLSTMCell(3, 4, cell_size=6))
     assert [each.name for each in found] == [f"block {n}" for n in range(1, 6)]
     assert all(each.radius is None and each.norm > 0 for each in found)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_have_no_radius(value: float) -> None:
+    cell = RNNCell(3, 4)
+    with torch.no_grad():
+        cell.weight_h[1, 2] = value
+    (found,) = measure_blocks(cell)
+    assert found.radius is None
+    assert math.isnan(found.norm)

@@ -39,14 +39,22 @@ def test_the_training_is_the_same_to_the_bit(toy_corpus: Path, options: str) -> 
     for name, weight in plain.task.state_dict().items():
         assert torch.equal(weight, watched.task.state_dict()[name]), name
     courses = [model.metrics["training"][0]["epochs"] for model in (plain, watched)]
-    assert [each["train_loss"] for each in courses[0]] == [each["train_loss"] for each in courses[1]]
+    assert [each["train_loss"] for each in courses[0]] == [
+        each["train_loss"] for each in courses[1]
+    ]
 
 
 def test_every_epoch_is_a_line_and_the_last_one_is_told(toy_corpus: Path, tmp_path: Path) -> None:
     told: list[str] = []
-    train(settings_of(toy_corpus, "hooks.diagnose.examples=5"), tmp_path / "run", notify=told.append)
+    train(
+        settings_of(toy_corpus, "hooks.diagnose.examples=5"), tmp_path / "run", notify=told.append
+    )
     found = lines(tmp_path / "run")
-    assert [(each["seed"], each["epoch"], each["step"]) for each in found] == [(0, 1, 4), (0, 2, 8), (0, 3, 12)]
+    assert [(each["seed"], each["epoch"], each["step"]) for each in found] == [
+        (0, 1, 4),
+        (0, 2, 8),
+        (0, 3, 12),
+    ]
     assert all(each["split"] == "train" and each["rows"] == 5 for each in found)
     for verdict in found[-1]["verdicts"]:
         assert any(line.startswith(f"{verdict['where']}: {verdict['text']}") for line in told)
@@ -72,7 +80,10 @@ def test_an_ensemble_has_a_course_for_each_seed(toy_corpus: Path, tmp_path: Path
     chosen = settings_of(toy_corpus, "hooks.diagnose={}", "ensemble=2", "train.epochs=1")
     for _ in range(2):  # the second time over the first
         train(chosen, tmp_path / "run", force=True)
-        assert [(each["seed"], each["epoch"]) for each in lines(tmp_path / "run")] == [(0, 1), (1, 1)]
+        assert [(each["seed"], each["epoch"]) for each in lines(tmp_path / "run")] == [
+            (0, 1),
+            (1, 1),
+        ]
 
 
 class Keeper(Hook):
@@ -87,7 +98,9 @@ class Keeper(Hook):
     def on_backward_end(self, trainer: Trainer) -> None:
         grads = [each.grad for each in trainer.task.parameters() if each.grad is not None]
         self.norms.append(float(torch.stack([each.norm() for each in grads]).norm()))
-        self.before = {name: each.detach().clone() for name, each in trainer.task.named_parameters()}
+        self.before = {
+            name: each.detach().clone() for name, each in trainer.task.named_parameters()
+        }
 
     def on_step_end(self, trainer: Trainer) -> None:
         self.ratios = {
@@ -100,7 +113,9 @@ class Keeper(Hook):
 def test_updates_and_clipping_are_those_of_the_steps(toy_corpus: Path, tmp_path: Path) -> None:
     keeper = Keeper()
     limit = 0.4
-    chosen = settings_of(toy_corpus, "hooks.diagnose.every=3", "train.epochs=3", f"hooks.clip.norm={limit}")
+    chosen = settings_of(
+        toy_corpus, "hooks.diagnose.every=3", "train.epochs=3", f"hooks.clip.norm={limit}"
+    )
     train(chosen, tmp_path / "run", hooks=[keeper])
     (found,) = lines(tmp_path / "run")
     longer = [each for each in keeper.norms if each > limit]
@@ -108,8 +123,12 @@ def test_updates_and_clipping_are_those_of_the_steps(toy_corpus: Path, tmp_path:
     clipping = found["clipping"]
     assert (clipping["limit"], clipping["steps"], clipping["cut"]) == (limit, 12, len(longer))
     assert clipping["share"] == pytest.approx(len(longer) / 12, rel=1e-4)
-    assert clipping["kept"] == pytest.approx(sum(limit / each for each in longer) / len(longer), rel=1e-4)
-    updates = {each["name"]: each["update"] for each in found["weights"] if each["update"] is not None}
+    assert clipping["kept"] == pytest.approx(
+        sum(limit / each for each in longer) / len(longer), rel=1e-4
+    )
+    updates = {
+        each["name"]: each["update"] for each in found["weights"] if each["update"] is not None
+    }
     assert updates == pytest.approx(keeper.ratios, rel=1e-4)
 
 
@@ -119,8 +138,12 @@ def test_without_clipping_there_is_nothing_to_say_of_it(toy_corpus: Path, tmp_pa
 
 
 @pytest.mark.parametrize("steps", [[2], [6, 1], [5, 4, 2]])
-def test_a_broken_run_has_the_same_course(toy_corpus: Path, tmp_path: Path, steps: list[int]) -> None:
-    chosen = settings_of(toy_corpus, "hooks.diagnose.steps=3", "hooks.checkpoint.steps=2", "hooks.clip.norm=0.4")
+def test_a_broken_run_has_the_same_course(
+    toy_corpus: Path, tmp_path: Path, steps: list[int]
+) -> None:
+    chosen = settings_of(
+        toy_corpus, "hooks.diagnose.steps=3", "hooks.checkpoint.steps=2", "hooks.clip.norm=0.4"
+    )
     whole = train(chosen, tmp_path / "whole")
     for number, each in enumerate(steps):
         with pytest.raises(Killed):
@@ -148,8 +171,14 @@ def test_a_state_goes_on_with_what_was_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("every=0", "every, steps and apart must not be negative, nor the first two both be 0, not 0, 0 and 0"),
-        ("steps=-1", "every, steps and apart must not be negative, nor the first two both be 0, not 1, -1 and 0"),
+        (
+            "every=0",
+            "every, steps and apart must not be negative, nor the first two both be 0, not 0, 0 and 0",
+        ),
+        (
+            "steps=-1",
+            "every, steps and apart must not be negative, nor the first two both be 0, not 1, -1 and 0",
+        ),
         ("examples=0", "examples and span must be at least 1, not 0 and 200"),
         ("span=0", "examples and span must be at least 1, not 16 and 0"),
     ],

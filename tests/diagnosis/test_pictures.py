@@ -85,7 +85,11 @@ def test_the_course_is_drawn_by_steps() -> None:
 def test_the_figure_has_what_there_is(records: int) -> None:
     found = diagnosis()
     titles = [each.get_title() for each in draw(found, course(found)[:records]).axes]
-    assert titles[:3] == ["Carried by the recurrence alone", "Gradient of the loss", "Saturated activations"]
+    assert titles[:3] == [
+        "Carried by the recurrence alone",
+        "Gradient of the loss",
+        "Saturated activations",
+    ]
     assert titles[3:] == (["Carried to the farthest step"] if records else [])
     plain = diagnosis(layers=(report(),))
     assert len(draw(plain).axes) == 2
@@ -140,5 +144,8 @@ def test_updates_of_the_last_look_stand_beside_the_weights() -> None:
 
 def test_pictures_need_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plotting, "find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match=r"a page of a diagnosis needs the package matplotlib; pip install 'seqnlp\[plot\]'"):
+    with pytest.raises(
+        MissingPackageError,
+        match=r"a page of a diagnosis needs the package matplotlib; pip install 'seqnlp\[plot\]'",
+    ):
         page(diagnosis(), name="a")

@@ -21,7 +21,9 @@ from tests.diagnosis.making import read, scaled_rnn
 CELLS = [name for name, package in registry.cells.names().items() if package == "seqnlp"]
 
 
-@pytest.mark.parametrize(("radius", "vanishes", "explodes"), [(0.5, 20, None), (1.0, None, None), (1.5, None, 35)])
+@pytest.mark.parametrize(
+    ("radius", "vanishes", "explodes"), [(0.5, 20, None), (1.0, None, None), (1.5, None, 35)]
+)
 def test_a_rotation_carries_its_radius_to_the_power_of_the_steps(
     radius: float, vanishes: int | None, explodes: int | None
 ) -> None:
@@ -90,7 +92,8 @@ def _state_before(reading: Reading, step: int) -> State:
     else:
         state = tuple(leaf[:, step] for leaf in reading.states)
     return tuple(
-        leaf.detach().requires_grad_(leaf.is_floating_point() or leaf.is_complex()) for leaf in state
+        leaf.detach().requires_grad_(leaf.is_floating_point() or leaf.is_complex())
+        for leaf in state
     )
 
 
@@ -167,9 +170,13 @@ def test_an_irnn_carries_what_is_positive() -> None:
 
 
 def test_norms_beyond_what_a_float_holds_are_bounded() -> None:
-    shrinks = measure_flow([read(scaled_rnn(4, 1e-10, activation="identity"), torch.randn(1, 60, 2))], span=100)
+    shrinks = measure_flow(
+        [read(scaled_rnn(4, 1e-10, activation="identity"), torch.randn(1, 60, 2))], span=100
+    )
     assert shrinks.carry[30] == pytest.approx(1e-300)
-    grows = measure_flow([read(scaled_rnn(4, 1e10, activation="identity"), torch.zeros(1, 60, 2))], span=100)
+    grows = measure_flow(
+        [read(scaled_rnn(4, 1e10, activation="identity"), torch.zeros(1, 60, 2))], span=100
+    )
     assert grows.carry[30:] == (1e300,) * 30
     with torch.no_grad():
         dead = scaled_rnn(4, 1.0)

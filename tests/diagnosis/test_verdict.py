@@ -74,8 +74,12 @@ def test_what_vanishes_says_by_when() -> None:
 
 def test_a_radius_below_one_is_named_as_the_reason() -> None:
     found = one(flow=flow(0.5, 50), blocks=(block(0.5),))
-    assert found.text.endswith("the recurrent weight's spectral radius is 0.50, below 1, so that it must")
-    assert found.remedy.startswith("--set model.recurrent_init=orthogonal begins with a radius of 1; ")
+    assert found.text.endswith(
+        "the recurrent weight's spectral radius is 0.50, below 1, so that it must"
+    )
+    assert found.remedy.startswith(
+        "--set model.recurrent_init=orthogonal begins with a radius of 1; "
+    )
 
 
 def test_what_is_lost_at_once_is_not_lost_in_time() -> None:
@@ -89,7 +93,9 @@ def test_what_is_lost_at_once_is_not_lost_in_time() -> None:
     )
 
 
-@pytest.mark.parametrize("blocks", [(block(1.0),), (block(1.5),), (block(None),), (block(0.5), block(0.5))])
+@pytest.mark.parametrize(
+    "blocks", [(block(1.0),), (block(1.5),), (block(None),), (block(0.5), block(0.5))]
+)
 def test_other_radii_are_no_reason(blocks: tuple[Any, ...]) -> None:
     assert "radius" not in str(one(flow=flow(0.5, 50), blocks=blocks))
 
@@ -97,7 +103,9 @@ def test_other_radii_are_no_reason(blocks: tuple[Any, ...]) -> None:
 def test_what_fades_says_how_much_is_left() -> None:
     found = one(flow=flow(0.9, 50))
     assert (found.kind, found.level) == ("fades", "warning")
-    assert found.text == "fades: 5.2e-3 of a gradient comes back after 50 steps; half-life 6.6 steps"
+    assert (
+        found.text == "fades: 5.2e-3 of a gradient comes back after 50 steps; half-life 6.6 steps"
+    )
 
 
 def test_a_forget_gate_is_given_the_bias_that_lasts() -> None:
@@ -148,9 +156,7 @@ def test_what_explodes_is_to_be_clipped() -> None:
 def test_what_grows_is_told_before_it_explodes() -> None:
     found = one(flow=flow(1.2, 30))
     assert (found.kind, found.level) == ("grows", "warning")
-    assert found.text == (
-        "grows: 2.4e2 times as much comes back after 30 steps, 1.20 times a step"
-    )
+    assert found.text == ("grows: 2.4e2 times as much comes back after 30 steps, 1.20 times a step")
 
 
 def test_one_step_is_no_way_through_time() -> None:
@@ -178,7 +184,9 @@ def test_saturated_gates_are_named(use: Any, text: str, remedy: str) -> None:
     assert found.remedy.startswith(remedy)
 
 
-@pytest.mark.parametrize("use", [gate("forget", high=0.9), gate("hidden", "relu", 0.9), gate("input", low=0.4)])
+@pytest.mark.parametrize(
+    "use", [gate("forget", high=0.9), gate("hidden", "relu", 0.9), gate("input", low=0.4)]
+)
 def test_open_forget_gates_and_zeros_of_a_relu_are_meant_to_be(use: Any) -> None:
     assert len(verdicts(report(gates=(use,)))) == 1
 
@@ -186,7 +194,9 @@ def test_open_forget_gates_and_zeros_of_a_relu_are_meant_to_be(use: Any) -> None
 def test_layer_norm_is_proposed_where_there_is_none() -> None:
     layer = report(gates=(gate("input", low=0.9),))
     assert "--set model.layer_norm=true" in verdicts(layer)[1].remedy
-    assert "layer_norm" not in verdicts(layer, settings=settings_of("model.layer_norm=true"))[1].remedy
+    assert (
+        "layer_norm" not in verdicts(layer, settings=settings_of("model.layer_norm=true"))[1].remedy
+    )
 
 
 def test_dead_units_are_counted() -> None:
@@ -205,7 +215,9 @@ def weight(name: str, gradient: float = 1e-2, update: float | None = None) -> We
 
 
 def test_updates_that_are_too_great_or_too_small() -> None:
-    (found,) = verdicts(weights=(weight("a", update=0.2), weight("b", update=0.5), weight("c", update=0.01)))
+    (found,) = verdicts(
+        weights=(weight("a", update=0.2), weight("b", update=0.5), weight("c", update=0.01))
+    )
     assert (found.kind, found.where) == ("updates", "updates")
     assert found.text == (
         "a step changes half of the weights by more than 20% of what they are, and b by 50%"
