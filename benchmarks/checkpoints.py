@@ -2,8 +2,8 @@
 
     python benchmarks/checkpoints.py [RECIPE ...]
 
-Each is trained for half a minute with a checkpoint every two seconds. The time of one is what passes
-between the hooks before it and those after it. By default there is one a minute, which gives the
+Each is trained for half a minute with a checkpoint every two seconds. The time of one is what
+passes between the hooks before it and those after it. By default there is one a minute, which gives the
 share.
 """
 

@@ -21,8 +21,8 @@ are](../corpora/long_range/card.md)) or to have too little to learn from ({few:,
 reviews). What a remedy does to texts of your own these figures do not say: `seqnlp compare` does.
 
 Which one a model needs, [`seqnlp diagnose`](diagnosis.md) says. The plots on the right that show a
-gradient are its `carry`: what is left of a random unit gradient at the last step, so many steps back
-through the recurrence alone, after training (seed 0).
+gradient are its `carry`: what is left of a random unit gradient at the last step, so many steps
+back through the recurrence alone, after training (seed 0).
 """
 
 Digits = Callable[[float], str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,8 @@ def gate_names(cell: Cell) -> tuple[str, ...]:
 
 def _block(name: str, weight: Tensor) -> Block:
     weight = weight.double().cpu()
+    if not weight.isfinite().all():
+        return Block(name=name, radius=None, norm=math.nan)
     square = weight.shape[0] == weight.shape[1]
     radius = torch.linalg.eigvals(weight).abs().max().item() if square else None
     return Block(name=name, radius=radius, norm=torch.linalg.matrix_norm(weight, 2).item())
@@ -141,25 +144,28 @@ def _activations(reading: Reading) -> list[tuple[str, str, Tensor]]:
     every = max(1, int(real.sum()) // MOST_STEPS)
     x = reading.x[real][::every]
     state = tuple(leaf[real][::every] for leaf in reading.states)
-    with torch.enable_grad(), _Recorder() as recorder:
+    with torch.no_grad(), _Recorder() as recorder:
         reading.step(x, state)
-    names = _names(reading.cell, [argument for _, argument, _ in recorder.found])
-    kinds = [kind for kind, _, _ in recorder.found]
+    names, kinds = _names(reading.cell), [kind for kind, _, _ in recorder.found]
+    if len(names) != len(kinds):
+        names = [""] * len(kinds)
     return [
-        (name or _numbered(kinds, n), kind, value.detach())
+        (name or _numbered(kinds, n), kind, value)
         for n, (name, (kind, _, value)) in enumerate(zip(names, recorder.found, strict=True))
     ]
 
 
-def _names(cell: Cell, arguments: Sequence[Tensor]) -> list[str]:
-    """The gates that arguments of activations belong to, "" where that is not known.
+def _names(cell: Cell) -> list[str]:
+    """The gates that a step's activations belong to, "" where that is not known.
 
     An activation is a gate's where it depends on the bias of no other gate, but of those that have
     had theirs: tanh(x_n + r * h_n) is n's. One that depends on such gates alone is the memory's.
     """
-    names, bias = gate_names(cell), getattr(cell, "bias", None)
-    if not names or bias is None or not bias.requires_grad:
-        return [""] * len(arguments)
+    names = gate_names(cell)
+    bias = dict(cell.named_parameters()).get("bias")
+    if not names or bias is None:
+        return []
+    arguments, bias = _probe(cell)
     linear = isinstance(cell, GatedLinearCell)
     named: list[str] = []
     for argument in arguments:
@@ -177,6 +183,28 @@ def _names(cell: Cell, arguments: Sequence[Tensor]) -> list[str]:
         memory = "memory" if seen and not left else ""
         named.append(left[0] if len(left) == 1 else memory)
     return named
+
+
+def _probe(cell: Cell) -> tuple[list[Tensor], Tensor]:
+    """What a step gives its activations, and the bias that it has come from.
+
+    Weights, input and state are drawn small: where a cell's own are saturated, or frozen, nothing
+    would be seen to depend on anything.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(like: Tensor) -> Tensor:
+        drawn = torch.rand(like.shape, generator=generator)
+        return (0.1 + 0.1 * drawn).to(like)
+
+    weights = {name: draw(weight).requires_grad_() for name, weight in cell.named_parameters()}
+    x = draw(next(iter(weights.values())).new_empty(4, cell.input_size))
+    state = tuple(
+        draw(leaf) if leaf.is_floating_point() else leaf for leaf in cell.initial_state(4)
+    )
+    with torch.enable_grad(), _Recorder() as recorder:
+        torch.func.functional_call(cell, weights, (x, state))
+    return [argument for _, argument, _ in recorder.found], weights["bias"]
 
 
 def _numbered(kinds: Sequence[str], n: int) -> str:
