@@ -162,8 +162,7 @@ def _names(cell: Cell) -> list[str]:
     had theirs: tanh(x_n + r * h_n) is n's. One that depends on such gates alone is the memory's.
     """
     names = gate_names(cell)
-    bias = dict(cell.named_parameters()).get("bias")
-    if not names or bias is None:
+    if not names or "bias" not in dict(cell.named_parameters()):
         return []
     arguments, bias = _probe(cell)
     linear = isinstance(cell, GatedLinearCell)
