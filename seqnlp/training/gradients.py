@@ -83,9 +83,10 @@ class Gradients:
 class _Plan:
     """How the gradients of the weights are laid out in two messages.
 
-    The head is float32 and is added up: total, units, flags, how many rows each process will send
-    of each table, how many have each of the dense gradients, and these. The tail is int32 and comes
-    from each process: of each table the ids of the rows, and then the bits of their numbers.
+    The head is float32 and is added up: total, units, flags, how much each process will send of
+    each table, how many have each of the dense gradients, and these. The tail is int32 and comes
+    from each process: of each table the ids of the rows, for how many of them in turn each gradient
+    stands, and then the bits of the gradients.
 
     Args:
         weights: all of them.
@@ -99,7 +100,7 @@ class _Plan:
         of_tables = {id(table) for table in tables}
         self.dense = [weight for weight in weights if id(weight) not in of_tables]
         self.tables, self.group = tables, group
-        own = len(tables)
+        own = 2 * len(tables)
         self.flags = slice(2, 2 + len(FLAGS))
         self.counts = slice(self.flags.stop, self.flags.stop + group.size * own)
         self.own_counts = slice(self.counts.start + group.rank * own,
@@ -118,7 +119,7 @@ class _Plan:
     ) -> tuple[float, float]:
         """Give every weight its gradient of the mean over all processes; total and units of all."""
         parts = [_rows_of(table) for table in self.tables]
-        self._fill_head(total, units, [len(ids) for ids, _ in parts])
+        self._fill_head(total, units, [len(each) for ids, runs, _ in parts for each in (ids, runs)])
         self.group.add_up(self.head)
         numbers = self.head[: self.there.stop].tolist()
         total, units = numbers[:2]
@@ -128,7 +129,8 @@ class _Plan:
         for weight, piece, count in zip(self.dense, self.pieces, there, strict=True):
             weight.grad = piece if count else None
         if self.tables:
-            counts = self.head[self.counts].view(self.group.size, -1).to(torch.int64).tolist()
+            shape = self.group.size, len(self.tables), 2
+            counts = self.head[self.counts].view(shape).to(torch.int64).tolist()
             self._exchange_rows(parts, counts, units, meanwhile)
         return total, units
 
@@ -149,13 +151,15 @@ class _Plan:
 
     def _exchange_rows(
         self,
-        parts: Sequence[tuple[Tensor, Tensor]],
-        counts: list[list[int]],
+        parts: Sequence[tuple[Tensor, Tensor, Tensor]],
+        counts: list[list[tuple[int, int]]],
         units: float,
         meanwhile: Callable[[], None],
     ) -> None:
         widths = [table.shape[1] for table in self.tables]
-        most = max(sum(n * (1 + w) for n, w in zip(each, widths, strict=True)) for each in counts)
+        most = max(
+            sum(n + m * (1 + w) for (n, m), w in zip(each, widths, strict=True)) for each in counts
+        )
         pieces = [piece.view(torch.int32).reshape(-1) for part in parts for piece in part]
         if self.tails.shape[1] < most:
             self.tails = self.tails.new_empty(len(self.tails), most * 5 // 4)
@@ -169,24 +173,34 @@ class _Plan:
         finish()
         for tail, own in zip(tails, counts, strict=True):
             begin = 0
-            for buffer, count, width in zip(self.buffers, own, widths, strict=True):
-                end = begin + count * (1 + width)
-                ids, bits = tail[begin : begin + count], tail[begin + count : end]
-                rows = bits.view(buffer.dtype).view(count, width)
+            for buffer, (n, m), width in zip(self.buffers, own, widths, strict=True):
+                ids, runs = tail[begin : begin + n], tail[begin + n : begin + n + m]
+                begin += n + m
+                bits = tail[begin : begin + m * width]
+                begin += m * width
+                rows = bits.view(buffer.dtype).view(m, width)
+                rows = rows.repeat_interleave(runs, 0, output_size=n)
                 buffer.index_add_(0, ids, rows, alpha=1 / units)
-                begin = end
 
 
-def _rows_of(table: nn.Parameter) -> tuple[Tensor, Tensor]:
-    """The ids int32 [N] of the rows that have a gradient, and it [N, D].
+def _rows_of(table: nn.Parameter) -> tuple[Tensor, Tensor, Tensor]:
+    """The ids int32 [N] of rows with a gradient; runs int32 [M]; gradients [M, D].
 
-    A row may come several times, unless that would be much to send.
+    Each gradient is that of so many rows in turn as its run says: the n-grams of a word have the
+    same. A row may come several times, unless that would be much to send.
     """
     gradient = table.grad
     if gradient is None:
-        return torch.empty(0, dtype=torch.int32), table.new_empty(0, table.shape[1])
+        nothing = torch.empty(0, dtype=torch.int32)
+        return nothing, nothing, table.new_empty(0, table.shape[1])
     if not gradient.is_sparse:
-        return torch.arange(len(table), dtype=torch.int32), gradient
-    if gradient._nnz() > len(table) // 4:
+        ids = torch.arange(len(table), dtype=torch.int32)
+        return ids, torch.ones_like(ids), gradient
+    if gradient._nnz() > 2 * len(table):
         gradient = gradient.coalesce()
-    return gradient._indices()[0].to(torch.int32), gradient._values()
+    ids, rows = gradient._indices()[0].to(torch.int32), gradient._values()
+    first = torch.ones(len(rows), dtype=torch.bool)
+    torch.any(rows[1:] != rows[:-1], 1, out=first[1:])
+    places = first.nonzero().squeeze(1)
+    ends = torch.cat([places[1:], places.new_tensor([len(rows)])])
+    return ids, (ends - places).to(torch.int32), rows[places]
