@@ -1,8 +1,8 @@
-"""What `seqnlp compare` shows: figures, costs, differences, and what they mean."""
+"""What `seqnlp compare` shows: figures, costs and differences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -10,19 +10,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from seqnlp.cli.compare_verdicts import limits, summary, verdicts
 from seqnlp.cli.report import interval
 from seqnlp.cli.tables import plain_table
 from seqnlp.comparison.curves import band_of, curves_of
 from seqnlp.comparison.differences import Difference, compares, figures_of_system
 from seqnlp.comparison.measuring import Measured
 from seqnlp.comparison.runs import Cost, System, cost_of
-from seqnlp.comparison.statistics import pairs_needed, smallest_p
 from seqnlp.plotting import sparkline
 from seqnlp.tasks.base import Task
 from seqnlp.tasks.metrics import digits_of, figures_of, heading, scale_of
-
-LEVEL = 0.05
-"""What is called significant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,19 +78,40 @@ def show(screen: Console, outcome: Outcome) -> None:
     pair = outcome.differences[0] if len(outcome.differences) == 1 else None
     if pair is not None and outcome.seeds == 1 and compares(outcome.task):
         screen.print(_pair(outcome, pair))
-        for line in _verdicts(pair):
+        for line in verdicts(pair):
             screen.print(line, markup=False, soft_wrap=True)
-        screen.print()
-        screen.print(costs(outcome))
+        _show_costs(screen, outcome)
         return
     screen.print(figures(outcome))
-    screen.print()
-    screen.print(costs(outcome))
+    _show_costs(screen, outcome)
     if outcome.differences:
-        screen.print()
-        screen.print(_differences(outcome))
-        for line in (*_summary(outcome), *_limits(outcome)):
+        _show_differences(screen, outcome)
+        for line in (*summary(outcome), *limits(outcome)):
             screen.print(line, markup=False, soft_wrap=True)
+
+
+def _show_costs(screen: Console, outcome: Outcome) -> None:
+    whole = costs(outcome)
+    parts = [whole] if _fits(screen, whole) else [costs(outcome, course=False), _courses(outcome)]
+    for table in parts:
+        screen.print()
+        screen.print(table)
+
+
+def _show_differences(screen: Console, outcome: Outcome) -> None:
+    whole = _differences(outcome, outcome.differences)
+    apart = [_differences(outcome, [pair], named=False) for pair in outcome.differences]
+    for table in [whole] if _fits(screen, whole) else apart:
+        screen.print()
+        screen.print(table)
+
+
+def _fits(screen: Console, table: Table) -> bool:
+    """Whether a screen is wide enough for a table with no name in it broken."""
+    table.title, title = None, table.title
+    width = screen.measure(table, options=screen.options.update(max_width=1000)).maximum
+    table.title = title
+    return width <= screen.width
 
 
 def figures(outcome: Outcome) -> Table:
@@ -116,7 +134,7 @@ def figures(outcome: Outcome) -> Table:
     return table
 
 
-def costs(outcome: Outcome) -> Table:
+def costs(outcome: Outcome, *, course: bool = True) -> Table:
     """What the training of each system took, of several seeds the median, and its course."""
     known = [_usual_cost(system) for system in outcome.systems]
     on_gpu = any(cost.peak_gpu_memory_mb is not None for cost in known)
@@ -127,9 +145,9 @@ def costs(outcome: Outcome) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     if on_gpu:
         table.add_column("peak GPU MB", justify="right", no_wrap=True)
-    table.add_column(f"{outcome.figure} on validation", no_wrap=True)
+    if course:
+        table.add_column(f"{outcome.figure} on validation", no_wrap=True)
     for system, cost in zip(outcome.systems, known, strict=True):
-        curves = curves_of(system, outcome.figure)
         table.add_row(
             system.name,
             f"{outcome.measured[system.name][0].parameters:,}",
@@ -138,9 +156,23 @@ def costs(outcome: Outcome) -> Table:
             _number(cost.examples_per_second, ",.0f"),
             _number(cost.peak_memory_mb, ",.0f"),
             *([_number(cost.peak_gpu_memory_mb, ",.0f")] if on_gpu else []),
-            sparkline(band_of(curves).mean, width=24) if curves else "-",
+            *([_course(outcome, system)] if course else []),
         )
     return table
+
+
+def _courses(outcome: Outcome) -> Table:
+    table = plain_table(f"{outcome.figure} on validation, by epoch")
+    table.add_column("system", overflow="fold")
+    table.add_column("course", no_wrap=True)
+    for system in outcome.systems:
+        table.add_row(system.name, _course(outcome, system))
+    return table
+
+
+def _course(outcome: Outcome, system: System) -> str:
+    curves = curves_of(system, outcome.figure)
+    return sparkline(band_of(curves).mean, width=24) if curves else "-"
 
 
 def _usual_cost(system: System) -> Cost:
@@ -198,37 +230,25 @@ def _change(figure: Mapping[str, Any]) -> str:
     return interval(change, signed=True)
 
 
-def _verdicts(pair: Difference) -> Iterator[str]:
-    names = pair.first, pair.second
-    for name, each in pair.figures.items():
-        better = names[(each["difference"]["value"] > 0) != (each.get("better") == "lower")]
-        if each["p_value"] < LEVEL:
-            told = f"{better} is better; p < {LEVEL}"
-        else:
-            # Two digits would make 0.05 of what is above it.
-            digits = 3 if each["p_value"] < 0.1 else 2
-            told = f"the difference may be chance; p = {each['p_value']:.{digits}f}"
-        yield f"{heading(name, each)}: {told}"
-
-
-def _differences(outcome: Outcome) -> Table:
-    """A row for each pair of systems and figure."""
-    pairs = outcome.differences
-    several, holm = outcome.seeds > 1, len(pairs) > 1
+def _differences(outcome: Outcome, pairs: Sequence[Difference], *, named: bool = True) -> Table:
+    """A row for each pair of systems and figure; of one that is not named, its name on top."""
+    several, holm = outcome.seeds > 1, len(outcome.differences) > 1
     how = "permutation of seeds, bootstrap of texts" if several else "paired bootstrap"
-    table = plain_table(f"against {pairs[0].first}, by {how}")
-    table.add_column("system", overflow="fold")
-    table.add_column("figure")
+    subject = "" if named else f"{pairs[0].second} "
+    table = plain_table(f"{subject}against {pairs[0].first}, by {how}")
+    if named:
+        table.add_column("system", overflow="fold")
+    table.add_column("figure", no_wrap=True)
     titles = ["difference, 95 %", "better in", "p", *(["p (Holm)"] if holm else [])]
     for title in (*titles, *(["p of texts"] if several else [])):
         table.add_column(title, justify="right", no_wrap=True)
     for pair in pairs:
         for number, (name, each) in enumerate(pair.figures.items()):
             table.add_row(
-                "" if number else pair.second,
+                *(["" if number else pair.second] if named else []),
                 heading(name, each),
                 _change(each),
-                _wins(pair, each),
+                _wins(pair, each, of=" seeds" if named else ""),
                 _number(each["p_value"], ".3f"),
                 *([_number(each.get("p_holm"), ".3f")] if holm else []),
                 *([_number(each.get("p_texts"), ".3f")] if several else []),
@@ -236,57 +256,10 @@ def _differences(outcome: Outcome) -> Table:
     return table
 
 
-def _wins(pair: Difference, figure: Mapping[str, Any]) -> str:
+def _wins(pair: Difference, figure: Mapping[str, Any], *, of: str) -> str:
     if figure["wins"] is None:
         return "-"
     count = len(pair.seeds)
     if count > 1:
-        return f"{round(figure['wins'] * count)} of {count} seeds"
+        return f"{round(figure['wins'] * count)} of {count}{of}"
     return f"{100 * figure['wins']:.1f} %"
-
-
-def _summary(outcome: Outcome) -> Iterator[str]:
-    """For each figure, which systems are better than the one that all are compared with."""
-    pairs = outcome.differences
-    names = dict.fromkeys(name for pair in pairs for name in pair.figures)
-    for name in names:
-        sides: dict[str, list[str]] = {}
-        for pair in pairs:
-            if name in pair.figures:
-                side = _side(pair, pair.figures[name], LEVEL / len(pairs))
-                sides.setdefault(side, []).append(pair.second)
-        told = "; ".join(f"{side}: {', '.join(sides[side])}" for side in sorted(sides))
-        title = heading(name, next(pair.figures[name] for pair in pairs if name in pair.figures))
-        yield f"{title} at p < {LEVEL}, against {pairs[0].first}: {told}"
-
-
-def _side(pair: Difference, figure: Mapping[str, Any], level: float) -> str:
-    """On which side of the first the second stands; `level` is what the smallest p must pass."""
-    change = figure["difference"]
-    side = "better" if (change["value"] > 0) != (figure.get("better") == "lower") else "worse"
-    p = figure.get("p_holm", figure["p_value"])
-    if p is not None and p < LEVEL:
-        return side
-    # What no test of so few seeds can tell is no sign of chance.
-    if _too_few(pair, level) and (change["low"] > 0 or change["high"] < 0):
-        return f"{side} by the interval alone"
-    return "may be chance"
-
-
-def _too_few(pair: Difference, level: float) -> bool:
-    return len(pair.seeds) > 1 and smallest_p(len(pair.seeds)) >= level
-
-
-def _limits(outcome: Outcome) -> Iterator[str]:
-    """What the tests cannot tell."""
-    if outcome.seeds == 1 and not compares(outcome.task):
-        yield (
-            f"the task {outcome.task.settings.task!r} has no test over examples: take several "
-            "seeds, by --seeds"
-        )
-    level = LEVEL / len(outcome.differences)
-    if few := [len(pair.seeds) for pair in outcome.differences if _too_few(pair, level)]:
-        yield (
-            f"{min(few)} seeds give no p below {smallest_p(min(few)):.3g}: to tell differences "
-            f"at p < {LEVEL} from chance, take --seeds {pairs_needed(level)}"
-        )

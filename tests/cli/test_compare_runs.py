@@ -7,14 +7,19 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from seqnlp.cli.compare_tables import Outcome, show
 from seqnlp.cli.compare_training import _Display
+from seqnlp.comparison.differences import differences
 from seqnlp.comparison.jobs import Job
+from seqnlp.comparison.measuring import Exam
+from seqnlp.comparison.runs import Run, System
 from seqnlp.training.run import train
 from tests.cli.calling import SETS, call
 from tests.toy_numbers import registered_numbers
@@ -64,6 +69,34 @@ def test_systems_of_several_seeds(seed_runs: Path, capfd: pytest.CaptureFixture[
     assert f"\naccuracy at p < 0.05, against {folders[1]}: may be chance: {folders[4]}\n" in out
     # Learning curves, parameters, seconds, examples a second, memory.
     assert re.search(r"gru-seed-0 +[\d,]+ +2 +\d+\.\d +[\d,]+ +[\d,]+ +[▁▂▃▄▅▆▇█]{2}", out)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_terminal_of_80_columns_shows_every_name(
+    seeds: int, seed_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(seed_runs.parent)
+    near = Path(seed_runs.name)
+    cells = [[Run.read(near / f"{cell}-seed-{n}") for n in range(seeds)] for cell in ("rnn", "gru")]
+    third = replace(cells[0][0], folder=near / "a" / ("long" * 4))
+    systems = [System(name=str(runs[0].folder), runs=tuple(runs)) for runs in (*cells, [third])]
+    exam = Exam()
+    measured = {system.name: [exam.measure(run, "test")[0] for run in
+                              (system.runs if system.runs[0] is not third else cells[0])][:seeds]
+                for system in systems}  # fmt: skip
+    judge = exam.measure(cells[0][0], "test")[1]
+    made = differences(systems, measured, [(0, 1), (0, 2)], judge, "test")
+    shown = io.StringIO()
+    show(
+        Console(file=shown, width=80, highlight=False),
+        Outcome(corpus="toy", split="test", systems=systems, measured=measured, differences=made,
+                figure="accuracy", task=judge),
+    )  # fmt: skip
+    tables = shown.getvalue().partition("\naccuracy at")[0]
+    assert max(map(len, tables.split("\n"))) <= 80
+    for system in systems:
+        assert tables.count(system.name) >= 3
+    assert "…" not in tables
 
 
 def test_three_runs_are_compared_with_the_first(
