@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from seqnlp.cli.tables import plain_table
 from seqnlp.diagnosis.course import Record, layer_course
-from seqnlp.diagnosis.report import Diagnosis, LayerReport
+from seqnlp.diagnosis.report import Diagnosis, LayerReport, short
 from seqnlp.diagnosis.through_time import EXPLODED, VANISHED
 from seqnlp.plotting import sparkline
 
@@ -57,8 +58,8 @@ def _flow(diagnosis: Diagnosis) -> Table:
             layer.cell,
             _curve(layer),
             f"{flow.steps:,}",
-            f"{flow.carry[-1]:.1e}" if flow.carry[-1] < 0.01 else f"{flow.carry[-1]:.2f}",
-            f"{flow.factor:.3f}",
+            f"{flow.carry[-1]:.1e}" if flow.carry[-1] < 0.01 else short(flow.carry[-1]),
+            "" if math.isnan(flow.factor) else short(flow.factor, 3),
             "" if flow.half_life is None else f"{flow.half_life:,.1f}",
             f"{layer.dead_units}/{layer.units}",
         )
@@ -83,7 +84,8 @@ def _loss(diagnosis: Diagnosis) -> Table:
         cells = []
         for values in (layer.flow.state, layer.flow.output):
             most = max(values)
-            low = max(most, 1e-300) * VANISHED
+            low = max((each for each in values if each < math.inf), default=1.0)
+            low = max(low, 1e-300) * VANISHED
             shown = [max(each, low) if each > 0 else 0.0 for each in values]
             cells += [
                 sparkline(shown, width=WIDTH, log=True, between=(low, low / VANISHED)),
@@ -112,11 +114,11 @@ def _gates(diagnosis: Diagnosis) -> Table | None:
             table.add_row(
                 first, use.name, use.kind, f"{use.mean:.2f}",
                 f"{100 * use.low:.1f}", f"{100 * use.high:.1f}",
-                "" if radius is None else f"{radius:.2f}",
+                "" if radius is None else short(radius),
             )  # fmt: skip
             first = ""
         for name, radius in radii.items():
-            table.add_row(first, name, "", "", "", "", f"{radius:.2f}")
+            table.add_row(first, name, "", "", "", "", short(radius))
             first = ""
     return table
 
@@ -143,7 +145,11 @@ def _course(diagnosis: Diagnosis, course: Sequence[Record]) -> Table | None:
 
 
 def _say_ratios(screen: Console, diagnosis: Diagnosis) -> None:
-    known = sorted((each.gradient, each.name) for each in diagnosis.weights if each.norm)
+    known = sorted(
+        (each.gradient, each.name)
+        for each in diagnosis.weights
+        if each.norm and math.isfinite(each.gradient)
+    )
     if known:
         (low, least), (high, most) = known[0], known[-1]
         screen.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from seqnlp import plotting
 from seqnlp.diagnosis import pictures
 from seqnlp.diagnosis.course import Record
-from seqnlp.diagnosis.report import Diagnosis, LayerReport, Verdict
+from seqnlp.diagnosis.report import Diagnosis, LayerReport, Verdict, short
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 68rem; margin: 2rem auto;
@@ -116,8 +117,9 @@ def _is_number(cell: str) -> bool:
 def _layer(layer: LayerReport) -> list[str]:
     flow = layer.flow
     half_life = "" if flow.half_life is None else f"{flow.half_life:.1f}"
-    return [layer.name, layer.cell, str(flow.steps), f"{flow.carry[-1]:.2g}", f"{flow.factor:.3f}",
-            half_life, f"{layer.dead_units} of {layer.units}"]  # fmt: skip
+    factor = "" if math.isnan(flow.factor) else short(flow.factor, 3)
+    return [layer.name, layer.cell, str(flow.steps), f"{flow.carry[-1]:.2g}", factor, half_life,
+            f"{layer.dead_units} of {layer.units}"]  # fmt: skip
 
 
 def _gates(layer: LayerReport) -> list[list[str]]:
@@ -126,8 +128,8 @@ def _gates(layer: LayerReport) -> list[list[str]]:
 
 
 def _blocks(layer: LayerReport) -> list[list[str]]:
-    return [[layer.name, block.name, "" if block.radius is None else f"{block.radius:.3f}",
-             f"{block.norm:.3f}"] for block in layer.blocks]  # fmt: skip
+    return [[layer.name, block.name, "" if block.radius is None else short(block.radius, 3),
+             short(block.norm, 3)] for block in layer.blocks]  # fmt: skip
 
 
 def _weights(diagnosis: Diagnosis, course: Sequence[Record]) -> list[list[str]]:

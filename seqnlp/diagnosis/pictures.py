@@ -13,8 +13,8 @@ from seqnlp.diagnosis.through_time import EXPLODED, VANISHED
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEAST = 1e-12
-"""Gradients below are drawn as this."""
+LEAST, MOST = 1e-12, 1e60
+"""Gradients beyond are drawn as this."""
 DISTANCE = "steps before the last"
 
 
@@ -38,7 +38,7 @@ def draw(diagnosis: Diagnosis, course: Sequence[Record] = ()) -> Figure:
 def draw_carry(axes: Any, diagnosis: Diagnosis) -> None:
     """What the recurrences carry, by distance."""
     for layer, color in _colored(diagnosis.layers):
-        values = [max(each, LEAST) for each in layer.flow.carry]
+        values = [_drawn(each) for each in layer.flow.carry]
         axes.plot(range(len(values)), values, color=color, label=layer.name, linewidth=1.6)
     axes.axhline(1.0, color="#999999", linewidth=0.8)
     for bound, word in ((VANISHED, "vanished"), (EXPLODED, "exploded")):
@@ -58,7 +58,7 @@ def draw_loss(axes: Any, diagnosis: Diagnosis) -> None:
     for layer, color in _colored(diagnosis.layers):
         for values, style in ((layer.flow.state, "-"), (layer.flow.output, ".:")):
             # A gradient of zero has no logarithm: the curve has a gap there.
-            shown = [each if each > 0 else float("nan") for each in values]
+            shown = [min(each, MOST) if each > 0 else float("nan") for each in values]
             axes.plot(range(len(shown)), shown, style, color=color, linewidth=1.6, markersize=4)
     axes.plot([], [], "-", color="#555555", label="state: through time and from above")
     axes.plot([], [], ".:", color="#555555", label="output: from above alone")
@@ -90,7 +90,7 @@ def draw_course(axes: Any, diagnosis: Diagnosis, course: Sequence[Record]) -> No
     for layer, color in _colored(diagnosis.layers):
         found = layer_course(course, layer.path, layer.name)
         steps = [step for step, _ in found]
-        values = [max(each["flow"]["carry"][-1] or 0.0, LEAST) for _, each in found]
+        values = [_drawn(each["flow"]["carry"][-1] or 0.0) for _, each in found]
         axes.plot(steps, values, "o-", color=color, label=layer.name, linewidth=1.6, markersize=3)
     axes.axhline(1.0, color="#999999", linewidth=0.8)
     axes.set_yscale("log")
@@ -106,3 +106,7 @@ def _colored(layers: Sequence[LayerReport]) -> Iterator[tuple[LayerReport, str]]
 def _crosses(layer: LayerReport, bound: float) -> bool:
     carry = layer.flow.carry
     return min(carry) <= bound <= max(carry)
+
+
+def _drawn(carried: float) -> float:
+    return min(max(carried, LEAST), MOST)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from seqnlp.config import Settings
-from seqnlp.diagnosis.report import LayerReport
+from seqnlp.diagnosis.report import LayerReport, short
 
 NEAR_ONE = 0.05
 """A spectral radius this near to 1 is 1."""
+NORMED = {"LSTMCell": "layer_norm_lstm", "GRUCell": "layer_norm_gru"}
+"""The cells that normalize the sums which others give their gates."""
 
 
 class Remedies:
@@ -30,22 +32,26 @@ class Remedies:
     def why_it_decays(self) -> str:
         """What the only recurrent weight has to do with it; "" where it has nothing.
 
+        A radius below 1 makes a gradient shrink in the long run, but a norm below 1 at each step.
         Source: Pascanu et al. 2013, arXiv:1211.5063, section 2.1; and so `why_it_grows`.
         """
-        return self._radius("below 1, so that it must") if self.shrinks else ""
+        if not self.shrinks:
+            return ""
+        must = self.layer.blocks[0].norm < 1
+        return self._radius(f"below 1, so that it must{'' if must else ' in the long run'}")
 
     def why_it_grows(self) -> str:
         """What the only recurrent weight has to do with it; "" where it has nothing."""
         return self._radius("above 1, so that it can") if self.stretches else ""
 
     def _radius(self, side: str) -> str:
-        return f"; the recurrent weight's spectral radius is {self.radius:.2f}, {side}"
+        return f"; the recurrent weight's spectral radius is {short(self.radius or 0.0)}, {side}"
 
     def against_decay(self) -> str:
         """What carries further."""
         bias = self.lasting_bias()
         if self.layer.remembers:
-            if self.settings.model.forget_bias + 0.5 < bias:
+            if self.settings.model.forget_bias + 0.5 < bias and not self.keeps():
                 return f"--set model.forget_bias={bias:g} would let the forget gate keep that long"
             return f"{self.cell('irnn')}, or attention to every step, would carry further"
         carry = f"{self.cell('lstm')} with --set model.forget_bias={bias:g}"
@@ -53,6 +59,13 @@ class Remedies:
             carry += f", or {self.cell('irnn')},"
         start = "--set model.recurrent_init=orthogonal begins with a radius of 1; "
         return f"{start if self.shrinks else ''}{carry} would carry further"
+
+    def keeps(self) -> bool:
+        """Whether the forget gate, as it was measured, is open enough for all the steps."""
+        return any(
+            use.name == "forget" and use.mean >= _lasting_share(self.layer.flow.steps)
+            for use in self.layer.gates
+        )
 
     def against_growth(self) -> str:
         """What bounds a gradient, or keeps it from growing."""
@@ -69,8 +82,10 @@ class Remedies:
         """What keeps the sums that an activation is given small."""
         if name == "memory":
             return f"{self.cell('layer_norm_lstm')} keeps what is summed up there in bounds"
-        layer_norm = "" if self.settings.model.layer_norm else " or --set model.layer_norm=true"
-        return f"--lr {self.settings.train.lr / 2:g}{layer_norm} would keep the sums smaller"
+        found = f"--lr {self.settings.train.lr / 2:g}"
+        if (normed := NORMED.get(self.layer.cell)) is not None:
+            found += f" or {self.cell(normed)}"
+        return f"{found} would keep the sums smaller"
 
     def against_dead_units(self) -> str:
         """What keeps units alive."""
@@ -78,8 +93,9 @@ class Remedies:
         found = f"--lr {self.settings.train.lr / 2:g} keeps more of them alive"
         if model.cell_options.get("activation") == "relu":
             found += ", and so does --set model.cell_options.activation=leaky_relu"
-        if not self.decodes:
-            found += f"; --hidden-size {max(1, self.layer.units - self.layer.dead_units)} would do"
+        alive = self.layer.units - self.layer.dead_units
+        if alive and not self.decodes:
+            found += f"; --hidden-size {alive} would do"
         return found
 
     def cell(self, name: str) -> str:
@@ -91,5 +107,10 @@ class Remedies:
 
         Tallec and Ollivier 2018, arXiv:1804.11188, section 2, have it about log(T).
         """
-        keep = 0.5 ** (1 / max(self.layer.flow.steps, 1))
+        keep = _lasting_share(self.layer.flow.steps)
         return float(max(1, math.ceil(math.log(keep / (1 - keep)))))
+
+
+def _lasting_share(steps: int) -> float:
+    """What a step must keep for half to be left after so many."""
+    return float(0.5 ** (1 / max(steps, 1)))

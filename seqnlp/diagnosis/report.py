@@ -154,6 +154,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def short(value: float, digits: int = 2) -> str:
+    """A number to so many decimals; one of many digits as 1.2e+30."""
+    return f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.1e}"
+
+
 def short_names(paths: Sequence[str]) -> dict[str, str]:
     """What people call layers: "members.0.encoder.layers.1" is "encoder layer 2".
 

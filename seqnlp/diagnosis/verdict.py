@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from seqnlp.config import Settings
 from seqnlp.diagnosis.remedies import Remedies
-from seqnlp.diagnosis.report import FADED, Clipping, LayerReport, Verdict, WeightReport
+from seqnlp.diagnosis.report import (
+    FADED,
+    Clipping,
+    LayerReport,
+    Verdict,
+    WeightReport,
+    short,
+)
 from seqnlp.diagnosis.through_time import Flow
 
 SATURATED = 0.5
@@ -58,10 +65,12 @@ def judge(
 def _judge_flow(layer: LayerReport, remedies: Remedies) -> Verdict:
     flow, kind = layer.flow, layer.character
     if kind == "unknown":
-        return Verdict(
-            kind=kind, level="note", where=layer.name,
-            text="rows of one step say nothing about gradients through time",
-        )  # fmt: skip
+        text = (
+            "what a step does to a gradient is beyond what a number can hold"
+            if flow.steps
+            else "rows of one step say nothing about gradients through time"
+        )
+        return Verdict(kind=kind, level="note", where=layer.name, text=text)
     carried = f"{_share(flow.carry[-1])} of a gradient comes back after {_steps(flow.steps)}"
     if kind == "carries":
         if flow.carry[-1] < FADED:
@@ -76,7 +85,7 @@ def _judge_flow(layer: LayerReport, remedies: Remedies) -> Verdict:
         )
         return Verdict(
             kind=kind, level="warning", where=layer.name,
-            text=f"{text}, {flow.factor:.2f} times a step{remedies.why_it_grows()}",
+            text=f"{text}, {short(flow.factor)} times a step{remedies.why_it_grows()}",
             remedy=remedies.against_growth(),
         )  # fmt: skip
     text = (
@@ -193,6 +202,8 @@ def _share(carry: float) -> str:
 
 
 def _steps(count: float) -> str:
+    if count < 0.05:
+        return "0 steps"
     if count == int(count):
         return "1 step" if count == 1 else f"{count:,.0f} steps"
     return f"{count:.1f} steps" if count < 10 else f"{count:,.0f} steps"

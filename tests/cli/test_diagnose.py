@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from seqnlp import plotting
+from seqnlp.cli.diagnosis_report import show
+from seqnlp.diagnosis import Diagnosis
 from seqnlp.diagnosis.course import COURSE
+from seqnlp.diagnosis.report import WeightReport
+from seqnlp.diagnosis.through_time import Flow
 from tests.cli.calling import call, train
+from tests.diagnosis.making import report
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +161,20 @@ def test_training_with_diagnose_writes_the_course(
     assert "note: encoder layer 1 forward: " in err
     looks = (tmp_path / "run" / COURSE).read_text().splitlines()
     assert [json.loads(look)["rows"] for look in looks] == [3, 3]
+
+
+def test_gradients_beyond_all_numbers_leave_the_rest_to_be_read() -> None:
+    out = io.StringIO()
+    beyond = Flow(state=(1.0, 1e-3, math.inf), output=(1.0, 0.0, 0.0), carry=(1.0, 1e38, 1e76))
+    found = Diagnosis(
+        split="train", rows=8, loss=0.25, layers=(report(flow=beyond),), verdicts=(),
+        weights=(
+            WeightReport(name="a", norm=1.0, gradient=math.nan),
+            WeightReport(name="b", norm=1.0, gradient=0.5),
+        ),
+    )  # fmt: skip
+    show(Console(file=out, width=120), found, name="m", corpus="c")
+    text = out.getvalue()
+    assert "█▅·" in text  # the state's: 1, 1e-3, and what is no number
+    assert "gradient over weight: 5.0e-01 (b) to 5.0e-01 (b)" in text
+    assert "1.0e+76   1.0e+38" in text

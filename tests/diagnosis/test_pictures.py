@@ -55,6 +55,18 @@ def test_what_is_carried_is_drawn_by_layer() -> None:
     assert [text.get_text() for text in drawn.texts] == ["vanished"]
 
 
+def test_what_no_picture_can_hold_is_drawn_at_its_border() -> None:
+    beyond = (1.0, 1e300, 0.0)
+    found = diagnosis(layers=(report(flow=Flow(state=beyond, output=beyond, carry=beyond)),))
+    drawn = axes()
+    draw_carry(drawn, found)
+    assert list(curves(drawn)["encoder layer 1"]) == [1.0, 1e60, 1e-12]
+    drawn = axes()
+    draw_loss(drawn, found)
+    assert drawn.get_lines()[0].get_ydata()[1] == 1e60
+    assert "</html>" in page(found, name="a")
+
+
 def test_a_gradient_of_zero_is_a_gap() -> None:
     drawn = axes()
     only = report(flow=Flow(state=(1.0, 0.5, 0.0), output=(0.3, 0.0, 0.2), carry=(1.0, 0.5, 0.2)))

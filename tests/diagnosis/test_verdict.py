@@ -12,6 +12,7 @@ import pytest
 
 from seqnlp.cli.main import cli
 from seqnlp.config import Settings, load_settings
+from seqnlp.diagnosis.gates import Block, GateUse
 from seqnlp.diagnosis.report import Clipping, LayerReport, Verdict, WeightReport
 from seqnlp.diagnosis.through_time import Flow
 from seqnlp.diagnosis.verdict import judge
@@ -82,6 +83,13 @@ def test_a_radius_below_one_is_named_as_the_reason() -> None:
     )
 
 
+def test_a_weight_that_stretches_on_the_way_shrinks_in_the_long_run() -> None:
+    """The radius says what many steps do to a gradient; only the norm what each of them does."""
+    stretching = Block(name="hidden", radius=0.5, norm=1.5)
+    found = one(flow=flow(0.5, 50), blocks=(stretching,))
+    assert found.text.endswith("is 0.50, below 1, so that it must in the long run")
+
+
 def test_what_is_lost_at_once_is_not_lost_in_time() -> None:
     """A saturated output lets little through; the memory behind it carries that all the way."""
     carry = (1.0, *[1e-3 * 0.99**k for k in range(50)])
@@ -115,6 +123,15 @@ def test_a_forget_gate_is_given_the_bias_that_lasts() -> None:
     assert keep**200 > 0.5 > (1 / (1 + math.exp(-5))) ** 200
     found = one(flow=flow(0.5, 200), remembers=True, settings=settings_of("model.forget_bias=6"))
     assert found.remedy == "--cell irnn, or attention to every step, would carry further"
+
+
+def test_a_forget_gate_that_is_open_needs_no_bias() -> None:
+    keeps = GateUse(name="forget", kind="sigmoid", mean=0.999, low=0.0, high=1.0)
+    found = one(flow=flow(0.5, 200), remembers=True, gates=(keeps,))
+    assert found.remedy == "--cell irnn, or attention to every step, would carry further"
+    leaks = GateUse(name="forget", kind="sigmoid", mean=0.99, low=0.0, high=1.0)
+    found = one(flow=flow(0.5, 200), remembers=True, gates=(leaks,))
+    assert found.remedy == "--set model.forget_bias=6 would let the forget gate keep that long"
 
 
 def test_a_cell_in_use_is_no_remedy() -> None:
@@ -165,6 +182,22 @@ def test_one_step_is_no_way_through_time() -> None:
     assert found.text == "rows of one step say nothing about gradients through time"
 
 
+def test_what_is_no_number_is_not_laid_on_the_rows() -> None:
+    carry = (1.0, math.nan, math.nan)
+    found = one(flow=Flow(state=carry, output=carry, carry=carry))
+    assert (found.kind, found.level) == ("unknown", "note")
+    assert found.text == "what a step does to a gradient is beyond what a number can hold"
+
+
+def test_numbers_of_many_digits_are_told_by_their_power() -> None:
+    found = one(flow=flow(1e38, 2), blocks=(block(1e38),), settings=settings_of("hooks.clip=false"))
+    assert found.text == (
+        "explodes: a million times as much comes back after 1 step, 1.0e+38 times a step; the "
+        "recurrent weight's spectral radius is 1.0e+38, above 1, so that it can"
+    )
+    assert "half-life 0 steps" in one(flow=flow(1e-30, 5)).text
+
+
 @pytest.mark.parametrize(
     ("use", "text", "remedy"),
     [
@@ -191,12 +224,19 @@ def test_open_forget_gates_and_zeros_of_a_relu_are_meant_to_be(use: Any) -> None
     assert len(verdicts(report(gates=(use,)))) == 1
 
 
-def test_layer_norm_is_proposed_where_there_is_none() -> None:
-    layer = report(gates=(gate("input", low=0.9),))
-    assert "--set model.layer_norm=true" in verdicts(layer)[1].remedy
-    assert (
-        "layer_norm" not in verdicts(layer, settings=settings_of("model.layer_norm=true"))[1].remedy
-    )
+def test_cells_that_normalize_their_sums_are_proposed_where_there_are_some() -> None:
+    saturated = (gate("input", low=0.9),)
+    remedies = [
+        verdicts(report(gates=saturated, cell=cell, **more))[1].remedy
+        for cell, more in (
+            ("LSTMCell", {}), ("GRUCell", {"path": "decoder.layers.0"}), ("RNNCell", {}),
+        )
+    ]  # fmt: skip
+    assert remedies == [
+        "--lr 0.001 or --cell layer_norm_lstm would keep the sums smaller",
+        "--lr 0.001 or --set head.decoder_cell=layer_norm_gru would keep the sums smaller",
+        "--lr 0.001 would keep the sums smaller",
+    ]
 
 
 def test_dead_units_are_counted() -> None:
@@ -208,6 +248,7 @@ def test_dead_units_are_counted() -> None:
     _, found = verdicts(report(dead_units=5), settings=relu)
     assert "--set model.cell_options.activation=leaky_relu" in found.remedy
     assert len(verdicts(report(dead_units=1))) == 1
+    assert verdicts(report(dead_units=20))[1].remedy == "--lr 0.001 keeps more of them alive"
 
 
 def weight(name: str, gradient: float = 1e-2, update: float | None = None) -> WeightReport:
