@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,6 +16,8 @@ from seqnlp.tasks.long_range_problem import Floats, Problem
 from seqnlp.types import Prediction
 
 MARK = "*"
+LARGEST = 1e18
+"""Numbers beyond have squares, which the loss is of, that float32 cannot hold."""
 CLOSE = 0.04
 """How near a sum must be to count as solved (Hochreiter and Schmidhuber 1997, section 5.4)."""
 
@@ -43,14 +44,14 @@ class Adding(Problem):
                      for word in words]  # fmt: skip
         except ValueError:
             pairs = []
-        steps = np.array(pairs, dtype=np.float32)
-        if not len(steps) or not np.isfinite(steps).all():
+        steps = np.array(pairs, dtype=np.float64)
+        if not pairs or not (np.abs(steps) <= LARGEST).all():
             number, word = next((n, w) for n, w in enumerate(words, 1) if not _is_number(w))
             raise InputError(
                 f"{where}: number {number} is {word!r}; expected such as 0.31, or 0.31{MARK} where "
                 "it is marked"
             )
-        return steps
+        return steps.astype(np.float32)
 
     def parse_target(self, text: str, steps: NDArray[Any], where: str) -> float:
         if len(text.split()) != 1 or not _is_number(text.strip()) or text.strip()[-1] == MARK:
@@ -97,6 +98,6 @@ def _sum(value: float) -> Prediction:
 
 def _is_number(word: str) -> bool:
     try:
-        return math.isfinite(float(word.removesuffix(MARK)))
+        return abs(float(word.removesuffix(MARK))) <= LARGEST
     except ValueError:
         return False

@@ -294,4 +294,6 @@ def problem_from(state: Mapping[str, Any]) -> Problem:
 
 
 def _short(text: str) -> str:
+    if not text.strip():
+        return "an empty text"
     return text if len(text) <= 30 else f"{text[:27]}..."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,8 @@ def test_the_problem_is_found_out_or_named() -> None:
         (Adding(), "", "here: the sequence has no numbers"),
         (Adding(), "0.1 0,2", r"here: number 2 is '0,2'; expected such as 0.31, or 0.31\* where"),
         (Adding(), "0.1 nan*", r"here: number 2 is 'nan\*'"),
+        (Adding(), "0.1 1e39*", r"here: number 2 is '1e39\*'"),
+        (Adding(), "-inf", r"here: number 1 is '-inf'"),
         (Adding(), "0.1 *", r"here: number 2 is '\*'"),
         (CopyMemory(["up", "down"]), "up down", r"here: the sequence does not end with '\?'"),
         (CopyMemory(["up", "down"]), "dwn ?", "'dwn' is no symbol of the training sequences; did you mean 'down'"),
@@ -163,6 +166,7 @@ def test_a_sequence_that_cannot_be_is_refused(problem: Any, text: str, message: 
     ("inputs", "targets", "message"),
     [
         ("0.1* 0.2*", "0.3*", r"row 1: the sum is '0.3\*'; expected a number"),
+        ("0.1* 0.2*", "1e300", "row 1: the sum is '1e300'; expected a number"),
         ("0.1* 0.2*", "much", "row 1: the sum is 'much'; expected a number"),
         ("a b ?", "a", "row 1: 1 symbols are to be written; expected as many as are read, 2"),
         ("a b ?", "a c", "row 1: 'c' is no symbol of the training sequences"),
@@ -233,8 +237,11 @@ def test_it_goes_all_the_way_on_the_command_line(
         value = model.metrics["test"][figure]["value"]
         assert model.evaluate(model.corpus())[figure]["value"] == pytest.approx(value)
         assert f"{value:.5f}" in (folder / "README.md").read_text()
-        status, _, _ = call(capfd, "compare", folder, folder)
+        other = shutil.copytree(folder, tmp_path / f"{name[:4]}-other")
+        status, _, _ = call(capfd, "compare", folder, other)
         assert status == 0
     status, _, err = call(capfd, "predict", tmp_path / "addi", "0.3 x")
     assert status == 2
     assert "0.3 x: number 2 is 'x'; expected such as 0.31" in err
+    status, _, err = call(capfd, "predict", tmp_path / "addi", "")
+    assert (status, err) == (2, "error: an empty text: the sequence has no numbers\n")
