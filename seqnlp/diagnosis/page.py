@@ -89,7 +89,8 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _picture(diagnosis: Diagnosis, draw: Callable[..., None], arguments: tuple[Any, ...]) -> str:
-    figure = plotting.new_figure(5.2, 3.6)
+    height = pictures.gates_height(diagnosis) if draw is pictures.draw_gates else 3.6
+    figure = plotting.new_figure(5.2, height)
     draw(figure.add_subplot(), diagnosis, *arguments)
     return f"<div>{plotting.svg_of(figure)}</div>"
 

@@ -16,23 +16,31 @@ if TYPE_CHECKING:
 LEAST, MOST = 1e-12, 1e60
 """Gradients beyond are drawn as this."""
 DISTANCE = "steps before the last"
+FLOW_HEIGHT = 3.8
+"""Inches of a picture of curves."""
 
 
 def draw(diagnosis: Diagnosis, course: Sequence[Record] = ()) -> Figure:
     """All of it in one figure: flow above, gates and, where there is one, the course below."""
-    gated = [layer for layer in diagnosis.layers if layer.gates]
-    rows = 1 + bool(gated or len(course) > 1)
-    figure = plotting.new_figure(11.0, 3.8 * rows)
+    gated = any(layer.gates for layer in diagnosis.layers)
     below = [each for each, wanted in (("gates", gated), ("course", len(course) > 1)) if wanted]
-    places = iter(figure.add_subplot(rows, 2, n + 1) for n in range(2 + len(below)))
-    draw_carry(next(places), diagnosis)
-    draw_loss(next(places), diagnosis)
-    for each in below:
+    heights = [FLOW_HEIGHT, *([gates_height(diagnosis)] if below else [])]
+    figure = plotting.new_figure(11.0, sum(heights))
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
+    draw_carry(figure.add_subplot(grid[0, 0]), diagnosis)
+    draw_loss(figure.add_subplot(grid[0, 1]), diagnosis)
+    for number, each in enumerate(below):
+        place = figure.add_subplot(grid[1, number] if len(below) > 1 else grid[1, :])
         if each == "gates":
-            draw_gates(next(places), diagnosis)
+            draw_gates(place, diagnosis)
         else:
-            draw_course(next(places), diagnosis, course)
+            draw_course(place, diagnosis, course)
     return figure
+
+
+def gates_height(diagnosis: Diagnosis) -> float:
+    """Inches that the names of all activations take, below one another."""
+    return max(FLOW_HEIGHT, 0.8 + 0.15 * sum(len(layer.gates) for layer in diagnosis.layers))
 
 
 def draw_carry(axes: Any, diagnosis: Diagnosis) -> None:
@@ -45,7 +53,11 @@ def draw_carry(axes: Any, diagnosis: Diagnosis) -> None:
         low, high = axes.get_ylim()
         if low < bound < high or any(_crosses(layer, bound) for layer in diagnosis.layers):
             axes.axhline(bound, color="#c0392b", linewidth=0.8, linestyle=":")
-            axes.annotate(word, (0, bound), fontsize=8, color="#c0392b", va="bottom")
+            # Beside the axes, where neither curves nor the legend are.
+            axes.annotate(
+                word, (1, bound), xycoords=axes.get_yaxis_transform(), fontsize=8,
+                color="#c0392b", va="center",
+            )  # fmt: skip
     axes.set_yscale("log")
     axes.legend(fontsize=8, frameon=False)
     plotting.tidy(
@@ -81,7 +93,8 @@ def draw_gates(axes: Any, diagnosis: Diagnosis) -> None:
     axes.set_ylim(max(len(uses), 4) - 0.5, -0.5)
     axes.set_xlim(-100, 100)
     axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    axes.legend(fontsize=8, frameon=False)
+    # Above the bars, whatever they are.
+    axes.legend(fontsize=8, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.99))
     plotting.tidy(axes, title="Saturated activations", x="% of all steps and units")
 
 

@@ -85,6 +85,28 @@ def test_saturated_shares_are_bars_to_both_sides() -> None:
     assert [label.get_text() for label in drawn.get_yticklabels()] == ["encoder layer 1: input"]
 
 
+def test_many_activations_are_written_below_one_another() -> None:
+    layers = tuple(
+        report(name=f"encoder layer {n}", gates=tuple(gate(name) for name in ("one", "two", "three")))
+        for n in range(12)
+    )
+    figure = draw(diagnosis(layers=layers))
+    figure.canvas.draw()
+    labels = [label.get_window_extent() for label in figure.axes[2].get_yticklabels()]
+    assert len(labels) == 36
+    tops, bottoms = [box.y1 for box in labels[1:]], [box.y0 for box in labels]
+    assert all(top < bottom for top, bottom in zip(tops, bottoms, strict=False))
+    legend = figure.axes[2].get_legend().get_window_extent()
+    assert legend.y0 >= figure.axes[2].get_window_extent().y1
+
+
+def test_bounds_are_named_beside_the_curves() -> None:
+    figure = draw(diagnosis())
+    figure.canvas.draw()
+    (word,) = figure.axes[0].texts
+    assert word.get_window_extent().x0 >= figure.axes[0].get_window_extent().x1
+
+
 def test_the_course_is_drawn_by_steps() -> None:
     drawn, found = axes(), diagnosis()
     draw_course(drawn, found, course(found))
