@@ -43,9 +43,23 @@ def _record(line: str, where: str) -> Record:
         found = json.loads(line)
     except ValueError as error:
         raise InputError(f"{where}: not JSON: {error}") from error
-    if not isinstance(found, dict) or not {"seed", "epoch", "step", "layers"} <= found.keys():
-        raise InputError(f"{where}: expected a diagnosis with seed, epoch, step and layers")
-    return found
+    if not _is_record(found):
+        raise InputError(f"{where}: expected a diagnosis with seed, epoch, step, layers and weights")
+    return dict(found)
+
+
+def _is_record(found: Any) -> bool:
+    """Whether it has all that is shown of a course."""
+    try:
+        numbers = [found[key] for key in ("seed", "epoch", "step")]
+        numbers += [each["flow"]["carry"][-1] for each in found["layers"]]
+        numbers += [each["update"] for each in found["weights"]]
+        names = [each[key] for each in found["layers"] for key in ("path", "name")]
+        names += [each["name"] for each in found["weights"]]
+    except (KeyError, IndexError, TypeError):
+        return False
+    known = all(isinstance(each, int | float | None) for each in numbers)
+    return known and all(isinstance(each, str) for each in names)
 
 
 def layer_course(records: Sequence[Record], path: str, name: str) -> list[tuple[int, Record]]:

@@ -20,6 +20,8 @@ from seqnlp.diagnosis.through_time import Flow
 from tests.cli.calling import call, train
 from tests.diagnosis.making import report
 
+EXPECTED = f"{COURSE}:4: expected a diagnosis with seed, epoch, step, layers and weights"
+
 
 @pytest.fixture(scope="module")
 def watched(toy_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -129,7 +131,10 @@ def test_a_file_of_the_model_is_not_written_over(
     ("line", "message"),
     [
         ("{broken\n", f"{COURSE}:4: not JSON: "),
-        ('{"seed": 0}\n', f"{COURSE}:4: expected a diagnosis with seed, epoch, step and layers"),
+        ('{"seed": 0}\n', EXPECTED),
+        ('{"seed": 0, "epoch": 1, "step": 2, "layers": 3, "weights": []}\n', EXPECTED),
+        ('{"seed": 0, "epoch": 1, "step": 2, "layers": [{}], "weights": []}\n', EXPECTED),
+        ('{"seed": 0, "epoch": 1, "step": "2", "layers": [], "weights": []}\n', EXPECTED),
     ],
 )
 def test_a_damaged_course_is_named_by_its_line(
