@@ -44,7 +44,9 @@ def _record(line: str, where: str) -> Record:
     except ValueError as error:
         raise InputError(f"{where}: not JSON: {error}") from error
     if not _is_record(found):
-        raise InputError(f"{where}: expected a diagnosis with seed, epoch, step, layers and weights")
+        raise InputError(
+            f"{where}: expected a diagnosis with seed, epoch, step, layers and weights"
+        )
     return dict(found)
 
 
