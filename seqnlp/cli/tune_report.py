@@ -118,7 +118,8 @@ def _told(value: object) -> str:
 def result(screen: Console, found: Tuning, folder: Path, page: Path) -> None:
     """The best trials beside the settings as they were, what mattered, and what to type next."""
     screen.print()
-    screen.print(_table(found))
+    if any(trial.status == "complete" for trial in found.trials):
+        screen.print(_table(found))
     if found.importances:
         screen.print(_importances(found.importances))
     figures = [trial.figure for trial in found.trials if trial.figure is not None]

@@ -19,14 +19,39 @@ SAMPLERS = ("tpe", "random", "grid", "gp")
 PRUNERS = ("halving", "median", "none")
 
 
-def make_sampler(name: str, seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """What draws one trial; made anew for each, so that a study that goes on repeats no draw.
+def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """What draws trials, each from a seed of its own: a study that goes on repeats no draw.
 
-    tpe: Bergstra et al. 2011. gp: a Gaussian process with expected improvement (Jones et al. 1998).
+    The seed follows from the number that the database has given the trial, so that processes that
+    ask at the same moment get different ones.
 
     Args:
         name: one of `SAMPLERS`.
-        number: of trials that there are already.
+    """
+    from optuna.samplers import BaseSampler
+
+    class Numbered(BaseSampler):
+        own: BaseSampler
+
+        def before_trial(self, study: Any, trial: Any) -> None:
+            self.own = _sampler_of(name, seed, trial.number)
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
+            return self.own.infer_relative_search_space(study, trial)
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+            return self.own.sample_relative(study, trial, search_space)
+
+        def sample_independent(self, study: Any, trial: Any, *param: Any) -> Any:
+            return self.own.sample_independent(study, trial, *param)
+
+    return Numbered()
+
+
+def _sampler_of(name: str, seed: int, number: int) -> optuna.samplers.BaseSampler:
+    """What draws the trial of a number.
+
+    tpe: Bergstra et al. 2011. gp: a Gaussian process with expected improvement (Jones et al. 1998).
     """
     from optuna import samplers
 

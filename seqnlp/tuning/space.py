@@ -125,7 +125,7 @@ def parse_space(searches: Iterable[str]) -> dict[str, Dimension]:
     for search in searches:
         key, sign, text = (part.strip() for part in search.partition("="))
         if not sign or not all(key.split(".")) or not text:
-            raise SettingsError(f"--search {search}: expected KEY=VALUES, such as train.lr={FORMS}")
+            raise SettingsError(f"--search {search}: expected KEY=VALUES, with values {FORMS}")
         if key in space:
             raise SettingsError(f"--search {search}: {key} is named twice")
         try:

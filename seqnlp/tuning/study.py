@@ -100,7 +100,7 @@ class Study:
                 if point is None:
                     return None
                 self.study.enqueue_trial(point)
-            self.study.sampler = make_sampler(self.sampler, self.settings.seed, len(trials))
+            self.study.sampler = make_sampler(self.sampler, self.settings.seed)
             trial = self._ask_as_it_is(trials) if as_it_is and not waiting else self._ask()
             trial.set_user_attr("claim", [platform.node(), os.getpid()])
             trial.set_user_attr("beat", time.time())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -13,7 +14,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
+from seqnlp.cli.tune_report import result
 from seqnlp.config import load_settings
 from seqnlp.tuning.record import TrialRecord, Tuning
 from seqnlp.tuning.report import write_report
@@ -263,3 +266,17 @@ def test_what_a_loss_that_does_not_fall_says() -> None:
         "the loss did not fall in these few steps; above 0.03 it rises",
         "a third of that: --lr 0.01 (the settings have 0.1); --steps 500 would show more",
     ]
+
+
+def test_a_search_that_has_found_nothing_yet_shows_no_table(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    trial = TrialRecord(number=0, values={}, status="interrupted", as_it_is=True)
+    found = Tuning(
+        name="mine", settings=load_settings(), monitor="accuracy", maximize=True,
+        space=parse_space(["model.cell=rnn,gru"]), trials=[trial], importances={},
+        interrupted=True,
+    )  # fmt: skip
+    result(Console(file=shown, width=80), found, tmp_path, tmp_path / "report.html")
+    assert shown.getvalue().split("\n") == [
+        "", "1 interrupted; 0 s", "interrupted: the same command goes on", ""
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from seqnlp.config import Settings, change_settings, load_settings
@@ -461,3 +462,29 @@ def test_a_loss_that_is_no_number_is_a_failed_trial(settings: Settings) -> None:
     assert outcome.status == "failed"
     assert not outcome.usage
     assert "try a lower train.lr" in outcome.reason
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
+def test_processes_that_ask_at_once_draw_different_trials(
+    settings: Settings, tmp_path: Path, sampler: str
+) -> None:
+    storage = str(tmp_path / "study.db")
+    tune(settings, SPACE, storage=storage, study="s", sampler=sampler, trials=1)
+    own, other = (
+        Study(optuna.load_study(study_name="s", storage=open_storage(storage)),
+              settings, SPACE, sampler=sampler)
+        for _ in range(2)
+    )  # fmt: skip
+    asked = own.study.ask
+    between: list[TrialRecord | None] = []
+
+    def ask(*given: Any) -> Any:
+        # The other one has looked at the same trials, and is first.
+        between.append(other.next(10))
+        return asked(*given)
+
+    own.study.ask = ask  # type: ignore[method-assign]
+    drawn = own.next(10)
+    assert drawn is not None
+    assert between[0] is not None
+    assert drawn.values != between[0].values

@@ -54,7 +54,7 @@ def test_values_are_what_a_recipe_would_have() -> None:
 @pytest.mark.parametrize(
     ("search", "told"),
     [
-        ("train.lr", "expected KEY=VALUES, such as train.lr=lstm,gru or 1e-4..1e-1"),
+        ("train.lr", "expected KEY=VALUES, with values lstm,gru or 1e-4..1e-1"),
         ("train..lr=1,2", "expected KEY=VALUES"),
         ("train.lr=", "expected KEY=VALUES"),
         ("train.lr=0.1..a", "expected a number, not 'a'"),
@@ -112,9 +112,10 @@ def test_a_key_that_cannot_be_searched_is_told_in_one_line(search: str, told: st
     assert "\n" not in str(caught.value)
 
 
-def test_a_key_of_a_hook_that_is_off_is_no_table() -> None:
+def test_a_key_of_a_hook_that_is_off_switches_it_on() -> None:
     settings = complete(load_settings(None, ["hooks.dropout=false"]))
-    with pytest.raises(SettingsError, match="'dropout' is a value, not a table"):
+    check_space(settings, parse_space(["hooks.dropout.output=0..0.9"]))
+    with pytest.raises(SettingsError, match=r"rate of 'output' must be in \[0, 1\), not 1\.0"):
         check_space(settings, parse_space(["hooks.dropout.output=0..1"]))
     # Whoever has asked for a hook without options has not said that there are none.
     asked = complete(load_settings(None, ["hooks.average=true"]))
