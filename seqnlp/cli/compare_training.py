@@ -102,7 +102,11 @@ class _Display:
         if not path.is_file():
             return []
         with path.open("rb") as file:
-            file.seek(self.read[name])
+            # A training that goes on takes back what its log has of steps that came to nothing.
+            file.seek(max(0, self.read[name] - 1))
+            if self.read[name] and file.read(1) != b"\n":
+                self.read[name] = file.seek(0)
+                self.progress.update(self.bars[name], completed=0)
             # A line may be half written.
             lines = file.read().split(b"\n")[:-1]
         self.read[name] += sum(len(line) + 1 for line in lines)

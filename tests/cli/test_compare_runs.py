@@ -360,6 +360,13 @@ def test_the_display_counts_epochs_as_the_log_grows(tmp_path: Path) -> None:
         display.look(job)
         display.look(job)
         assert (bar.completed, bar.fields["state"]) == (2, "accuracy 0.750")
+        # A run that goes on has a shorter log, which grows again.
+        log.write_text('{"event": "epoch", "accuracy": 0.25}\n')
+        display.look(job)
+        assert (bar.completed, bar.fields["state"]) == (1, "accuracy 0.250")
+        log.write_text('{"event": "resume"}\n' + 3 * '{"event": "epoch", "accuracy": 0.125}\n')
+        display.look(job)
+        assert (bar.completed, bar.fields["state"]) == (3, "accuracy 0.125")
         display.end(job, 12.3)
         assert display.progress.tasks == []
     assert shown.getvalue() == f"1/1 {job.folder} in 12 s\n"
