@@ -11,6 +11,7 @@ from torch import Tensor
 from seqnlp.diagnosis.feeding import FeedingWatch
 from seqnlp.diagnosis.watching import Call, LayerWatch, Watch
 from seqnlp.errors import InputError
+from seqnlp.nn.cells.quantized import QuantizedCell
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.modes import in_mode
 from seqnlp.nn.recurrent_decoder import RecurrentDecoder
@@ -41,13 +42,18 @@ def capture(task: Task, batch: Batch) -> Captured:
         batch: of rows that it learns from, on its device.
 
     Raises:
-        InputError: no layer of the model is a recurrent one, or the batch reached none.
+        InputError: no layer of the model is a recurrent one, or the batch reached none; or they are
+            quantized.
     """
     layers = {n: m for n, m in task.named_modules() if isinstance(m, RecurrentLayer)}
     if not layers:
         raise InputError(
             f"the model of the task {task.settings.task!r} has no recurrent layer to diagnose; "
             "expected one that is made of cells (seqnlp.nn.RecurrentLayer)"
+        )
+    if any(isinstance(layer.forward_cell, QuantizedCell) for layer in layers.values()):
+        raise InputError(
+            "nothing comes back through int8 weights; diagnose the model that they were made from"
         )
     parameters = {n: p for n, p in task.named_parameters() if p.requires_grad}
     devices = [] if task.device.type == "cpu" else [task.device]

@@ -50,7 +50,7 @@ class LayerReport:
             return "vanishes"
         last = flow.carry[-1]
         if last < FADED:
-            # What is lost in the first steps alone, as by a saturated output, is not lost in time.
+            # What is lost at once, as by a saturated output, is not lost in time.
             return "fades" if last < STEADY * flow.carry[flow.steps // 2] else "carries"
         return "grows" if last > GROWN else "carries"
 

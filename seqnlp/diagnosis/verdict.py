@@ -74,7 +74,7 @@ def _judge_flow(layer: LayerReport, remedies: Remedies) -> Verdict:
     carried = f"{_share(flow.carry[-1])} of a gradient comes back after {_steps(flow.steps)}"
     if kind == "carries":
         if flow.carry[-1] < FADED:
-            carried += "; what is lost is lost in the first of them"
+            carried += "; most of what is lost is lost in the first half"
         return Verdict(kind=kind, level="good", where=layer.name, text=f"carries: {carried}")
     if kind in ("explodes", "grows"):
         text = (

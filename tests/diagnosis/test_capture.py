@@ -19,6 +19,7 @@ from seqnlp.errors import InputError
 from seqnlp.nn import unroll
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.layer import RecurrentLayer
+from seqnlp.nn.quantization import quantize
 from seqnlp.nn.recurrence import RecurrentEncoder
 from seqnlp.tasks.base import Batch, Task
 from seqnlp.types import Loss
@@ -144,6 +145,14 @@ def test_models_without_recurrent_layers_are_refused() -> None:
     )
     with pytest.raises(InputError, match=re.escape(message)):
         capture(Summing(nn.LSTM(3, 4)), batch)
+
+
+def test_quantized_models_are_refused() -> None:
+    task, batch = summing()
+    task = quantize(task.eval())
+    message = "nothing comes back through int8 weights; diagnose the model that they were made from"
+    with pytest.raises(InputError, match=message):
+        capture(task, batch)
 
 
 def test_layers_that_the_loss_does_not_reach_are_refused() -> None:

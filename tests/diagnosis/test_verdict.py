@@ -96,8 +96,8 @@ def test_what_is_lost_at_once_is_not_lost_in_time() -> None:
     found = one(flow=Flow(state=carry, output=carry, carry=carry))
     assert (found.kind, found.level, found.remedy) == ("carries", "good", "")
     assert found.text == (
-        "carries: 6.1e-4 of a gradient comes back after 50 steps; what is lost is lost in the first "
-        "of them"
+        "carries: 6.1e-4 of a gradient comes back after 50 steps; most of what is lost is lost in "
+        "the first half"
     )
 
 
