@@ -44,7 +44,12 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     with _uninterrupted(), ExitStack() as written:
         # The stack closes, and so renames, from the last that was opened to the first.
         for name, data in reversed(list(files.items())):
-            written.enter_context(new_file(folder / name, durable=True)).write(data)
+            file = written.enter_context(new_file(folder / name))
+            file.write(data)
+            # Now, so that renaming takes no time in which old and new ones stand side by side.
+            _sync(file)
+    for parent in {(folder / name).parent for name in files}:
+        _sync_folder(parent)
 
 
 @contextmanager
@@ -88,8 +93,7 @@ def new_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             if durable:
-                file.flush()
-                os.fsync(file.fileno())
+                _sync(file)
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
         if durable:
@@ -133,6 +137,12 @@ def held(folder: Path) -> Iterator[bool]:
         yield free
     finally:
         os.close(descriptor)
+
+
+def _sync(file: BinaryIO) -> None:
+    """Put what was written on the disk itself."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

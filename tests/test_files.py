@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,24 @@ def test_files_are_renamed_in_their_order(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "replace", spy)
     write_together(tmp_path, {"weights": b"1", "figures": b"2", "manifest": b"3"})
     assert renamed == ["weights", "figures", "manifest"]
+
+
+def noting(call: Callable[..., object], done: list[str]) -> Callable[..., object]:
+    def noted(*given: object) -> object:
+        done.append(call.__name__)
+        return call(*given)
+
+    return noted
+
+
+def test_files_are_on_the_disk_before_one_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, noting(getattr(os, name), done))
+    write_together(tmp_path, {"weights": b"1", "manifest": b"2"})
+    assert done == ["fsync", "fsync", "replace", "replace", "fsync"]
 
 
 def test_an_unwritable_place_is_one_line(tmp_path: Path) -> None:
