@@ -25,7 +25,7 @@ from seqnlp.tuning.space import Space, check_space
 from seqnlp.tuning.storage import open_storage, open_study, require_optuna
 from seqnlp.tuning.study import Study, identity_of
 from seqnlp.tuning.trial import STOPPED, Outcome, Report, Trials
-from seqnlp.tuning.workers import Worker
+from seqnlp.tuning.workers import Worker, stoppable
 
 BEST = "best.toml"
 """The best settings, as a recipe."""
@@ -176,14 +176,27 @@ class _Search:
 
     def _work_in_processes(self, count: int) -> None:
         workers = [Worker(threads=max(1, (os.cpu_count() or 1) // count)) for _ in range(count)]
-        threads = [threading.Thread(target=self._work, args=(each,)) for each in workers]
+        ends = [threading.Event() for _ in workers]
+
+        def work(worker: Worker, end: threading.Event) -> None:
+            try:
+                self._work(worker)
+            finally:
+                end.set()
+
+        threads = [threading.Thread(target=work, args=pair)
+                   for pair in zip(workers, ends, strict=True)]  # fmt: skip
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            with stoppable():
+                for thread in threads:
+                    thread.start()
+                # A join that a signal breaks off would take its thread for ended (bpo-45274).
+                for end in ends:
+                    end.wait()
         except KeyboardInterrupt:
             self.interrupted = True
+        except StoppedError as error:
+            self.error = error
         finally:
             for worker in workers:
                 worker.close()

@@ -18,8 +18,12 @@ def main() -> None:
     trials = Trials()
 
     def tell(value: object) -> None:
-        answers.write(json.dumps(value) + "\n")
-        answers.flush()
+        try:
+            answers.write(json.dumps(value) + "\n")
+            answers.flush()
+        except BrokenPipeError:
+            # Whoever asked has gone; an orderly end would write what is left once more.
+            os._exit(1)
 
     def report(epoch: int, figure: float) -> str | None:
         tell({"epoch": epoch, "figure": figure})

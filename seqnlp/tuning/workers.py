@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
 from seqnlp.config import Settings
+from seqnlp.errors import StoppedError
 from seqnlp.tuning.trial import Outcome, Report
 
 
@@ -81,6 +85,23 @@ class Worker:
                     start_new_session=True,  # a Ctrl-C at the terminal is for the caller
                 )
             return self.process
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM raise a StoppedError, that no process outlives it; only in the main thread."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise StoppedError("terminated; the same command goes on", signal=number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end(process: subprocess.Popen[str]) -> int:

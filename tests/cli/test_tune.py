@@ -141,7 +141,10 @@ def test_trials_that_all_fail_are_a_failed_run(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_keeps_the_study(toy_corpus: Path, tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_the_study(
+    toy_corpus: Path, tmp_path: Path, workers: int, number: signal.Signals
+) -> None:
     folder = tmp_path / "found"
     command = [sys.executable, "-m", "seqnlp", "tune", *SETS, "--set", "train.epochs=400", "--corpus",
                str(toy_corpus), *SEARCH, "--set", "hooks.early_stopping=false", "--output",
@@ -150,10 +153,14 @@ def test_ctrl_c_keeps_the_study(toy_corpus: Path, tmp_path: Path, workers: int) 
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
         assert _begun(folder / "study.db")
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         out, err = run.communicate(timeout=120)
-    assert run.returncode == 130, err
-    assert "interrupted: the same command goes on" in out
+    assert run.returncode == 128 + number, err
+    if number == signal.SIGINT:
+        assert "interrupted: the same command goes on" in out
+    else:
+        assert err.startswith("error: terminated")
+        assert err.count("\n") == 1
     with sqlite3.connect(folder / "study.db") as database:
         states = {row[0] for row in database.execute("select state from trials")}
     assert "RUNNING" not in states
