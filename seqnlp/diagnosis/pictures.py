@@ -93,8 +93,8 @@ def draw_gates(axes: Any, diagnosis: Diagnosis) -> None:
     axes.set_ylim(max(len(uses), 4) - 0.5, -0.5)
     axes.set_xlim(-100, 100)
     axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}")
-    # Above the bars, whatever they are.
-    axes.legend(fontsize=8, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.99))
+    # Beside the bars, however long they are.
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     plotting.tidy(axes, title="Saturated activations", x="% of all steps and units")
 
 

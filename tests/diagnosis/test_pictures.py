@@ -97,7 +97,7 @@ def test_many_activations_are_written_below_one_another() -> None:
     tops, bottoms = [box.y1 for box in labels[1:]], [box.y0 for box in labels]
     assert all(top < bottom for top, bottom in zip(tops, bottoms, strict=False))
     legend = figure.axes[2].get_legend().get_window_extent()
-    assert legend.y0 >= figure.axes[2].get_window_extent().y1
+    assert legend.x0 >= figure.axes[2].get_window_extent().x1
 
 
 def test_bounds_are_named_beside_the_curves() -> None:
