@@ -3,8 +3,8 @@
     python benchmarks/checkpoints.py [RECIPE ...]
 
 Each is trained for half a minute with a checkpoint every two seconds. The time of one is what
-passes between the hooks before it and those after it. By default there is one a minute, which gives the
-share.
+passes between the hooks before it and those after it. By default there is one a minute, which
+gives the share.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -123,9 +124,10 @@ def test_a_clear_difference_between_two_translators(
 
 
 def test_a_model_is_no_better_than_itself(
-    capfd: pytest.CaptureFixture[str], pairs_run: Path
+    capfd: pytest.CaptureFixture[str], pairs_run: Path, tmp_path: Path
 ) -> None:
-    status, out, _ = call(capfd, "compare", pairs_run, pairs_run, "--split", "validation")
+    copy = shutil.copytree(pairs_run, tmp_path / "copy")
+    status, out, _ = call(capfd, "compare", pairs_run, copy, "--split", "validation")
     assert status == 0
     assert "BLEU: the difference may be chance; p = 1.00" in out
 
@@ -147,7 +149,8 @@ def test_what_cannot_be_compared_is_one_line(
         2, "", f"error: {pairs_run} is for translation and {toy_run} for sentiment: models are "
         "compared in one task\n",
     )  # fmt: skip
-    assert call(capfd, "compare", toy_run, toy_run, "--beam", 2) == (
+    copy = shutil.copytree(toy_run, tmp_path / "copy")
+    assert call(capfd, "compare", toy_run, copy, "--beam", 2) == (
         2, "", "error: the task 'sentiment' writes no texts, so there is nothing to set by beam\n",
     )  # fmt: skip
 

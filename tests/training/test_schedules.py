@@ -96,8 +96,8 @@ def test_all_kinds_have_an_oracle() -> None:
 @given(
     kind=st.sampled_from(["linear", "cosine", "polynomial", "exponential", "restarts", "step"]),
     warmup=st.floats(0.1, 3),
-    final=st.floats(0, 1),
-    epochs=st.floats(0, 8),
+    final=st.floats(0, 1, allow_subnormal=False),
+    epochs=st.floats(0, 8, allow_subnormal=False),
     growth=st.floats(1, 3),
     cycle=st.floats(0.1, 4),
 )

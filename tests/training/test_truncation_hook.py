@@ -56,8 +56,7 @@ def test_it_is_taken_back_where_the_run_fails(toy_corpus: Path) -> None:
 def test_bad_options_and_models_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"hooks\.truncate: steps must be at least 1, not 0"):
         build(TruncateHook, {"steps": 0}, where="hooks.truncate")
-    with pytest.raises(SettingsError, match=r"hooks\.truncate: the key 'steps' is required"):
-        build(TruncateHook, {}, where="hooks.truncate")
+    assert build(TruncateHook, {}, where="hooks.truncate").steps == 50
 
     class Other:
         task = torch.nn.Linear(2, 2)
