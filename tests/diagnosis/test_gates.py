@@ -132,7 +132,9 @@ def test_frozen_and_saturated_activations_have_their_names_too(bias: float) -> N
 
 
 def test_activations_of_a_cell_without_gates_are_numbered() -> None:
-    names = [use.name for use in measure_gates([read(made("projected_lstm"), torch.randn(2, 5, 3))])]
+    names = [
+        use.name for use in measure_gates([read(made("projected_lstm"), torch.randn(2, 5, 3))])
+    ]
     assert names == ["sigmoid 1", "sigmoid 2", "tanh 1", "sigmoid 3", "tanh 2"]
 
 

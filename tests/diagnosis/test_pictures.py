@@ -87,7 +87,9 @@ def test_saturated_shares_are_bars_to_both_sides() -> None:
 
 def test_many_activations_are_written_below_one_another() -> None:
     layers = tuple(
-        report(name=f"encoder layer {n}", gates=tuple(gate(name) for name in ("one", "two", "three")))
+        report(
+            name=f"encoder layer {n}", gates=tuple(gate(name) for name in ("one", "two", "three"))
+        )
         for n in range(12)
     )
     figure = draw(diagnosis(layers=layers))
