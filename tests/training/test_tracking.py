@@ -64,7 +64,9 @@ def tensorboard_points(folder: Path) -> Series:
 
 
 def wandb_records(path: Path) -> Iterator[Any]:
-    """The records of a .wandb file: a log of LevelDB's format, after seven bytes."""
+    """The records of a .wandb file that are there whole: a log of LevelDB's format, after seven
+    bytes. Its own process may be writing the last one.
+    """
     from wandb.proto.wandb_internal_pb2 import Record
 
     data, place, whole = path.read_bytes(), 7, b""
@@ -73,6 +75,8 @@ def wandb_records(path: Path) -> Iterator[Any]:
             place += 32768 - place % 32768
             continue
         size, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        if place + 7 + size > len(data):
+            return
         whole += data[place + 7 : place + 7 + size]
         place += 7 + size
         if kind in (1, 4):
@@ -141,6 +145,13 @@ def test_wandb_keeps_every_point_on_disk(toy_corpus: Path, tmp_path: Path) -> No
     assert records["run"].run.project == "small"
     assert records["run"].run.display_name == "run-seed-0"
     assert records["exit"].exit.exit_code == 0
+    # A file that is still being written is read as far as it goes.
+    data, cut, seen = path.read_bytes(), tmp_path / "cut.wandb", []
+    for size in range(0, len(data), 97):
+        cut.write_bytes(data[:size])
+        seen.append(len(list(wandb_records(cut))))
+    assert seen == sorted(seen)
+    assert seen[-1] > seen[0] == 0
 
 
 @quiet
