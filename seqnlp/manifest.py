@@ -20,6 +20,8 @@ FORMAT = 3
 """The newest that is read. A model of one pipeline is written in 1, which older readers know; in 2
 there are several, all but the first in a folder of their name; in 3 there is none."""
 MANIFEST = "bundle.json"
+RECORD = "checkpoints/run.json"
+"""Stands in the folder of a run that is not finished."""
 _HASHED = ("config.toml", "weights.safetensors")
 _MORE = re.compile(rf"[a-z][a-z0-9_]*/({'|'.join(map(re.escape, PIPELINE_FILES))})")
 
@@ -69,6 +71,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"{folder}: no such model folder")
     path = folder / MANIFEST
     if not path.is_file():
+        if (folder / RECORD).is_file():
+            raise BundleError(
+                f"{folder}: its training is not finished; seqnlp train --resume {folder} goes on "
+                "with it"
+            )
         raise BundleError(f"{folder}: not a saved model: it has no {MANIFEST}")
     data = read(path)
     try:

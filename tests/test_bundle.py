@@ -57,6 +57,13 @@ def test_the_saved_settings_repeat_the_run_to_the_bit(toy_run: Path, tmp_path: P
     assert again.metrics["test"] == json.loads((toy_run / "metrics.json").read_text())["test"]
 
 
+def test_a_run_that_is_not_finished_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "run.json").write_text("{}")
+    with pytest.raises(BundleError, match="not finished; seqnlp train --resume .* goes on with it"):
+        load(tmp_path)
+
+
 def test_an_ensemble_is_one_model(toy_corpus: Path, tmp_path: Path) -> None:
     settings = small_settings(toy_corpus, "ensemble=2", "train.epochs=2")
     model = seqnlp.train(settings, tmp_path / "run")

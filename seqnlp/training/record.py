@@ -16,10 +16,10 @@ from seqnlp.config import Settings, settings_from
 from seqnlp.data.corpus import Corpus
 from seqnlp.errors import InputError
 from seqnlp.files import write_bytes
+from seqnlp.manifest import RECORD
 from seqnlp.training.checkpoints import FOLDER
 
 FORMAT = 1
-_FILE = "run.json"
 
 
 class RunRecord(BaseModel):
@@ -61,7 +61,7 @@ class RunRecord(BaseModel):
         except OSError as error:
             raise InputError(f"cannot write {place}: {error.strerror}") from error
         data = self.model_dump_json(indent=2) + "\n"
-        write_bytes(place / _FILE, data.encode(), durable=True)
+        write_bytes(folder / RECORD, data.encode(), durable=True)
 
     def check(self, now: RunRecord, folder: Path) -> list[str]:
         """See that a run would go on as what it was begun as; gives notes.
@@ -97,7 +97,7 @@ class RunRecord(BaseModel):
 
 def begun(folder: Path) -> bool:
     """Whether a folder holds a run that was begun and is not complete."""
-    return (folder / FOLDER / _FILE).is_file()
+    return (folder / RECORD).is_file()
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -106,7 +106,7 @@ def read_record(folder: Path) -> RunRecord:
     Raises:
         InputError: there is none, or it cannot be read.
     """
-    path = folder / FOLDER / _FILE
+    path = folder / RECORD
     try:
         content = json.loads(path.read_bytes())
         found = content.get("format") if isinstance(content, dict) else None
@@ -127,13 +127,13 @@ def settings_of(folder: Path) -> Settings:
     Raises:
         InputError: there is none, or it cannot be read.
     """
-    return settings_from(read_record(folder).settings, str(folder / FOLDER / _FILE))
+    return settings_from(read_record(folder).settings, str(folder / RECORD))
 
 
 def forget(folder: Path) -> None:
     """Remove the record of a run, and then its checkpoints, which are nothing without it."""
     place = folder / FOLDER
-    (place / _FILE).unlink(missing_ok=True)
+    (folder / RECORD).unlink(missing_ok=True)
     shutil.rmtree(place, ignore_errors=True)
 
 
