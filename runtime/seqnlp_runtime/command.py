@@ -1,0 +1,75 @@
+"""`seqnlp-run`: answer texts on the command line, one JSON object a line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from seqnlp_runtime.errors import RunnerError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0 well, 2 usage or bad input, 130 Ctrl-C."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        if given.batch_size < 1:
+            raise RunnerError(f"--batch-size {given.batch_size}: expected 1 or more")
+        from seqnlp_runtime.model import load
+
+        model = load(given.folder, threads=given.threads, int8=given.int8)
+        texts = iter(given.texts) if given.texts else _lines()
+        while block := list(islice(texts, given.batch_size)):
+            for text, answer in zip(block, model.predict(block), strict=True):
+                line = json.dumps({"text": text, **answer.as_dict()}, ensure_ascii=False)
+                sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace") + b"\n")
+            sys.stdout.buffer.flush()
+    except RunnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has gone; closing must not complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _lines() -> Iterator[str]:
+    """Texts of standard input, one a line.
+
+    Raises:
+        RunnerError: a line is not UTF-8.
+    """
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise RunnerError(f"standard input:{number}: not valid UTF-8") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="seqnlp-run",
+        description="Answer texts with a model that `seqnlp export --format onnx` has written; "
+        "one JSON object a line.",
+    )
+    parser.add_argument("folder", help="what was exported")
+    parser.add_argument("texts", nargs="*", help="to be answered; without, lines of standard input")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
+    parser.add_argument("--int8", action="store_true", help="take int8 weights")
+    parser.add_argument("--batch-size", type=int, default=1, help="texts at once (default: 1)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
