@@ -56,11 +56,17 @@ def new_figure(width: float = 7.0, height: float = 4.0) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def tidy(axes: Any, *, title: str = "", x: str = "", y: str = "") -> None:
-    """The look of all pictures: a light grid, no box, small letters."""
+def tidy(axes: Any, *, title: str = "", x: str = "", y: str = "", counts: bool = False) -> None:
+    """The look of all pictures: a light grid, no box, small letters.
+
+    Args:
+        counts: x are whole numbers, and between them stands no tick.
+    """
     axes.set_title(title, fontsize=10)
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
+    if counts:
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(labelsize=8)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)

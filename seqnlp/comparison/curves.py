@@ -88,9 +88,8 @@ def draw(systems: Sequence[System], figure: str, path: Path) -> None:
                          marker="o", markersize=2)  # fmt: skip
     several = any(len(curves_of(system, figure)) > 1 for system in systems)
     title = "mean and range over seeds" if several else ""
-    tidy(by_epoch, title=title, x="epoch", y=f"{figure} on validation")
+    tidy(by_epoch, title=title, x="epoch", y=f"{figure} on validation", counts=True)
     tidy(by_time, title="each training" if several else "", x="seconds of training")
-    by_epoch.xaxis.get_major_locator().set_params(integer=True)
     if by_epoch.get_legend_handles_labels()[0]:
         drawn.legend(loc="outside lower center", ncols=min(4, len(systems)), fontsize=8)
     save_figure(drawn, path)

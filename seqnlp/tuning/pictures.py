@@ -36,7 +36,7 @@ def history(found: Tuning) -> Figure:
     if default is not None and default.figure is not None:
         axes.axhline(default.figure, color="#555555", linestyle=":", label="without the search")
     axes.legend(fontsize=8, frameon=False)
-    tidy(axes, x="trial", y=f"{found.monitor} on validation")
+    tidy(axes, x="trial", y=f"{found.monitor} on validation", counts=True)
     return figure
 
 
@@ -82,7 +82,7 @@ def courses(found: Tuning) -> Figure:
         color = PRUNED if trial.status == "pruned" else COMPLETE
         color, width = (BEST, 2.0) if trial == found.best else (color, 0.9)
         axes.plot(list(trial.course), list(trial.course.values()), color=color, linewidth=width)
-    tidy(axes, x="epoch", y=f"{found.monitor} on validation")
+    tidy(axes, x="epoch", y=f"{found.monitor} on validation", counts=True)
     return figure
 
 
