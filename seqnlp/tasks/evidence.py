@@ -110,7 +110,7 @@ class LinearEvidence(nn.Module):
 
 
 def fit_naive_bayes(
-    text: TokenizedText, labels: Ints, classes: int
+    text: TokenizedText, labels: Ints, classes: int, weights: Floats | None = None
 ) -> tuple[LinearEvidence, NDArray[np.float32]]:
     r"""Naive Bayes on presence, one label against the rest.
 
@@ -122,6 +122,8 @@ def fit_naive_bayes(
 
     Args:
         labels: int64 [N], numbers below `classes`.
+        classes: K.
+        weights: float [N], as how many texts each counts; None for one.
 
     Returns:
         The fitted evidence; float [N, K], that of each text with the text itself left out, and
@@ -129,6 +131,8 @@ def fit_naive_bayes(
     """
     keys, matrix = _features(text)
     own = np.eye(classes)[labels]
+    if weights is not None:
+        own *= weights[:, None]
     counts: Floats = matrix.T @ own
     totals = own.sum(0)
     evidence = LinearEvidence(len(keys), classes, normalized=False)
@@ -137,11 +141,12 @@ def fit_naive_bayes(
     held_out = np.zeros((len(labels), classes), dtype=np.float32)
     groups = _groups(matrix)
     sizes = np.bincount(groups)
-    for label in np.unique(labels):
+    together = sizes > (1 if weights is None else 0)
+    for label in np.unique(labels) if weights is None else ():
         # One text less of this label changes the counts of its features in one way only.
         alone = (labels == label) & (sizes[groups] == 1)
         held_out[alone] = matrix[alone] @ _without(counts, totals, np.eye(classes)[label])
-    for group in np.flatnonzero(sizes > 1):
+    for group in np.flatnonzero(together):
         rows = np.flatnonzero(groups == group)
         held = matrix[rows[0]].indices
         odds = _without(counts[held], totals, own[rows].sum(0))
@@ -150,13 +155,14 @@ def fit_naive_bayes(
 
 
 def fit_logistic(
-    text: TokenizedText, labels: Ints, classes: int
+    text: TokenizedText, labels: Ints, classes: int, weights: Floats | None = None
 ) -> tuple[LinearEvidence, NDArray[np.float32]]:
     """L2-regularized logistic regression on presence, weighted by inverse document frequency.
 
     One regression for each label against the rest.
 
     The strength is chosen, and the texts are held out, by cross-validation on the same texts.
+    For the arguments see `fit_naive_bayes`.
 
     Returns:
         The fitted evidence; float [N, K], that of each text from a model that saw neither it nor
@@ -166,8 +172,9 @@ def fit_logistic(
     from sklearn.model_selection import GroupKFold
 
     keys, matrix = _features(text)
-    frequency = np.asarray(matrix.sum(0)).ravel()
-    rarity = np.log((1 + len(labels)) / (1 + frequency)) + 1
+    each = np.ones(len(labels)) if weights is None else weights
+    frequency = np.asarray(matrix.T @ each).ravel()
+    rarity = np.log((1 + each.sum()) / (1 + frequency)) + 1
     weighted = matrix.multiply(rarity).tocsr()
     lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)).ravel())
     weighted = weighted.multiply(1 / np.maximum(lengths, 1e-6)[:, None]).tocsr()
@@ -179,14 +186,17 @@ def fit_logistic(
     for strength in STRENGTHS:
         held_out = np.zeros((len(labels), classes))
         for seen, unseen in folds:
-            slopes, bias = _one_against_rest(weighted[seen], labels[seen], classes, strength)
+            slopes, bias = _one_against_rest(
+                weighted[seen], labels[seen], classes, strength, each[seen]
+            )
             held_out[unseen] = weighted[unseen] @ slopes + bias
         shares = np.exp(held_out - held_out.max(1, keepdims=True))
-        loss = log_loss(labels, shares / shares.sum(1, keepdims=True), labels=range(classes))
+        shares /= shares.sum(1, keepdims=True)
+        loss = log_loss(labels, shares, labels=range(classes), sample_weight=weights)
         if best is None or loss < best[0]:
             best = loss, strength, held_out
     assert best is not None
-    slopes, bias = _one_against_rest(weighted, labels, classes, best[1])
+    slopes, bias = _one_against_rest(weighted, labels, classes, best[1], each)
     evidence = LinearEvidence(len(keys), classes, normalized=True)
     evidence.keys.copy_(torch.from_numpy(keys))
     evidence.weights.copy_(torch.from_numpy(slopes * rarity[:, None]))
@@ -250,7 +260,7 @@ def _log_odds(counts: Floats, totals: Floats) -> Floats:
 
 
 def _one_against_rest(
-    features: Any, labels: Ints, classes: int, strength: float
+    features: Any, labels: Ints, classes: int, strength: float, weights: Floats
 ) -> tuple[Floats, Floats]:
     """Slopes float [F, K] and bias float [K] of a regression for each label against the rest.
 
@@ -263,10 +273,10 @@ def _one_against_rest(
         own = labels == label
         if own.all() or not own.any():
             # Nothing to tell apart: as sure as the number of texts allows.
-            bias[label] = np.log(len(labels) + 1) * (1 if own.any() else -1)
+            bias[label] = np.log(weights.sum() + 1) * (1 if own.any() else -1)
             continue
         model = LogisticRegression(
             C=strength, solver="liblinear", dual=True, tol=1e-2, max_iter=1000, random_state=0
-        ).fit(features, own)
+        ).fit(features, own, weights)
         slopes[:, label], bias[label] = model.coef_[0], model.intercept_[0]
     return slopes, bias

@@ -18,16 +18,21 @@ from seqnlp.tasks.base import Batch, Rows
 from seqnlp.tasks.rows import Ints, TokenRows
 from seqnlp.types import TokenBatch
 
+WEIGHT = "weight"
+"""The field of an example that says how much it counts in training."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabeledBatch(Batch):
     """tokens: B rows. labels: int64 [B], numbers into the task's labels; None at prediction.
     evidence: float [B, K], log-odds of each row's document; None where the task has none.
+    weights: float [B], how much each row counts in the loss; None where all count the same.
     """
 
     tokens: TokenBatch
     labels: Tensor | None
     evidence: Tensor | None = None
+    weights: Tensor | None = None
 
     def to(self, device: Device | str) -> LabeledBatch:
         if self.tokens.ids.device == torch.device(device):
@@ -36,27 +41,37 @@ class LabeledBatch(Batch):
             tokens=self.tokens.to(device),
             labels=None if self.labels is None else self.labels.to(device),
             evidence=None if self.evidence is None else self.evidence.to(device),
+            weights=None if self.weights is None else self.weights.to(device),
         )
 
 
 class LabeledRows(Rows):
     """Token rows, each with what is known of its document.
 
-    labels: int64 [N] or None. evidence: float32 [N, K] or None.
+    labels: int64 [N] or None. evidence: float32 [N, K] or None. weights: float64 [N] or None; each
+    row of a long document has that of the whole.
     """
 
     def __init__(
-        self, tokens: TokenRows, labels: Ints | None, evidence: NDArray[np.float32] | None = None
+        self,
+        tokens: TokenRows,
+        labels: Ints | None,
+        evidence: NDArray[np.float32] | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
-        self.tokens, self.labels, self.evidence = tokens, labels, evidence
+        self.tokens, self.labels, self.evidence, self.weights = tokens, labels, evidence, weights
         self.lengths = tokens.lengths
 
     def batch(self, indices: Ints) -> LabeledBatch:
         documents = self.tokens.documents[indices]
+        weights = None
+        if self.weights is not None:
+            weights = torch.from_numpy(self.weights[documents].astype(np.float32))
         return LabeledBatch(
             tokens=self.tokens.tokens(indices),
             labels=None if self.labels is None else torch.from_numpy(self.labels[documents]),
             evidence=None if self.evidence is None else torch.from_numpy(self.evidence[documents]),
+            weights=weights,
         )
 
 
@@ -76,6 +91,16 @@ def label_numbers(split: Split, labels: tuple[str, ...]) -> Ints:
             )
         found[row] = numbers[label]
     return found
+
+
+def example_weights(split: Split) -> NDArray[np.float64] | None:
+    """How much each example of a split counts, float64 [N]: its field `weight`, if it has one.
+
+    No reader of files makes such a field; it is for corpora in memory.
+    """
+    if WEIGHT not in split.fields:
+        return None
+    return np.fromiter(map(float, split.column(WEIGHT)), np.float64, len(split))
 
 
 def class_weights(

@@ -25,6 +25,7 @@ from seqnlp.tasks.labeled import (
     LabeledBatch,
     LabeledRows,
     class_weights,
+    example_weights,
     label_numbers,
     natural_order,
 )
@@ -147,14 +148,14 @@ class SentimentTask(Task):
 
     def read(self, split: Split, *, training: bool = False) -> LabeledRows:
         text = tokenize_split(split, "text", self.pipeline)
-        labels = label_numbers(split, self.labels)
+        labels, weights = label_numbers(split, self.labels), example_weights(split)
         if self.evidence is None:
-            return LabeledRows(self._rows(text), labels)
+            return LabeledRows(self._rows(text), labels, weights=weights)
         if not training:
-            return LabeledRows(self._rows(text), labels, self.evidence(text))
+            return LabeledRows(self._rows(text), labels, self.evidence(text), weights)
         fit = FITS[self.options.evidence]
-        self.evidence, held_out = fit(text, labels, len(self.labels))
-        return LabeledRows(self._rows(text), labels, held_out)
+        self.evidence, held_out = fit(text, labels, len(self.labels), weights)
+        return LabeledRows(self._rows(text), labels, held_out, weights)
 
     def read_texts(self, texts: Sequence[str]) -> LabeledRows:
         return self.read_tokens([self.pipeline.tokens(text) for text in texts])
@@ -183,9 +184,12 @@ class SentimentTask(Task):
             batch.labels.repeat(len(self.members)),
             weight=self._weights,
             label_smoothing=self.options.label_smoothing,
-            reduction="sum",
+            reduction="sum" if batch.weights is None else "none",
         )
-        return Loss(total=total, units=float(self._weights[batch.labels].sum()) * len(self.members))
+        units = self._weights[batch.labels]
+        if batch.weights is not None:
+            total, units = total @ batch.weights.repeat(len(self.members)), units * batch.weights
+        return Loss(total=total, units=float(units.sum()) * len(self.members))
 
     def log_probabilities(self, batch: LabeledBatch) -> Tensor:
         """Float [B, K]: logarithms of the members' mean probabilities."""

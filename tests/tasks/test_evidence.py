@@ -168,3 +168,26 @@ def test_twins_of_the_other_label_are_held_out_too() -> None:
     _, held_out = fitted(texts, labels)
     rest = fitted(texts[6:], labels[6:])[0](tokenized(texts[:1]))
     np.testing.assert_allclose(held_out[:6], np.repeat(rest, 6, axis=0), rtol=1e-5)
+
+
+def test_a_text_of_weight_two_is_the_text_twice() -> None:
+    weights = np.array([2.0, 1.0, 3.0, 1.0, 1.0])
+    rows = np.repeat(np.arange(5), weights.astype(int))
+    labels = np.array(LABELS)
+    light, held_out = fit_naive_bayes(tokenized(TEXTS), labels, 2, weights)
+    heavy, expected = fit_naive_bayes(tokenized([TEXTS[n] for n in rows]), labels[rows], 2)
+    np.testing.assert_allclose(light.weights, heavy.weights, rtol=1e-6)
+    np.testing.assert_allclose(held_out[rows], expected, rtol=1e-6)
+
+
+def test_logistic_evidence_of_weights_is_that_of_repeated_texts() -> None:
+    texts = [f"{word} film {n}" for n in range(8) for word in ("good", "bad")]
+    labels = np.array([n % 2 for n in range(16)])
+    light, held_out = fit_logistic(tokenized(texts), labels, 2, np.full(16, 3.0))
+    heavy, expected = fit_logistic(tokenized(texts * 3), np.tile(labels, 3), 2)
+    unseen = tokenized(["good plot", "bad plot", "a film"])
+    # liblinear ends within its tolerance, and the fold of a text may be another.
+    np.testing.assert_allclose(light(unseen), heavy(unseen), atol=0.15)
+    np.testing.assert_allclose(held_out, expected[:16], atol=0.3)
+    plain, _ = fit_logistic(tokenized(texts), labels, 2)
+    assert not np.allclose(plain(unseen), heavy(unseen), atol=0.3)

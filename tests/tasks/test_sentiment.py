@@ -169,6 +169,40 @@ def test_evidence_is_added_by_a_learned_weight(kind: str) -> None:
         assert single.probabilities == pytest.approx(together.probabilities, abs=1e-5)
 
 
+def test_an_example_of_weight_two_counts_as_two_in_the_loss() -> None:
+    rows = [*ROWS, ("a film a film a film", "bad")]
+    examples = [
+        {"text": text, "label": label, "weight": weight}
+        for (text, label), weight in zip(rows, [1, 2, 0.5, 2, 1], strict=True)
+    ]
+    light = Corpus(name="memory", splits={"train": Split.from_examples("train", examples)})
+    heavy = corpus([rows[n] for n in (0, 0, 1, 1, 1, 1, 2, 3, 3, 3, 3, 4, 4)])
+    options = ["text.max_tokens=4", "head.label_smoothing=0.1", "head.class_weights={good = 2.0}"]
+    made = task(*options, of=heavy).eval()
+    losses, gradients = [], []
+    for of in (light, heavy):
+        read = made.read(of.split("train"))
+        losses.append(made.loss(read.batch(np.arange(len(read.lengths)))))
+        gradients.append(torch.autograd.grad(losses[-1].mean, list(made.parameters())))
+    assert 2 * losses[0].units == pytest.approx(losses[1].units)
+    torch.testing.assert_close(2 * losses[0].total, losses[1].total)
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kind", ["naive_bayes", "logistic"])
+def test_evidence_of_a_weighted_example_is_fitted_to_its_weight(kind: str) -> None:
+    examples = [{"text": t, "label": y, "weight": 3} for t, y in ROWS * 3]
+    many = Corpus(name="memory", splits={"train": Split.from_examples("train", examples)})
+    made = task(f"head.evidence={kind}", of=many)
+    rows = made.read(many.split("train"), training=True)
+    text = tokenize_split(many.split("train"), "text", made.pipeline)
+    labels = label_numbers(many.split("train"), made.labels)
+    _, expected = FITS[kind](text, labels, 3, np.full(12, 3.0))
+    np.testing.assert_array_equal(rows.evidence, expected)
+    assert not np.allclose(expected, FITS[kind](text, labels, 3)[1])
+
+
 def test_evidence_is_that_of_the_whole_document_in_each_chunk() -> None:
     long = corpus([("a b a b a b", "good"), ("x y", "bad"), ("x z", "bad")])
     made = task("text.max_tokens=2", "head.evidence=naive_bayes", of=long)
