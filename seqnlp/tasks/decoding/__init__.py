@@ -6,14 +6,16 @@ C phrases of L tokens.
 """
 
 from seqnlp.tasks.decoding.alignment import align, pharaoh, replace_unknown
+from seqnlp.tasks.decoding.certainty import Certain
 from seqnlp.tasks.decoding.lengths import UsualLength
 from seqnlp.tasks.decoding.options import Decoding
-from seqnlp.tasks.decoding.search import search
+from seqnlp.tasks.decoding.search import drained, search, searching
 from seqnlp.tasks.decoding.stepper import EnsembleStepper, Stepper, StepScores
 from seqnlp.tasks.decoding.trace import Found
 from seqnlp.tasks.decoding.words import WordMarks
 
 __all__ = [
+    "Certain",
     "Decoding",
     "EnsembleStepper",
     "Found",
@@ -22,7 +24,9 @@ __all__ = [
     "UsualLength",
     "WordMarks",
     "align",
+    "drained",
     "pharaoh",
     "replace_unknown",
     "search",
+    "searching",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import count
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqnlp.nn.engines.greatest import top
+from seqnlp.tasks.decoding.certainty import Certain, Certainty
 from seqnlp.tasks.decoding.constraints import Phrases, Progress
 from seqnlp.tasks.decoding.growth import Grown, best_tokens, first_of, grow
 from seqnlp.tasks.decoding.pool import Pool
@@ -49,7 +51,7 @@ class BeamSearch:
     score of its `n_best`-th. This last rule changes nothing of what is found.
 
     width: hypotheses of a group. groups: how many a source has; 1 where there are phrases.
-    diversity, n_best: see `Decoding`. phrases: what must occur.
+    diversity, n_best: see `Decoding`. phrases: what must occur. certainty: where it is asked for.
     """
 
     bos: int
@@ -61,9 +63,10 @@ class BeamSearch:
     ranking: Ranking
     trace: Trace
     phrases: Phrases | None = None
+    certainty: Certainty | None = None
 
-    def run(self, stepper: Stepper) -> Ends:
-        """The best `n_best` of each group, in no order."""
+    def run(self, stepper: Stepper) -> Generator[list[Certain], None, Ends]:
+        """The best `n_best` of each group, in no order; after each step what is certain of them."""
         live = self._begin(stepper)
         pool = Pool(live.tokens.numel(), min(self.n_best, self.width), live.tokens.device)
         for time in count():
@@ -75,12 +78,23 @@ class BeamSearch:
             self._finish(pool, grown, live, time, coverage, cut)
             grown = self._going_on(pool, grown, live)
             left = self._left(pool, grown, live, time)
+            rows = live.tokens.shape[1]
+            following = self._next(grown, live, left, coverage, time)
+            if self.certainty is not None:
+                yield self.certainty.after(
+                    weights=scores.weights,
+                    ends=pool.ends(self.groups),
+                    read=live.sources,
+                    sources=following.sources,
+                    tokens=following.tokens,
+                    parents=following.parents,
+                    going=following.totals > NEVER,
+                )
             if not len(left):
                 break
             if len(left) < len(live.sources):
                 stepper.keep(left)
-            rows = live.tokens.shape[1]
-            live = self._next(grown, live, left, coverage, time)
+            live = following
             stepper.select((_arange(left).unsqueeze(1) * rows + live.parents).flatten())
         return pool.ends(self.groups)
 

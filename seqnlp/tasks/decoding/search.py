@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from seqnlp.errors import InputError, SeqnlpError
 from seqnlp.tasks.decoding.beam import BeamSearch
+from seqnlp.tasks.decoding.certainty import Certain, Certainty
 from seqnlp.tasks.decoding.constraints import Phrases, without_parts
 from seqnlp.tasks.decoding.draws import Draws, streams
 from seqnlp.tasks.decoding.lengths import LengthPrior, UsualLength
@@ -21,9 +24,28 @@ from seqnlp.tasks.decoding.trace import Found, Trace
 from seqnlp.tasks.decoding.walk import walk
 from seqnlp.tasks.decoding.words import WordLimit, WordMarks
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def drained(steps: Callable[P, Generator[object, None, R]]) -> Callable[P, R]:
+    """The function that goes all steps of another and gives what that returns."""
+
+    @wraps(steps)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        going = steps(*args, **kwargs)
+        while True:
+            try:
+                next(going)
+            except StopIteration as stop:
+                found: R = stop.value
+                return found
+
+    return run
+
 
 @torch.no_grad()
-def search(
+def searching(
     stepper: Stepper,
     options: Decoding,
     *,
@@ -37,7 +59,8 @@ def search(
     words: WordMarks | None = None,
     usual_length: UsualLength | None = None,
     want_weights: bool = False,
-) -> list[list[Found]]:
+    watched: bool = False,
+) -> Generator[list[Certain], None, list[list[Found]]]:
     """The best outputs of each source, or drawn ones, best first.
 
     What is found for a source does not depend on the others of the batch. Beam search gives
@@ -57,6 +80,7 @@ def search(
         words: which tokens begin a word; read by `max_words` alone.
         usual_length: of outputs; read by `length_prior` alone.
         want_weights: whether to collect attention, where the model has one.
+        watched: whether to yield after each step what it has made certain of the best outputs.
 
     Raises:
         InputError: arguments that do not fit each other.
@@ -106,9 +130,10 @@ def search(
         lengths=source_lengths,
         prior=_prior(options, usual_length),
     )
+    certainty = Certainty(sources, every=options.mbr) if watched else None
     trace = Trace(lengths=source_lengths, want_weights=want_weights)
     if options.beam > 1 or any(constraints):
-        ends = BeamSearch(
+        ends = yield from BeamSearch(
             bos=bos,
             width=options.beam // options.diverse_groups,
             groups=options.diverse_groups,
@@ -118,6 +143,7 @@ def search(
             ranking=ranking,
             trace=trace,
             phrases=Phrases.of(constraints, rules) if any(constraints) else None,
+            certainty=certainty,
         ).run(stepper)
     else:
         draw = None
@@ -128,8 +154,15 @@ def search(
                 top_p=options.top_p,
                 streams=streams(options.seed, np.asarray(numbers, np.int64), options.n_best),
             ).draw
-        ends = walk(
-            stepper, draw, options.n_best, bos=bos, rules=rules, ranking=ranking, trace=trace
+        ends = yield from walk(
+            stepper,
+            draw,
+            options.n_best,
+            bos=bos,
+            rules=rules,
+            ranking=ranking,
+            trace=trace,
+            certainty=certainty,
         )
     answered = torch.zeros(sources, dtype=torch.bool, device=device)
     answered[ends.sources[ends.log_probabilities.isfinite()]] = True
@@ -144,6 +177,10 @@ def search(
         ):
             found[source].append(one)
     return found
+
+
+search = drained(searching)
+"""What `searching` returns in the end."""
 
 
 def _word_limit(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from itertools import count
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from seqnlp.tasks.decoding.certainty import Certain, Certainty
 from seqnlp.tasks.decoding.growth import best_tokens
 from seqnlp.tasks.decoding.ranking import Ranking
 from seqnlp.tasks.decoding.rules import Moment, Rules
@@ -30,10 +31,12 @@ def walk(
     rules: Rules,
     ranking: Ranking,
     trace: Trace,
-) -> Ends:
+    certainty: Certainty | None = None,
+) -> Generator[list[Certain], None, Ends]:
     """Follow `paths` paths from each source until all have ended: the best tokens, or drawn ones.
 
     Sources leave the batch as they end, a few at a time: what that costs is copying the others.
+    With `certainty` it yields after each step what is certain.
     """
     sources = torch.arange(stepper.sources, device=rules.limits.device)
     if paths > 1:
@@ -88,8 +91,18 @@ def walk(
                 )
             )
             left = (~ended).any(1).nonzero().squeeze(1)
-            if not len(left):
-                return Ends.joined(found)
+        if certainty is not None:
+            yield certainty.after(
+                weights=scores.weights,
+                ends=Ends.joined(found) if found else None,
+                read=sources,
+                sources=sources,
+                tokens=ids,
+                parents=straight.expand_as(ids),
+                going=~ended,
+            )
+        if now.any() and not len(left):
+            return Ends.joined(found)
         if rules.no_repeat_ngram:
             history = torch.cat([history, ids.unsqueeze(2)], 2)
         if now.any() and len(left) <= STAY * len(sources):
