@@ -16,7 +16,7 @@ import seqnlp
 PACKAGE = Path(seqnlp.__file__).parent
 FLOORS = {
     "errors": 0, "types": 0, "files": 0.5, "discovery": 0.5, "outline": 0.5,
-    "lazily": 0,
+    "lazily": 0, "records": 0.5,
     "missteps": 0.5, "plotting": 0.7, "validation": 0.5, "registry": 1, "config": 1, "recipes": 1.5,
     "text": 2, "nn": 2,
     "data": 3,

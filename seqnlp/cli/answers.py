@@ -6,10 +6,9 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
+from seqnlp.records import label_record, text_record
 from seqnlp.types import Hypothesis, Prediction
 
-_LEAST_COPIED = 0.01
-"""The probability below which JSON leaves out where a token may be from."""
 FORMATS = ("text", "tsv", "jsonl")
 
 
@@ -59,12 +58,7 @@ class LabelWriter(AnswerWriter):
     """
 
     def _record(self, text: str, answer: Prediction) -> dict[str, object]:
-        if answer.probabilities is None:
-            return {"text": text, "output": answer.output, **(answer.details or {})}
-        shares = dict(answer.probabilities)
-        return {"text": text, "label": answer.output, "probabilities": shares} | dict(
-            answer.details or {}
-        )
+        return label_record(text, answer)
 
     def _header(self, answer: Prediction) -> list[str]:
         if answer.probabilities is None:
@@ -93,29 +87,7 @@ class TextWriter(AnswerWriter):
         self.n_best, self.maps = n_best, maps
 
     def _record(self, text: str, answer: Prediction) -> dict[str, object]:
-        return {
-            "text": text,
-            "output": answer.output,
-            "source_tokens": list(answer.source_tokens),
-            "hypotheses": [self._hypothesis(each) for each in answer.hypotheses],
-        }
-
-    def _hypothesis(self, found: Hypothesis) -> dict[str, object]:
-        record: dict[str, object] = {
-            "text": found.text,
-            "score": found.score,
-            "log_probability": found.log_probability,
-            "tokens": list(found.tokens),
-        }
-        if self.maps and found.attention is not None:
-            record["attention"] = [[round(float(w), 4) for w in row] for row in found.attention]
-        if found.copied is not None:
-            places = zip(*(found.copied >= _LEAST_COPIED).nonzero(), strict=True)
-            record["copied"] = [
-                [int(token), int(source), round(float(found.copied[token, source]), 4)]
-                for token, source in places
-            ]
-        return record
+        return text_record(text, answer, maps=self.maps)
 
     def _header(self, answer: Prediction) -> list[str]:
         return ["number", "rank", "score", "log_probability", "output", "text"]
