@@ -137,8 +137,8 @@ class Decoder(nn.Module, ABC, Generic[S]):
         """
         if x.dim() != 2 or x.shape[1] != self.input_size:
             raise InputError(f"x must be float [N, {self.input_size}], not {list(x.shape)}")
-        state.check(len(x))
-        rows, sources = len(x), len(memory.mask)
+        rows, sources = x.shape[0], memory.mask.shape[0]
+        state.check(rows)
         if rows % max(1, sources) or rows < sources:
             raise InputError(
                 f"x has {rows} rows, which are no multiple of the memory's {sources}: "

@@ -78,7 +78,7 @@ def attend_step(
         the state, with what the next step is to remember.
     """
     sources, positions = memory.mask.shape
-    grouped = sources, len(h) // max(1, sources)
+    grouped = sources, h.shape[0] // max(1, sources)
     history, past = state.history, state.past
     attended = attention.attend(
         h.reshape(*grouped, h.shape[1]),
