@@ -37,11 +37,13 @@ from seqnlp.manifest import (
     digest,
     format_for,
     hashed_files,
+    is_part,
     read,
     read_manifest,
     requirements,
 )
 from seqnlp.nn.layer import set_engine
+from seqnlp.tasks.annotating import annotate, answer_words
 from seqnlp.tasks.base import Stream, Task
 from seqnlp.text.pipeline import PIPELINE_FILES, TokenPipeline
 from seqnlp.types import Field, Prediction
@@ -74,6 +76,29 @@ class Model:
     def predict(self, texts: Iterable[str], *, batch_size: int = 64) -> Iterator[Prediction]:
         """Answer texts in their order, lazily."""
         return self.task.predict(texts, batch_size=batch_size)
+
+    def predict_tokens(
+        self, documents: Iterable[Sequence[str]], *, batch_size: int = 64
+    ) -> Iterator[Prediction]:
+        """Answer texts that another tokenizer has cut, lazily; token i of each is token i here.
+
+        The model's normalizers are applied to one token at a time.
+
+        Raises:
+            InputError: its own tokens are no words, or its task reads no tokens.
+        """
+        return answer_words(self.task, documents, batch_size=batch_size)
+
+    def annotate(
+        self, batch: Mapping[str, Sequence[Any]], *, column: str | None = None, batch_size: int = 64
+    ) -> dict[str, list[Any]]:
+        """Answers as columns: `dataset.map(model.annotate, batched=True)`; see `tasks.annotating`.
+
+        Args:
+            batch: columns by name.
+            column: the one with the texts; by default found by its usual names.
+        """
+        return annotate(self.task, batch, column=column, batch_size=batch_size)
 
     def stream(self) -> Stream:
         """Answer texts while they arrive; an InputError says so where the model cannot."""
@@ -114,18 +139,26 @@ class Model:
         Raises:
             InputError: the folder cannot be written to, or the model is a quantized one.
         """
+        path = Path(folder)
+        files = self.to_files(path.name)
+        _make_folders(path, files)
+        write_together(path, files)
+
+    def to_files(self, name: str = "model") -> dict[str, bytes]:
+        """What `save` writes, by path in the model's folder; the manifest comes last.
+
+        Args:
+            name: what the model card calls the model.
+
+        Raises:
+            InputError: the model is a quantized one.
+        """
         if self.quantized is not None:
             raise InputError(
                 f"an {self.quantized} model is not saved: save the float one, and quantize it "
                 "when it is loaded"
             )
-        path = Path(folder)
         files = _pipeline_files(self.task.pipelines)
-        try:
-            for parent in {path, *((path / name).parent for name in files)}:
-                parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror}") from error
         files["config.toml"] = self.settings.to_toml().encode()
         files["weights.safetensors"] = _pack(self.task)
         manifest = Manifest(
@@ -136,10 +169,38 @@ class Model:
             requires=requirements(self.task.named_parts(self.settings)),
             sha256={name: digest(data) for name, data in files.items()},
         )
-        files |= self._figures(path.name)
+        files |= self._figures(name)
         # The manifest comes last: a folder without one, or with another's, is noticed.
         files[MANIFEST] = (manifest.model_dump_json(indent=2) + "\n").encode()
-        write_together(path, files)
+        return files
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], *, device: str = "cpu") -> Model:
+        """The model whose `to_files` these are.
+
+        Raises:
+            BundleError: they are not those of a model, or see `load`.
+        """
+        with tempfile.TemporaryDirectory(prefix="seqnlp-") as scratch:
+            folder = Path(scratch) / "model"
+            known = {name: data for name, data in files.items() if is_part(name)}
+            _make_folders(folder, known)
+            for name, data in known.items():
+                (folder / name).write_bytes(data)
+            try:
+                return load(folder, device=device)
+            except BundleError as error:
+                # That folder is gone when the message is read.
+                raise BundleError(str(error).replace(scratch + os.sep, "")) from error
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Copies, also those in other processes, are made of the files of a model.
+
+        So is its fingerprint, which does not change with what it has answered.
+        """
+        if self.quantized is not None:
+            return super().__reduce_ex__(protocol)
+        return _again, (self.to_files(), str(self.task.device), self.task.decoding)
 
     def save_metrics(self, folder: str | os.PathLike[str]) -> None:
         """Write the figures and the model card of a saved model anew.
@@ -191,6 +252,22 @@ def load(
     if engine is not None:
         set_engine(task, engine)
     return Model(task.to(device), read_metrics(path))
+
+
+def _again(files: Mapping[str, bytes], device: str, decoding: Any) -> Model:
+    """A copy of a model, which decodes as that did."""
+    made = Model.from_files(files, device=device)
+    made.task.decoding = decoding
+    return made
+
+
+def _make_folders(folder: Path, files: Iterable[str]) -> None:
+    """The folders of files, by their paths in `folder`."""
+    try:
+        for parent in {folder, *((folder / name).parent for name in files)}:
+            parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from error
 
 
 def corpus_of(

@@ -23,6 +23,7 @@ MANIFEST = "bundle.json"
 RECORD = "checkpoints/run.json"
 """Stands in the folder of a run that is not finished."""
 _HASHED = ("config.toml", "weights.safetensors")
+_UNHASHED = (MANIFEST, "metrics.json", "README.md")
 _MORE = re.compile(rf"[a-z][a-z0-9_]*/({'|'.join(map(re.escape, PIPELINE_FILES))})")
 
 
@@ -39,6 +40,15 @@ def hashed_files(pipelines: Sequence[str]) -> tuple[str, ...]:
 def format_for(pipelines: Sequence[str]) -> int:
     """The oldest format that a model with these pipelines can be written in; see `FORMAT`."""
     return {0: 3, 1: 1}.get(len(pipelines), 2)
+
+
+def is_part(name: str) -> bool:
+    """Whether a path in a model's folder is one that a model has.
+
+    >>> [is_part(name) for name in ("bundle.json", "target/pipeline.json", "../bundle.json")]
+    [True, True, False]
+    """
+    return name in (*_HASHED, *PIPELINE_FILES, *_UNHASHED) or bool(_MORE.fullmatch(name))
 
 
 class Requirement(BaseModel):

@@ -154,6 +154,14 @@ class Task(nn.Module, ABC):
         """Predictions for texts in memory. Override where one text alone can be answered sooner."""
         return self.answer(self.read_texts(texts), batch_size=batch_size)
 
+    def read_tokens(self, documents: Sequence[Sequence[str]]) -> Rows:
+        """The rows of texts that are tokenized and normalized already, without references.
+
+        Raises:
+            InputError: the task reads whole texts only.
+        """
+        raise InputError(f"the task {self.settings.task!r} reads texts, and no tokens")
+
     def stream(self) -> Stream:
         """Answer texts while they arrive.
 

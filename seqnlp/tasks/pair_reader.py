@@ -54,8 +54,11 @@ class PairReader:
 
     def texts(self, texts: Sequence[str]) -> SourceRows:
         """Plain texts to be answered."""
-        text = TokenizedText.from_tokens(self.source.tokens(each) for each in texts)
-        return self._sources(text, lambda: texts, None)
+        return self.tokens([self.source.tokens(each) for each in texts], texts)
+
+    def tokens(self, documents: Sequence[Sequence[str]], texts: Sequence[str]) -> SourceRows:
+        """Texts to be answered, with their tokens."""
+        return self._sources(TokenizedText.from_tokens(documents), lambda: texts, None)
 
     def pairs(self, split: Split) -> PairRows:
         """A split to be learned from.

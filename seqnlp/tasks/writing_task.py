@@ -164,6 +164,10 @@ class WritingTask(Task):
     def read_texts(self, texts: Sequence[str]) -> SourceRows:
         return self._reader.texts(texts)
 
+    def read_tokens(self, documents: Sequence[Sequence[str]]) -> SourceRows:
+        # What is near them among the training examples is found by their words alone.
+        return self._reader.tokens(documents, [" ".join(each) for each in documents])
+
     @property
     def _reader(self) -> PairReader:
         return PairReader(

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from seqnlp import registry
 
+AT_THE_BEGINNING = frozenset({"uncapitalize"})
+"""Normalizers that change the first word of a text alone."""
 _DIGIT = re.compile(r"\d")
 _FIRST_WORD = re.compile(r"([\W_]*)(\w)(\w*)")
 

@@ -20,6 +20,7 @@ from seqnlp import registry
 from seqnlp.errors import BundleError, InputError
 from seqnlp.files import write_text
 from seqnlp.text.ngrams import NgramHasher
+from seqnlp.text.normalize import AT_THE_BEGINNING
 from seqnlp.text.storage import dump_json, read_json
 from seqnlp.text.tokenizers import Tokenizer
 from seqnlp.text.vocabulary import PAD, UNK, Vocabulary
@@ -58,6 +59,21 @@ class TokenPipeline:
         for function in self._functions:
             text = function(text)
         return text
+
+    def normalize_tokens(self, tokens: Sequence[str]) -> list[str]:
+        """Apply the normalizers to tokens that are there already, as many as come.
+
+        One that is about the beginning of a text is applied where its first word is. What would
+        leave nothing of a token leaves the token.
+        """
+        made = list(tokens)
+        for name, function in zip(self.normalizers, self._functions, strict=True):
+            if name in AT_THE_BEGINNING:
+                first = next((n for n, each in enumerate(made) if any(map(str.isalnum, each))), 0)
+                made[first : first + 1] = map(function, made[first : first + 1])
+            else:
+                made = [function(token) or token for token in made]
+        return made
 
     def tokens(self, text: str) -> list[str]:
         """Normalize, then tokenize."""
