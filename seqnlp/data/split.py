@@ -39,6 +39,7 @@ class Split(Sequence[Example]):
         origin: the file or the source that the rows came from.
         fingerprint: changes when the rows do; caches are keyed by it.
         indices: int64 [N], which rows of the table, in which order; all of them by default.
+        lasting: whether what is made of the rows is worth a place in the cache on disk.
     """
 
     def __init__(
@@ -49,15 +50,22 @@ class Split(Sequence[Example]):
         origin: str,
         fingerprint: str,
         indices: Ints | None = None,
+        lasting: bool = True,
     ) -> None:
         self.name, self.origin, self.fingerprint = name, origin, fingerprint
+        self.lasting = lasting
         self.fields = tuple(column for column in table.column_names if column[0] != "_")
         self._table, self._indices = table, indices
         self._columns = {column: table.column(column) for column in table.column_names}
 
     @classmethod
     def from_examples(
-        cls, name: str, examples: Iterable[Example], *, origin: str = "memory"
+        cls,
+        name: str,
+        examples: Iterable[Example],
+        *,
+        origin: str = "memory",
+        lasting: bool = True,
     ) -> Split:
         """A split of rows in memory, all with the same fields; their values become strings.
 
@@ -66,7 +74,8 @@ class Split(Sequence[Example]):
         rows = [{field: _stored(value) for field, value in row.items()} for row in examples]
         table = pa.Table.from_pylist(rows)
         digest = hashlib.sha256(repr(rows).encode("utf-8", "surrogatepass"))
-        return cls(name, table, origin=origin, fingerprint=digest.hexdigest()[:32])
+        fingerprint = digest.hexdigest()[:32]
+        return cls(name, table, origin=origin, fingerprint=fingerprint, lasting=lasting)
 
     def __len__(self) -> int:
         return self._table.num_rows if self._indices is None else len(self._indices)
@@ -107,6 +116,7 @@ class Split(Sequence[Example]):
             origin=self.origin,
             fingerprint=digest.hexdigest()[:32],
             indices=chosen,
+            lasting=self.lasting,
         )
 
     def digest(self) -> str:
@@ -127,6 +137,7 @@ class Split(Sequence[Example]):
             origin=self.origin if origin is None else origin,
             fingerprint=self.fingerprint,
             indices=self._indices,
+            lasting=self.lasting,
         )
 
     def column(self, field: str) -> Iterator[Any]:
@@ -270,6 +281,7 @@ def concatenate(name: str, splits: Sequence[Split], *, origin: str) -> Split:
         origin=origin,
         fingerprint=digest.hexdigest()[:32],
         indices=None if whole else np.concatenate(rows),
+        lasting=all(split.lasting for split in splits),
     )
 
 

@@ -81,9 +81,13 @@ def tokenize_split(
 ) -> TokenizedText:
     """The tokens of a field: from the cache, or made with several processes and cached.
 
+    Those of a split that is not lasting are kept nowhere.
+
     Args:
         workers: processes; by default as many as the work is worth.
     """
+    if not split.lasting:
+        return _in_memory(split.column(field), pipeline, workers)
     path = _entry(split, field, pipeline)
     return _load(path) or _make(path, split.column(field), pipeline, workers)
 
@@ -96,8 +100,10 @@ def tokenize_sentences(
     Args:
         workers: see `tokenize_split`.
     """
-    path = _entry(split, field, pipeline, "sentences")
     sentences = chain.from_iterable(map(split_sentences, split.column(field)))
+    if not split.lasting:
+        return _in_memory(sentences, pipeline, workers)
+    path = _entry(split, field, pipeline, "sentences")
     return _load(path) or _make(path, sentences, pipeline, workers)
 
 
@@ -112,7 +118,9 @@ def tokenize_corpus(
         name: tokenize_split(split, field, pipeline, workers=workers)
         for name, split in corpus.splits.items()
     }
-    key = [[name, _entry(split, field, pipeline).name] for name, split in corpus.splits.items()]
+    key = None
+    if all(split.lasting for split in corpus.splits.values()):
+        key = [[name, _entry(split, field, pipeline).name] for name, split in corpus.splits.items()]
     numbers: dict[str, int] = {}
     places = {
         name: np.fromiter(
@@ -125,7 +133,9 @@ def tokenize_corpus(
     types = tuple(numbers)
     return {
         name: TokenizedText(
-            types=types, tokens=_renumber(text, places[name], [*key, name]), offsets=text.offsets
+            types=types,
+            tokens=_renumber(text, places[name], None if key is None else [*key, name]),
+            offsets=text.offsets,
         )
         for name, text in texts.items()
     }
@@ -134,6 +144,10 @@ def tokenize_corpus(
 def _entry(split: Split, field: str, pipeline: TokenPipeline, *more: str) -> Path:
     digest = digest_of([split.fingerprint, field, pipeline.fingerprint(), *more])
     return cache_entry("tokens", f"{digest}.tokens")
+
+
+def _in_memory(texts: Iterable[str], pipeline: TokenPipeline, workers: int | None) -> TokenizedText:
+    return TokenizedText.from_tokens(tokenize_all(pipeline, texts, workers=workers))
 
 
 def _make(
@@ -196,9 +210,11 @@ def _map(path: Path, begin: int, size: int) -> NDArray[np.int32]:
 
 
 def _renumber(text: TokenizedText, places: NDArray[np.int32], key: Any) -> NDArray[np.int32]:
-    """The tokens of a text with other numbers: `places[old]`; in a file too."""
+    """The tokens of a text with other numbers: `places[old]`; in a file too, unless key is None."""
     if np.array_equal(places, np.arange(len(places))):
         return text.tokens
+    if key is None:
+        return places[text.tokens]
     path = cache_entry("tokens", f"{digest_of(key)}.int32")
     size = len(text.tokens)
     if not path.is_file() or path.stat().st_size != 4 * size:

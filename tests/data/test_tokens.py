@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqnlp.data import Corpus, Split, TokenizedText, tokenize_corpus, tokenize_split, tokens
+from seqnlp.data.split import concatenate
+from seqnlp.data.tokens import tokenize_sentences
 from seqnlp.errors import InputError
 from seqnlp.text import RegexTokenizer, TokenPipeline, WhitespaceTokenizer
 
@@ -167,3 +169,27 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     tokens_found, counted, peak = map(int, finished.stdout.split())
     assert tokens_found == counted == 100_000 * 49
     assert peak < 4 * tokens_found, "less than the numbers of the tokens alone"
+
+
+def test_what_is_not_lasting_is_kept_nowhere(cache: Path) -> None:
+    def splits(lasting: bool) -> dict[str, Split]:
+        made = {
+            name: Split.from_examples(name, [{"text": t} for t in texts], lasting=lasting)
+            for name, texts in (("train", TRAIN), ("test", TEST))
+        }
+        made["train"] = concatenate(
+            "train", [made["train"].select([2, 0]), made["train"]], origin=""
+        )
+        return made | {"test": made["test"].renamed("test")}
+
+    corpora = [Corpus(name="c", splits=splits(lasting)) for lasting in (False, True)]
+    found, alike = (tokenize_corpus(corpora[0], "text", PIPELINE) for _ in range(2))
+    sentences = tokenize_sentences(corpora[0].split("test"), "text", PIPELINE)
+    assert not cache.exists()
+    expected = tokenize_corpus(corpora[1], "text", PIPELINE)
+    assert len(list(cache.iterdir())) == 3
+    for name in ("train", "test"):
+        assert words(found[name]) == words(expected[name]) == words(alike[name])
+        assert found[name].types == expected[name].types
+        assert found[name].tokens.dtype == np.int32
+    assert words(sentences) == [TEST[0].split(), TEST[1].split()]
