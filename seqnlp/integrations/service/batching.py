@@ -1,0 +1,226 @@
+"""Batches across requests: what has come while the last batch ran is the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from seqnlp.integrations.service.limits import Limits
+from seqnlp.integrations.service.refusals import RefusedError, busy
+from seqnlp.tasks.base import Task
+from seqnlp.types import Prediction
+
+Outcome = list[Prediction] | Exception
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """The texts of a request on their way.
+
+    taken: how many have been handed out. answers: one for each text that is answered.
+    """
+
+    texts: Sequence[str]
+    task: Task
+    future: asyncio.Future[list[Prediction]]
+    came: float
+    alone: bool
+    taken: int = 0
+    answers: list[Prediction] = field(default_factory=list)
+
+
+@dataclass(eq=False, slots=True)
+class Batch:
+    """Texts that are answered together: of each ticket a part. seconds: that it took."""
+
+    name: str
+    task: Task
+    parts: list[tuple[Ticket, Sequence[str]]]
+    seconds: float = 0.0
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How many texts these are."""
+        return sum(len(texts) for _, texts in self.parts)
+
+
+class Dispatcher:
+    """Queues of models and the one thread that answers them, model by model in turn.
+
+    Everything but `_work` runs in the event loop; a batch is begun when the loop has nothing
+    else to do, so that all that has come by then is in it.
+    """
+
+    def __init__(self, limits: Limits, done: Callable[[Batch], None] = lambda batch: None) -> None:
+        self.limits, self._on_done = limits, done
+        self.waiting: dict[str, int] = {}
+        self._queues: dict[str, deque[Ticket]] = {}
+        self._running = False
+        self._planned: asyncio.Handle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._jobs: queue.SimpleQueue[tuple[Batch, asyncio.AbstractEventLoop] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread: threading.Thread | None = None
+
+    async def answer(
+        self, name: str, task: Task, texts: Sequence[str], *, alone: bool = False
+    ) -> list[Prediction]:
+        """The answers of a task to texts, in their order.
+
+        Args:
+            name: of the model, whose queue this is.
+            task: texts of one task object are answered together.
+            texts: any number.
+            alone: let these texts share no batch with another request's.
+
+        Raises:
+            RefusedError: 503, the queue is full; 504, there was no answer in time.
+        """
+        if not texts:
+            return []
+        taken_on = self.waiting.get(name, 0)
+        if taken_on + len(texts) > self.limits.max_queue:
+            raise busy(f"{taken_on} texts wait for the model {name!r}; try again soon")
+        loop = self._bind()
+        ticket = Ticket(texts, task, loop.create_future(), loop.time(), alone)
+        tickets = self._queues.setdefault(name, deque())
+        tickets.append(ticket)
+        self.waiting[name] = taken_on + len(texts)
+        timer = loop.call_later(self.limits.timeout, _expire, ticket, self.limits.timeout)
+        self._plan()
+        try:
+            return await ticket.future
+        finally:
+            timer.cancel()
+            self.waiting[name] -= len(texts)
+            if ticket.taken < len(texts):
+                with suppress(ValueError):
+                    tickets.remove(ticket)
+
+    def close(self) -> None:
+        """End the thread when it has answered what it was given."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs; one that is over has taken its tickets along."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._planned = loop, None
+            self._queues.clear()
+            self.waiting.clear()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="answers", daemon=True)
+            self._thread.start()
+        return loop
+
+    def _plan(self) -> None:
+        """Begin the next batch as soon as one may."""
+        assert self._loop is not None
+        if self._running:
+            return
+        if self._planned is not None:
+            if not (isinstance(self._planned, asyncio.TimerHandle) and self._full()):
+                return
+            self._planned.cancel()
+        heads = [tickets[0].came for tickets in self._queues.values() if tickets]
+        if not heads:
+            return
+        wait = min(heads) + self.limits.max_wait - self._loop.time()
+        if self.limits.max_wait and wait > 0 and not self._full():
+            self._planned = self._loop.call_later(wait, self._begin)
+        else:
+            self._planned = self._loop.call_soon(self._begin)
+
+    def _full(self) -> bool:
+        """Whether waiting would make no batch larger."""
+        return any(
+            sum(len(ticket.texts) - ticket.taken for ticket in tickets) >= self.limits.batch_size
+            for tickets in self._queues.values()
+        )
+
+    def _begin(self) -> None:
+        assert self._loop is not None
+        self._planned = None
+        if not self._running and (batch := self._next()) is not None:
+            self._running = True
+            self._jobs.put((batch, self._loop))
+
+    def _next(self) -> Batch | None:
+        """A batch of the queue whose turn it is; that queue comes last from now on."""
+        name = next((name for name, tickets in self._queues.items() if tickets), None)
+        if name is None:
+            return None
+        tickets = self._queues.pop(name)
+        self._queues[name] = tickets
+        first, room = tickets[0], self.limits.batch_size
+        batch = Batch(name, first.task, [])
+        for ticket in list(tickets):
+            if ticket.task is not first.task or ((ticket.alone or first.alone) and batch.parts):
+                continue
+            part = ticket.texts[ticket.taken : ticket.taken + room]
+            batch.parts.append((ticket, part))
+            ticket.taken += len(part)
+            room -= len(part)
+            if ticket.taken == len(ticket.texts):
+                tickets.remove(ticket)
+            if not room:
+                break
+        return batch
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            batch, loop = job
+            begun = time.perf_counter()
+            batch.outcomes = _answer(batch)
+            batch.seconds = time.perf_counter() - begun
+            try:
+                loop.call_soon_threadsafe(self._done, batch)
+            except RuntimeError:  # the loop is over, and nobody waits for these
+                self._running = False
+
+    def _done(self, batch: Batch) -> None:
+        self._running = False
+        for (ticket, _), outcome in zip(batch.parts, batch.outcomes, strict=True):
+            if ticket.future.done():
+                continue
+            if isinstance(outcome, Exception):
+                ticket.future.set_exception(outcome)
+                continue
+            ticket.answers += outcome
+            if len(ticket.answers) == len(ticket.texts):
+                ticket.future.set_result(ticket.answers)
+        self._on_done(batch)
+        # Behind those who have waited: what they ask next may come into the next batch.
+        self._plan()
+
+
+def _answer(batch: Batch) -> list[Outcome]:
+    """The answers of each part; where one fails, the others do not."""
+    texts = [text for _, part in batch.parts for text in part]
+    try:
+        answers = batch.task.answer_texts(texts, batch_size=len(texts))
+    except Exception as error:
+        if len(batch.parts) == 1:
+            return [error]
+        alone = (Batch(batch.name, batch.task, [part]) for part in batch.parts)
+        return [outcome for each in alone for outcome in _answer(each)]
+    made = iter(answers)
+    return [[next(made) for _ in part] for _, part in batch.parts]
+
+
+def _expire(ticket: Ticket, seconds: float) -> None:
+    if not ticket.future.done():
+        ticket.future.set_exception(
+            RefusedError(504, "timeout", f"no answer within {seconds:g} s", retry_after=1)
+        )
