@@ -46,7 +46,7 @@ from seqnlp.nn.layer import set_engine
 from seqnlp.tasks.annotating import annotate, answer_words
 from seqnlp.tasks.base import Stream, Task
 from seqnlp.text.pipeline import PIPELINE_FILES, TokenPipeline
-from seqnlp.types import Field, Prediction
+from seqnlp.types import Beginning, Field, Prediction
 
 __all__ = ["FORMAT", "MANIFEST", "Model", "load", "read_manifest"]
 
@@ -99,6 +99,13 @@ class Model:
             column: the one with the texts; by default found by its usual names.
         """
         return annotate(self.task, batch, column=column, batch_size=batch_size)
+
+    def watch(self, text: str) -> Iterator[Beginning | Prediction]:
+        """Answer a text while it is written: what is certain of it, step by step, and at last it.
+
+        Whoever stops asking stops the work.
+        """
+        return self.task.watch(text)
 
     def stream(self) -> Stream:
         """Answer texts while they arrive; an InputError says so where the model cannot."""

@@ -185,6 +185,18 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """What is certain of an answer that is still being written.
+
+    text: what the answer would be if nothing followed; marks without a partner, letter case and
+    a last word may yet change. tokens: those that have become certain since the one before.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """What a task says of one example.
 

@@ -18,8 +18,9 @@ from seqnlp.data.corpus import Corpus, Split
 from seqnlp.errors import InputError
 from seqnlp.nn.modes import in_mode
 from seqnlp.tasks.classifier import encoder_keywords, unread_by_encoder
+from seqnlp.tasks.examples import short_example
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.types import Field, Loss, Prediction
+from seqnlp.types import Beginning, Field, Loss, Prediction
 
 if TYPE_CHECKING:
     from seqnlp.tasks.decoding import Decoding
@@ -162,6 +163,13 @@ class Task(nn.Module, ABC):
         """
         raise InputError(f"the task {self.settings.task!r} reads texts, and no tokens")
 
+    def watch(self, text: str) -> Iterator[Beginning | Prediction]:
+        """Answer a text step by step: what is certain so far, as often as wished, then the answer.
+
+        Whoever stops asking stops the work. Override where an answer is written bit by bit.
+        """
+        yield self.answer_texts([text], batch_size=1)[0]
+
     def stream(self) -> Stream:
         """Answer texts while they arrive.
 
@@ -294,10 +302,3 @@ class Task(nn.Module, ABC):
         """Where the weights are."""
         parameter: Tensor = next(self.parameters())
         return parameter.device
-
-
-def short_example(texts: Iterable[str], *, most: int = 60) -> str:
-    """The first short text, to try a model on; else the beginning of one, in whole words."""
-    lines = (" ".join(text.split()) for text in texts)
-    line = min(lines, key=lambda line: (not line, len(line) > most), default="")
-    return line if len(line) <= most else line[: most + 1].rpartition(" ")[0] or line[:most]

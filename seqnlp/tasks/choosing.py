@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
@@ -27,23 +26,6 @@ class Draft:
     tokens: tuple[str, ...] = ()
     weights: Floats | None = None
     copied: Floats | None = None
-
-
-def within(drafts: Sequence[Draft], most: int) -> list[Draft]:
-    """The texts of parts in a row, without those from where they have over `most` words in all."""
-    sums = list(accumulate(len(draft.text.split()) for draft in drafts))
-    return [
-        draft
-        if place == 0 or words <= most
-        else Draft(
-            text="",
-            score=0.0,
-            log_probability=0.0,
-            weights=None if draft.weights is None else draft.weights[-1:],
-            copied=None if draft.copied is None else draft.copied[-1:],
-        )
-        for place, (draft, words) in enumerate(zip(drafts, sums, strict=True))
-    ]
 
 
 @dataclass(frozen=True, kw_only=True)

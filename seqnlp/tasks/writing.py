@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqnlp.tasks.alignment import words_of
-from seqnlp.tasks.choosing import Chooser, Draft, within
+from seqnlp.tasks.choosing import Chooser, Draft
 from seqnlp.tasks.copying import copy_probabilities
-from seqnlp.tasks.decoding import EnsembleStepper, Found, UsualLength, replace_unknown, search
+from seqnlp.tasks.decoding import (
+    Certain,
+    EnsembleStepper,
+    Found,
+    UsualLength,
+    drained,
+    replace_unknown,
+    searching,
+)
 from seqnlp.tasks.demands import Demands
+from seqnlp.tasks.joined_parts import blocks, within
 from seqnlp.tasks.neighbors import Near
 from seqnlp.tasks.network_stepper import NetworkStepper
 from seqnlp.tasks.rows import Ints
@@ -28,12 +36,10 @@ from seqnlp.text.truecase import Truecaser
 from seqnlp.text.vocabulary import BOS, EOS, Vocabulary
 from seqnlp.types import Hypothesis, Prediction, TokenBatch
 
-Floats: TypeAlias = NDArray[np.float32]
-_Named: TypeAlias = tuple[Found, tuple[str, ...]]
+Named: TypeAlias = tuple[Found, tuple[str, ...]]
+"""What was found, and its tokens."""
 NOTHING = Prediction(output="")
 """The answer to an empty text."""
-MOST_WEIGHTS = 1 << 27
-"""Of the attention to a text that is read in parts: it grows with the square of their number."""
 
 
 class Writer:
@@ -79,37 +85,51 @@ class Writer:
 
     def write(self, rows: SourceRows, *, batch_size: int) -> list[Prediction]:
         """Predictions for the documents behind the rows, in their order."""
-        documents = rows.source.documents
-        found: list[list[_Named]] = [[] for _ in documents]
-        asked = np.flatnonzero(~rows.blank[documents])
+        found: list[list[Named]] = [[] for _ in rows.source.documents]
+        asked = np.flatnonzero(~rows.blank[rows.source.documents])
         # The longest first: a batch too large for the memory fails at once.
         order = asked[np.argsort(-rows.lengths[asked], kind="stable")]
         for begin in range(0, len(order), batch_size):
             indices = order[begin : begin + batch_size]
-            for index, one in zip(indices, self._search(rows, indices), strict=True):
+            answers = drained(self.searching)(rows, indices)
+            for index, one in zip(indices, answers, strict=True):
                 found[index] = one
+        return self.compose(rows, order, found, batch_size=batch_size)
+
+    def compose(
+        self, rows: SourceRows, order: Ints, found: Sequence[Sequence[Named]], *, batch_size: int
+    ) -> list[Prediction]:
+        """The predictions for all documents.
+
+        Args:
+            rows: of them.
+            order: int64, the rows that were searched for, as they are to be explained.
+            found: for each row what `searching` gives.
+            batch_size: of explanations.
+        """
+        documents = rows.source.documents
         ends = np.searchsorted(documents, np.arange(len(rows.blank) + 1))
         drafts: list[list[Draft]] = [[] for _ in documents]
         near = self._near(rows)
-        for index in asked.tolist():
+        for index in order.tolist():
             document = documents[index]
             # Each part is chosen for itself; neighbors are of whole documents.
             alone = ends[document + 1] - ends[document] == 1
             source = rows.source.names(index)
-            own = [self._draft(one, source) for one in found[index]]
+            own = [self.draft(one, source) for one in found[index]]
             drafts[index] = self.chooser.order(own, near[document] if alone else [])
         if self.want_copies:
             self._explain(rows, order, drafts, batch_size)
         answers = [
             NOTHING
             if rows.blank[number]
-            else self._compose(rows, drafts, range(*ends[number:][:2]))
+            else self._document(rows, drafts, range(*ends[number:][:2]))
             for number in range(len(rows.blank))
         ]
         if (truecaser := self.truecaser) is None:
             return answers
         pairs = zip(answers, rows.texts(), strict=True)
-        return [_spelled(answer, text, truecaser) for answer, text in pairs]
+        return [spelled(answer, text, truecaser) for answer, text in pairs]
 
     def _explain(
         self, rows: SourceRows, order: Ints, drafts: Sequence[list[Draft]], batch_size: int
@@ -132,8 +152,10 @@ class Writer:
             for found in self.chooser.near(rows.texts())
         ]
 
-    def _search(self, rows: SourceRows, indices: Ints) -> list[list[_Named]]:
-        """What is found for rows, each output with its tokens."""
+    def searching(
+        self, rows: SourceRows, indices: Ints, *, watched: bool = False
+    ) -> Generator[list[Certain], None, list[list[Named]]]:
+        """What is found for rows; if `watched`, after each step what is certain of it."""
         read = rows.batch(indices)
         batch = read.to(self.networks[0].output.weight.device)
         source, copies = batch.source, batch.copies
@@ -151,7 +173,7 @@ class Writer:
                 for index, part, own in zip(indices, parts, slots, strict=True)
             ]
         limited = self.decoding.max_words is not None
-        found = search(
+        found = yield from searching(
             steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers),
             self.decoding,
             bos=vocabulary.special(BOS),
@@ -164,26 +186,31 @@ class Writer:
             words=self._demands.words(slots, source.lengths.device) if limited else None,
             usual_length=self.usual_length,
             want_weights=self.want_weights,
+            watched=watched,
         )
-        size = len(vocabulary) if rows.copies is None else rows.copies.outputs
+        return [
+            [self.named(rows, own, one) for one in each]
+            for each, own in zip(found, slots, strict=True)
+        ]
 
-        def named(one: Found, slots: Sequence[str]) -> _Named:
-            ids = one.ids if one.cut is None else (*one.ids, one.cut)
-            tokens = [vocabulary.token(id) if id < size else slots[id - size] for id in ids]
-            if one.cut is None:
-                return one, tuple(tokens)
-            kept = whole_words(tokens[:-1], tokens[-1], self.pipeline.tokenizer)
-            return one, tuple(tokens[:kept])
+    def named(self, rows: SourceRows, slots: Sequence[str], one: Found) -> Named:
+        """What was found for a row with these slots to copy from, without a broken last word."""
+        names = self._vocabulary
+        size = len(names) if rows.copies is None else rows.copies.outputs
+        ids = one.ids if one.cut is None else (*one.ids, one.cut)
+        tokens = [names.token(id) if id < size else slots[id - size] for id in ids]
+        if one.cut is None:
+            return one, tuple(tokens)
+        kept = whole_words(tokens[:-1], tokens[-1], self.pipeline.tokenizer)
+        return one, tuple(tokens[:kept])
 
-        return [[named(one, own) for one in each] for each, own in zip(found, slots, strict=True)]
-
-    def _compose(
+    def _document(
         self, rows: SourceRows, drafts: Sequence[Sequence[Draft]], parts: range
     ) -> Prediction:
         """The prediction for a document of one row or more."""
         own = [drafts[part] for part in parts]
         hypotheses = tuple(
-            self._join([each[min(rank, len(each) - 1)] for each in own])
+            self.join([each[min(rank, len(each) - 1)] for each in own])
             for rank in range(max(map(len, own)))
         )
         return Prediction(
@@ -192,7 +219,8 @@ class Writer:
             source_tokens=tuple(name for part in parts for name in rows.source.names(part)),
         )
 
-    def _draft(self, named: _Named, source: Sequence[str]) -> Draft:
+    def draft(self, named: Named, source: Sequence[str]) -> Draft:
+        """The text of what was found for a row with these tokens."""
         found, tokens = named
         weights = None
         if found.weights is not None:
@@ -224,7 +252,8 @@ class Writer:
         text = first_words(text, self.decoding.max_words)
         return balance(text) if self.decoding.tidy else text
 
-    def _join(self, drafts: Sequence[Draft]) -> Hypothesis:
+    def join(self, drafts: Sequence[Draft]) -> Hypothesis:
+        """Texts of parts one after another as one."""
         if len(drafts) > 1 and self.decoding.max_words is not None:
             drafts = within(drafts, self.decoding.max_words)
         text = " ".join(filter(None, (draft.text for draft in drafts)))
@@ -234,12 +263,12 @@ class Writer:
             score=sum(draft.score for draft in drafts),
             log_probability=None if None in logs else sum(filter(None, logs)),
             tokens=tuple(token for draft in drafts for token in draft.tokens),
-            attention=_blocks([draft.weights for draft in drafts]),
-            copied=_blocks([draft.copied for draft in drafts]),
+            attention=blocks([draft.weights for draft in drafts]),
+            copied=blocks([draft.copied for draft in drafts]),
         )
 
 
-def _spelled(answer: Prediction, source: str, truecaser: Truecaser) -> Prediction:
+def spelled(answer: Prediction, source: str, truecaser: Truecaser) -> Prediction:
     """The answer with letter case; nothing is left nothing."""
     if not answer.hypotheses:
         return answer
@@ -258,25 +287,3 @@ def _numbers(source: TokenBatch, parts: Sequence[int]) -> list[int]:
     rows = zip(ids, source.lengths.tolist(), parts, strict=True)
     digests = (blake2b(row[:size].tobytes() + b"%d" % n, digest_size=7) for row, size, n in rows)
     return [int.from_bytes(digest.digest(), "little") for digest in digests]
-
-
-def _blocks(weights: Sequence[Floats | None]) -> Floats | None:
-    """What is known of parts one after another: [T + 1, S], a part's rows over its own columns.
-
-    The ends of all parts but the last have no row. None where it would be over `MOST_WEIGHTS`.
-    """
-    found = [each for each in weights if each is not None]
-    if len(found) != len(weights):
-        return None
-    if len(found) == 1:
-        return found[0]
-    rows = [len(each) - 1 for each in found[:-1]] + [len(found[-1])]
-    shape = sum(rows), sum(each.shape[1] for each in found)
-    if shape[0] * shape[1] > MOST_WEIGHTS:
-        return None
-    whole = np.zeros(shape, dtype=np.float32)
-    row = column = 0
-    for each, count in zip(found, rows, strict=True):
-        whole[row : row + count, column : column + each.shape[1]] = each[:count]
-        row, column = row + count, column + each.shape[1]
-    return whole

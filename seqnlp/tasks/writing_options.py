@@ -8,6 +8,7 @@ from pydantic import Field as Limit
 
 from seqnlp.config import Section, Settings, TextSettings, validate_section
 from seqnlp.errors import SettingsError
+from seqnlp.tasks.classifier import unread_by_encoder
 from seqnlp.tasks.decoders import HEAD, INHERITED, MODEL, DecoderOptions, keywords_of
 from seqnlp.tasks.decoding import Decoding
 from seqnlp.text.truecase import lowers
@@ -191,3 +192,24 @@ def decoder_options(settings: Settings, options: WritingOptions) -> DecoderOptio
         intra_attention=options.intra_attention,
         selection_gate=options.selection_gate,
     )
+
+
+def parts_of_writer(settings: Settings) -> list[tuple[str, str]]:
+    """The registered parts of the side that writes; see `Task.named_parts`."""
+    options = options_of(settings)
+    target, taken = target_text(settings, options), keywords_of(options.decoder)
+    return [
+        ("decoders", options.decoder),
+        *([("cells", decoder_options(settings, options).cell)] if "cell" in taken else []),
+        *([("attentions", options.attention)] if "attention" in taken else []),
+        ("tokenizers", target.tokenizer.partition(":")[0]),
+        *(("normalizers", name) for name in target.normalizers),
+    ]
+
+
+def unread_keys(settings: Settings) -> list[str]:
+    """The keys that no part of a writing model reads; see `Task.unread`."""
+    options = validate_section(WritingOptions, settings.head, "head")
+    model = unread_by_encoder(settings.model, read_of_model(options))
+    head = unread_by_decoder(options)
+    return [f"model.{key}" for key in model] + [f"head.{key}" for key in head]

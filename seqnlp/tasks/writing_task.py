@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
 
-from seqnlp.config import Settings, validate_section
+from seqnlp.config import Settings
 from seqnlp.data.batching import LengthBuckets
 from seqnlp.data.corpus import Corpus, Split
 from seqnlp.errors import InputError
 from seqnlp.tasks.base import Batch, Rows, Stream, Task
 from seqnlp.tasks.choosing import Chooser
-from seqnlp.tasks.classifier import unread_by_encoder
-from seqnlp.tasks.decoders import keywords_of
 from seqnlp.tasks.decoding import Decoding
 from seqnlp.tasks.learned import Learned
 from seqnlp.tasks.metrics import Floats
@@ -30,17 +28,18 @@ from seqnlp.tasks.sequence_rows import (
     SourceRows,
 )
 from seqnlp.tasks.vectors import start_both_sides
+from seqnlp.tasks.watching import watch
 from seqnlp.tasks.writing import Writer
 from seqnlp.tasks.writing_options import (
     WritingOptions,
     decoder_options,
     options_of,
-    read_of_model,
+    parts_of_writer,
     target_text,
-    unread_by_decoder,
+    unread_keys,
 )
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.types import Loss, Prediction
+from seqnlp.types import Beginning, Loss, Prediction
 
 MOST_MEMBERS = 1000
 RULES = (
@@ -213,6 +212,13 @@ class WritingTask(Task):
             writer = self._writer(self.decoding, want_weights=True, want_copies=want_copies)
             return writer.write(rows, batch_size=batch_size)
 
+    @torch.inference_mode()
+    def watch(self, text: str) -> Iterator[Beginning | Prediction]:
+        """See `Task.watch`: a `Beginning` after each step of the search."""
+        with self.evaluating():
+            writer = self._writer(self.decoding, want_weights=True)
+            yield from watch(writer, self.read_texts([text]))
+
     @staticmethod
     @abstractmethod
     def utility(candidates: Sequence[str], references: Sequence[str]) -> Floats:
@@ -278,21 +284,9 @@ class WritingTask(Task):
 
     @classmethod
     def named_parts(cls, settings: Settings) -> list[tuple[str, str]]:
-        options = options_of(settings)
-        target, taken = target_text(settings, options), keywords_of(options.decoder)
-        found = [
-            *super().named_parts(settings),
-            ("decoders", options.decoder),
-            *([("cells", decoder_options(settings, options).cell)] if "cell" in taken else []),
-            *([("attentions", options.attention)] if "attention" in taken else []),
-            ("tokenizers", target.tokenizer.partition(":")[0]),
-            *(("normalizers", name) for name in target.normalizers),
-        ]
+        found = [*super().named_parts(settings), *parts_of_writer(settings)]
         return list(dict.fromkeys(found))
 
     @classmethod
     def unread(cls, settings: Settings) -> list[str]:
-        options = validate_section(WritingOptions, settings.head, "head")
-        model = unread_by_encoder(settings.model, read_of_model(options))
-        head = unread_by_decoder(options)
-        return [f"model.{key}" for key in model] + [f"head.{key}" for key in head]
+        return unread_keys(settings)

@@ -12,7 +12,7 @@ import seqnlp
 from seqnlp.bundle import Model
 from seqnlp.data.split import Split
 from seqnlp.errors import InputError
-from seqnlp.tasks import writing
+from seqnlp.tasks import joined_parts
 from seqnlp.tasks.alignment import align_words
 from seqnlp.tasks.copying import Origin, explain_copies, group_words
 from seqnlp.tasks.decoding import Decoding
@@ -201,7 +201,7 @@ def test_a_text_of_very_many_parts_has_no_square_of_weights(
     long = "Kadir lost a mill on Friday. " * 5
     whole, short = answers(task, [long, "Kadir lost a mill."])
     assert whole.hypotheses[0].attention is not None
-    monkeypatch.setattr(writing, "MOST_WEIGHTS", whole.hypotheses[0].attention.size - 1)
+    monkeypatch.setattr(joined_parts, "MOST_WEIGHTS", whole.hypotheses[0].attention.size - 1)
     cut, same = answers(task, [long, "Kadir lost a mill."])
     assert (cut.output, same) == (whole.output, short)
     assert same.hypotheses[0].attention is not None

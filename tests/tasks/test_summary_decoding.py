@@ -16,9 +16,10 @@ import torch
 import seqnlp
 from seqnlp.data.corpus import open_corpus
 from seqnlp.errors import InputError
-from seqnlp.tasks.choosing import Draft, within
+from seqnlp.tasks.choosing import Draft
 from seqnlp.tasks.decoding import Decoding, UsualLength
 from seqnlp.tasks.demands import Demands
+from seqnlp.tasks.joined_parts import within
 from seqnlp.tasks.summarization import SummarizationTask
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.text.tidy import balance

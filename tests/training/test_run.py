@@ -13,7 +13,7 @@ import torch
 import seqnlp
 from seqnlp.data.corpus import open_corpus
 from seqnlp.errors import InputError, SettingsError, TrainingError
-from seqnlp.tasks.base import short_example
+from seqnlp.tasks.examples import short_example
 from seqnlp.tasks.sentiment import SentimentTask
 from seqnlp.training.hooks import Hook
 from seqnlp.training.hooks.selection import EarlyStoppingHook
