@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from seqnlp import registry
 from seqnlp.config import build
 from seqnlp.nn.attention import Attention
+from seqnlp.nn.engines.exporting import exporting_to
 from seqnlp.types import Attended, Encoded
 
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
@@ -58,7 +59,8 @@ class MaxPooling(Pooling):
         """See the class."""
         if encoded.states.shape[1] == 0:
             return encoded.states.new_zeros(encoded.states.shape[0], self.output_size)
-        if encoded.mask.device.type == "cpu" and encoded.mask.all():  # a GPU would have to wait
+        known = encoded.mask.device.type == "cpu" and exporting_to() is None
+        if known and encoded.mask.all():  # a GPU would have to wait
             return encoded.states.amax(1)
         # Sums and products: the fills of torch visit each element on its own, several times slower.
         least = torch.finfo(encoded.states.dtype).min

@@ -191,8 +191,9 @@ class RecurrentEncoder(Encoder):
 
 
 def _check_rows(x: Tensor, state: EncoderState) -> None:
-    if len(state.summary) != len(x):
-        raise InputError(f"the state is of a batch of {len(state.summary)}, but x is of {len(x)}")
+    rows, found = x.shape[0], state.summary.shape[0]
+    if found != rows:
+        raise InputError(f"the state is of a batch of {found}, but x is of {rows}")
 
 
 def _mask(x: Tensor, padding: Padding | None) -> Tensor:

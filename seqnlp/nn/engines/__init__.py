@@ -13,6 +13,7 @@ from seqnlp.nn.cells.base import Cell
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.base import Engine
 from seqnlp.nn.engines.choice import prefers_fused
+from seqnlp.nn.engines.exporting import engine_for, exporting_to
 from seqnlp.nn.engines.fused import FusedEngine
 from seqnlp.nn.engines.native import NativeEngine
 from seqnlp.nn.engines.padding import Padding
@@ -62,6 +63,8 @@ def select(
 ) -> Engine:
     """The engine of that name; "auto" is the one that is fastest for the cell on this input.
 
+    While a program is recorded it is that of `exporting`, whatever the name.
+
     Args:
         name: a registered engine, or "auto", which SEQNLP_ENGINE may say the meaning of.
         cell: what it is to run.
@@ -75,6 +78,9 @@ def select(
         InputError: the engine cannot run this cell.
         SettingsError: SEQNLP_ENGINE names no engine.
     """
+    target = exporting_to()
+    if target is not None:
+        return engine_for(target)
     meant = _meaning(name)
     if meant == AUTO:
         engine, why = _choose(cell, x, noise, padding, both_directions)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqnlp.errors import InputError
+from seqnlp.nn.engines.exporting import exporting_to
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.transforms import is_mapped, transforming
 
@@ -29,7 +30,7 @@ class Padding:
         """The padding of x [B, T, ...]; None where every row is full.
 
         On a GPU the lengths stay there unread, since a look at them would wait for the device;
-        and under vmap, where they have no values.
+        and under vmap or while a program is recorded, where they have no values.
 
         Raises:
             InputError: `lengths` is not int64 [B], or (on a CPU) one is not in 0..T.
@@ -43,6 +44,8 @@ class Padding:
                 f"lengths must be int64 [{batch_size}], one a row of x, "
                 f"not {dtype} {list(lengths.shape)}"
             )
+        if exporting_to() is not None:
+            return cls(lengths=lengths, time=time)
         if lengths.device.type == "cpu" and batch_size and not is_mapped(lengths):
             values: list[int] = lengths.tolist()
             shortest, longest = min(values), max(values)
@@ -67,7 +70,7 @@ class Padding:
 
     def zero(self, x: Tensor) -> Tensor:
         """A copy of x [B, T, D] with zeros on padding, whatever stood there; so is its gradient."""
-        if x.device.type != "cpu" or is_mapped(self.lengths):
+        if x.device.type != "cpu" or is_mapped(self.lengths) or exporting_to() is not None:
             return x.masked_fill(self.absent.transpose(0, 1), 0)
         # There torch fills number by number, several times slower than a copy; not so whole rows.
         # A product would keep NaN.
@@ -121,7 +124,7 @@ class Padding:
     def _reversal(self) -> Tensor:
         """int64 [T*B]: the number of the row that reversal puts in each place."""
         source = torch.where(self._mask, self.lengths - 1 - self._steps, self._steps)
-        batch_size = len(self.lengths)
+        batch_size = self.lengths.shape[0]
         rows = torch.arange(batch_size, device=self.lengths.device)
         return (source * batch_size + rows).flatten()
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seqnlp.nn.engines import abi, build
 from seqnlp.nn.engines.emit import sources
+from seqnlp.nn.engines.exporting import exporting_to
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.engines.transforms import must_follow, transforming
 
@@ -72,6 +73,8 @@ def scan(
     a, b, first = a.to(dtype), b.to(dtype), first.to(dtype)
     if a.dim() != 1:
         a = a.expand_as(b)
+    if scanner is not None and exporting_to() is not None:
+        return scanner.forward(a, b, first, padding, reverse=reverse)
     if transforming():
         return _loop(a, b, first, padding, reverse=reverse)
     if scanner is None and _kernels(b) is not None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import torch
 from torch import _C, Tensor
 
+from seqnlp.nn.engines.exporting import exporting_to
+
 OBSTACLE = "its kernels are not operations of torch, which transforms of torch.func are made of"
 
 
 def transforming() -> bool:
     """Whether a transform (grad, vjp, jvp, vmap, ...) is at work where this is called.
 
-    Kernels are then left alone, since tensors may have no memory of their own.
+    Kernels are then left alone, since tensors may have no memory of their own; and so they are
+    while a program is recorded.
     """
     # torch.autograd.Function asks the same; there is no public name for it.
     active: bool = _C._are_functorch_transforms_active()
-    return active
+    return active or exporting_to() is not None
 
 
 def is_mapped(tensor: Tensor) -> bool:
