@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ Bools: TypeAlias = NDArray[np.bool_]
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
+
+T = TypeVar("T", bound=np.generic)
 
 NEVER = float("-inf")
 FLOOR = -1e4
@@ -58,7 +60,7 @@ def _greatest(values: Floats, count: int) -> Ints:
     return np.take_along_axis(columns, order, 1)
 
 
-def repeat(values: Ints, count: int) -> Ints:
+def repeat(values: NDArray[T], count: int) -> NDArray[T]:
     """Each value so many times in a row."""
     return values if count == 1 else np.repeat(values, count)
 

@@ -66,4 +66,5 @@ def limits(
     """
     found = np.floor(lengths * ratio).astype(np.int64) + extra
     found = np.maximum(np.clip(found, 1, most), least)
-    return np.maximum(found, np.array(forced, dtype=np.int64))
+    longest: Ints = np.maximum(found, np.array(forced, dtype=np.int64))
+    return longest

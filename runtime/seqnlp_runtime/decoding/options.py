@@ -76,12 +76,9 @@ class Decoding:
             _check(each.name, str(each.type), getattr(self, each.name))
         if self.replace_unknown not in ("none", "attention"):
             raise _error("replace_unknown", "'none' or 'attention'", self.replace_unknown)
-        if self.mbr or self.neighbors:
-            key = "mbr" if self.mbr else "neighbors"
+        if self.mbr:
             raise RunnerError(
-                f"decoding.{key}: seqnlp alone chooses outputs so; give {key}={type(self.mbr)(0)}"
-                if key == "mbr"
-                else f"decoding.{key}: seqnlp alone has the examples of training; give {key}=0"
+                "decoding.mbr: a choice by risk needs seqnlp's own measures; give mbr=False here"
             )
         self._check_together()
 
@@ -130,6 +127,8 @@ class Decoding:
             )
         if self.diversity != 0.5 and self.diverse_groups == 1:
             raise _error("diversity", "the default, 0.5, without diverse_groups", self.diversity)
+        if self.neighbors:
+            raise _error("neighbors", "0 without mbr = true", self.neighbors)
         if self.constraints and (self.sample or self.diverse_groups > 1):
             other = "sample = true" if self.sample else "diverse_groups"
             raise _error("constraints", f"none with {other}", list(self.constraints))
