@@ -5,18 +5,43 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seqnlp.integrations.service.refusals import RefusedError, busy, draining
 from seqnlp.integrations.service.state import Service
 
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
 OPEN = frozenset({"/", "/openapi.json", "/health/live", "/health/ready"})
 """What needs no token."""
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _VERBS = frozenset({"predict", "stream", "reload"})
+
+
+class Shortcut:
+    """The way of `POST /v1/{model}/predict` past the router, which takes as long as a small model.
+
+    Args:
+        handlers: by the last part of the path.
+    """
+
+    def __init__(self, app: ASGIApp, handlers: Mapping[str, Handler]) -> None:
+        self.app, self._handlers = app, handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            parts = scope["path"].split("/")
+            if len(parts) == 4 and parts[1] == "v1" and parts[3] in self._handlers:
+                scope["path_params"] = {"model": parts[2]}
+                response = await self._handlers[parts[3]](Request(scope, receive, send))
+                await response(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 class Gate:
