@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ class Model:
         """
         return annotate(self.task, batch, column=column, batch_size=batch_size)
 
-    def watch(self, text: str) -> Iterator[Beginning | Prediction]:
+    def watch(self, text: str) -> Generator[Beginning | Prediction, None, None]:
         """Answer a text while it is written: what is certain of it, step by step, and at last it.
 
         Whoever stops asking stops the work.

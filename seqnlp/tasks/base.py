@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -163,7 +163,7 @@ class Task(nn.Module, ABC):
         """
         raise InputError(f"the task {self.settings.task!r} reads texts, and no tokens")
 
-    def watch(self, text: str) -> Iterator[Beginning | Prediction]:
+    def watch(self, text: str) -> Generator[Beginning | Prediction, None, None]:
         """Answer a text step by step: what is certain so far, as often as wished, then the answer.
 
         Whoever stops asking stops the work. Override where an answer is written bit by bit.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from seqnlp.tasks.writing import Named, Writer, spelled
 from seqnlp.types import Beginning, Prediction
 
 
-def watch(writer: Writer, rows: SourceRows) -> Iterator[Beginning | Prediction]:
+def watch(writer: Writer, rows: SourceRows) -> Generator[Beginning | Prediction, None, None]:
     """A `Beginning` after each step of the search for the answer to one document, then the answer.
 
     Its parts are read one by one, in order. Where neighbors may be chosen in the place of what

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -213,7 +213,7 @@ class WritingTask(Task):
             return writer.write(rows, batch_size=batch_size)
 
     @torch.inference_mode()
-    def watch(self, text: str) -> Iterator[Beginning | Prediction]:
+    def watch(self, text: str) -> Generator[Beginning | Prediction, None, None]:
         """See `Task.watch`: a `Beginning` after each step of the search."""
         with self.evaluating():
             writer = self._writer(self.decoding, want_weights=True)

@@ -124,7 +124,7 @@ def test_who_stops_asking_stops_the_work(pairs_run: Path, monkeypatch: pytest.Mo
     next(watcher)
     next(watcher)
     assert not torch.is_inference_mode_enabled()
-    watcher.close()  # type: ignore[attr-defined]
+    watcher.close()
     assert steps == 2
     assert model.watch(SENTENCE) is not watcher
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any, TextIO
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute, APIRouter
 from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
 
 from seqnlp.bundle import Model
 from seqnlp.integrations.service.asking import json_response, predict, read_asked
 from seqnlp.integrations.service.describing import describe
-from seqnlp.integrations.service.gate import Gate
+from seqnlp.integrations.service.gate import Gate, Handler, Shortcut
 from seqnlp.integrations.service.limits import Limits
 from seqnlp.integrations.service.metrics import CONTENT_TYPE
 from seqnlp.integrations.service.refusals import RefusedError
@@ -26,10 +27,12 @@ from seqnlp.integrations.service.schemas import (
     ModelList,
     PredictRequest,
     PredictResponse,
+    StreamRequest,
 )
 from seqnlp.integrations.service.state import Service
+from seqnlp.integrations.service.streaming import CONTENT_TYPE as EVENTS
+from seqnlp.integrations.service.streaming import stream
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _WORDS = {404: "no_route", 405: "wrong_method"}
 
 
@@ -58,11 +61,14 @@ def build_app(
         lifespan=_lifespan,
     )
     app.state.service = service
+    answer = _answering(service)
+    # The one that is added last is the outermost.
+    app.add_middleware(Shortcut, handlers={"predict": answer})
     app.add_middleware(Gate, service=service)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _http_error)
     app.include_router(_health(service))
-    app.include_router(_models(service))
+    app.include_router(_models(service, answer))
     return app
 
 
@@ -100,7 +106,18 @@ def _health(service: Service) -> APIRouter:
     return router
 
 
-def _models(service: Service) -> APIRouter:
+def _answering(service: Service) -> Handler:
+    async def answer(request: Request) -> Response:
+        asked = await read_asked(request, service)
+        request.scope["seqnlp"] = {"texts": len(asked.texts)}
+        answers = await predict(service, asked)
+        records = [asked.record(*each) for each in zip(asked.texts, answers, strict=True)]
+        return json_response({"model": asked.served.name, "answers": records})
+
+    return answer
+
+
+def _models(service: Service, answer: Handler) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["models"])
 
     @router.get("/models", response_model=ModelList, responses=errors(401, 429, 503))
@@ -120,13 +137,6 @@ def _models(service: Service) -> APIRouter:
         """Load a model from its folder again; until that is done, the old one answers."""
         return json_response(describe(await service.reload(model)))
 
-    async def answer(request: Request) -> Response:
-        asked = await read_asked(request, service)
-        request.scope["seqnlp"] = {"texts": len(asked.texts)}
-        answers = await predict(service, asked)
-        records = [asked.record(*each) for each in zip(asked.texts, answers, strict=True)]
-        return json_response({"model": asked.served.name, "answers": records})
-
     def documented(model: str, body: PredictRequest) -> None:
         """Answer one text or several, in their order.
 
@@ -142,14 +152,36 @@ def _models(service: Service) -> APIRouter:
         responses=errors(401, 404, 408, 413, 422, 429, 503, 504),
         route_class_override=direct(answer),
     )
+
+    async def answer_stream(request: Request) -> Response:
+        return await stream(request, service)
+
+    def documented_stream(model: str, body: StreamRequest) -> None:
+        """Answer one text as server-sent events.
+
+        `token` has the tokens that have become certain and the text so far; `answer`, the last
+        event, is what `predict` answers; `error` comes last in its place.
+        """
+
+    router.add_api_route(
+        "/{model}/stream",
+        documented_stream,
+        methods=["POST"],
+        name="stream",
+        response_class=StreamingResponse,
+        responses={
+            200: {"content": {EVENTS: {"schema": {"type": "string"}}}},
+            **errors(401, 404, 408, 413, 422, 429, 503),
+        },
+        route_class_override=direct(answer_stream),
+    )
     return router
 
 
 def direct(handler: Handler) -> type[APIRoute]:
     """Routes that are in the document by their signature and answered by `handler`.
 
-    What FastAPI does between the two, reading, checking and converting, takes as long as a small
-    model; the handler does what is needed of it.
+    What FastAPI does between the two, reading, checking and converting, is the handler's affair.
     """
 
     class Direct(APIRoute):

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from seqnlp.errors import InputError
+from seqnlp.integrations.service import schemas
 from seqnlp.integrations.service.limits import Limits
 from seqnlp.integrations.service.models import Served
 from seqnlp.integrations.service.refusals import RefusedError
@@ -22,6 +23,8 @@ from seqnlp.integrations.service.state import Service
 from seqnlp.records import label_record, text_record
 from seqnlp.tasks.base import Task
 from seqnlp.types import Prediction
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,13 @@ class Asked:
         return text_record(text, answer, maps=self.explain)
 
 
-async def read_asked(request: Request, service: Service) -> Asked:
+async def read_asked(
+    request: Request, service: Service, schema: type[schemas.Request] = PredictRequest
+) -> Asked:
     """What a request asks.
+
+    Args:
+        schema: of its body.
 
     Raises:
         RefusedError: 404, 408, 413 or 422.
@@ -54,7 +62,7 @@ async def read_asked(request: Request, service: Service) -> Asked:
     served = service.model(request.path_params["model"])
     body = await read_body(request, service.limits)
     try:
-        wanted = PredictRequest.model_validate_json(body)
+        wanted = schema.model_validate_json(body)
     except ValidationError as error:
         raise invalid(error) from error
     texts = wanted.asked()
@@ -129,7 +137,7 @@ async def predict(service: Service, asked: Asked) -> list[Prediction]:
 def to_json(value: Mapping[str, Any]) -> bytes:
     """JSON in UTF-8; a number that JSON does not know is null."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        return _encode(value).encode("utf-8", "replace")
     except ValueError:
         return to_json(_finite(value))
 

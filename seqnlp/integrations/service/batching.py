@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from seqnlp.integrations.service.limits import Limits
 from seqnlp.integrations.service.refusals import RefusedError, busy
@@ -17,6 +19,7 @@ from seqnlp.tasks.base import Task
 from seqnlp.types import Prediction
 
 Outcome = list[Prediction] | Exception
+R = TypeVar("R")
 
 
 @dataclass(eq=False, slots=True)
@@ -54,8 +57,8 @@ class Batch:
 class Dispatcher:
     """Queues of models and the one thread that answers them, model by model in turn.
 
-    Everything but `_work` runs in the event loop; a batch is begun when the loop has nothing
-    else to do, so that all that has come by then is in it.
+    Everything but `_work` and what it calls runs in the event loop; a batch is begun when the loop
+    has nothing else to do, so that all that has come by then is in it.
     """
 
     def __init__(self, limits: Limits, done: Callable[[Batch], None] = lambda batch: None) -> None:
@@ -63,11 +66,10 @@ class Dispatcher:
         self.waiting: dict[str, int] = {}
         self._queues: dict[str, deque[Ticket]] = {}
         self._running = False
+        self._came = self._seen = 0
         self._planned: asyncio.Handle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._jobs: queue.SimpleQueue[tuple[Batch, asyncio.AbstractEventLoop] | None] = (
-            queue.SimpleQueue()
-        )
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     async def answer(
@@ -93,6 +95,7 @@ class Dispatcher:
         ticket = Ticket(texts, task, loop.create_future(), loop.time(), alone)
         tickets = self._queues.setdefault(name, deque())
         tickets.append(ticket)
+        self._came += 1
         self.waiting[name] = taken_on + len(texts)
         timer = loop.call_later(self.limits.timeout, _expire, ticket, self.limits.timeout)
         self._plan()
@@ -104,6 +107,20 @@ class Dispatcher:
             if ticket.taken < len(texts):
                 with suppress(ValueError):
                     tickets.remove(ticket)
+
+    async def run(self, work: Callable[[], R]) -> R:
+        """The result of some work on the thread that answers, done between batches.
+
+        Work that was begun is ended even if nobody waits for it any more.
+        """
+        loop = self._bind()
+        future: asyncio.Future[R] = loop.create_future()
+        self._jobs.put(partial(_settle, work, future, loop))
+        return await future
+
+    def after(self, work: Callable[[], None]) -> None:
+        """Do something on that thread when it has done what it was given; it must not fail."""
+        self._jobs.put(work)
 
     def close(self) -> None:
         """End the thread when it has answered what it was given."""
@@ -152,9 +169,14 @@ class Dispatcher:
     def _begin(self) -> None:
         assert self._loop is not None
         self._planned = None
+        if self._came != self._seen and not self._full():
+            # More may stand in the sockets; a larger batch takes less time for each of its texts.
+            self._seen = self._came
+            self._planned = self._loop.call_soon(self._begin)
+            return
         if not self._running and (batch := self._next()) is not None:
             self._running = True
-            self._jobs.put((batch, self._loop))
+            self._jobs.put(partial(self._answer, batch, self._loop))
 
     def _next(self) -> Batch | None:
         """A batch of the queue whose turn it is; that queue comes last from now on."""
@@ -180,14 +202,16 @@ class Dispatcher:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            batch, loop = job
-            begun = time.perf_counter()
-            batch.outcomes = _answer(batch)
-            batch.seconds = time.perf_counter() - begun
-            try:
-                loop.call_soon_threadsafe(self._done, batch)
-            except RuntimeError:  # the loop is over, and nobody waits for these
-                self._running = False
+            job()
+
+    def _answer(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
+        begun = time.perf_counter()
+        batch.outcomes = _answer(batch)
+        batch.seconds = time.perf_counter() - begun
+        try:
+            loop.call_soon_threadsafe(self._done, batch)
+        except RuntimeError:  # the loop is over, and nobody waits for these
+            self._running = False
 
     def _done(self, batch: Batch) -> None:
         self._running = False
@@ -217,6 +241,28 @@ def _answer(batch: Batch) -> list[Outcome]:
         return [outcome for each in alone for outcome in _answer(each)]
     made = iter(answers)
     return [[next(made) for _ in part] for _, part in batch.parts]
+
+
+def _settle(
+    work: Callable[[], R], future: asyncio.Future[R], loop: asyncio.AbstractEventLoop
+) -> None:
+    """Do some work and tell the loop what came of it."""
+
+    def tell(found: R | None, error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(found)  # type: ignore[arg-type]
+        else:
+            future.set_exception(error)
+
+    found, failed = None, None
+    try:
+        found = work()
+    except Exception as error:
+        failed = error
+    with suppress(RuntimeError):  # the loop is over
+        loop.call_soon_threadsafe(tell, found, failed)
 
 
 def _expire(ticket: Ticket, seconds: float) -> None:

@@ -32,24 +32,39 @@ class Options(BaseModel):
     mbr: bool = Field(default=False, description="Give what is most like all that was found.")
     prefix: str = Field(default="", max_length=1000, description="What every output begins with.")
     constraints: list[Phrase] = Field(
-        default=[], max_length=8, description="Phrases that must occur."
+        default_factory=list, max_length=8, description="Phrases that must occur."
     )
     sentences: int = Field(default=3, ge=1, le=1000, description="Of an extract.")
 
 
-class PredictRequest(BaseModel):
+class Request(BaseModel):
+    """How texts are to be answered."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    options: Options = Field(default_factory=Options, description="For tasks that write texts.")
+    explain: bool = Field(default=False, description="Give the weights of attention, too.")
+
+    def asked(self) -> list[str]:
+        """The texts."""
+        raise NotImplementedError
+
+    def chosen(self) -> dict[str, Any]:
+        """The options that were given."""
+        if "options" not in self.model_fields_set:
+            return {}
+        return self.options.model_dump(exclude_unset=True)
+
+
+class PredictRequest(Request):
     """One text or several, and how they are to be answered."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
         json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["texts"]}]},
     )
 
     text: str = Field(default="", description="One text.", examples=["a fine film"])
-    texts: list[str] = Field(default=[], description="Several texts.")
-    options: Options = Field(default=Options(), description="For tasks that write texts.")
-    explain: bool = Field(default=False, description="Give the weights of attention, too.")
+    texts: list[str] = Field(default_factory=list, description="Several texts.")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> PredictRequest:
@@ -58,14 +73,16 @@ class PredictRequest(BaseModel):
         return self
 
     def asked(self) -> list[str]:
-        """The texts."""
         return [self.text] if "text" in self.model_fields_set else self.texts
 
-    def chosen(self) -> dict[str, Any]:
-        """The options that were given."""
-        if "options" not in self.model_fields_set:
-            return {}
-        return self.options.model_dump(exclude_unset=True)
+
+class StreamRequest(Request):
+    """A text, and how it is to be answered."""
+
+    text: str = Field(description="One text.", examples=["a fine film"])
+
+    def asked(self) -> list[str]:
+        return [self.text]
 
 
 class HypothesisRecord(BaseModel):
