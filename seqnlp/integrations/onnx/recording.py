@@ -44,6 +44,8 @@ def to_onnx(
     dynamic: Sequence[Mapping[int, str]],
     input_names: Sequence[str],
     output_names: Sequence[str],
+    *,
+    what: str = "",
 ) -> onnx.ModelProto:
     """Record a module as an ONNX graph.
 
@@ -54,6 +56,7 @@ def to_onnx(
         dynamic: for each input its axes of any length, by name: axes of one name are equally long.
         input_names: what the graph calls them.
         output_names: what it calls what is returned.
+        what: is recorded, for messages; the module's class by default.
 
     Returns:
         A graph of float32 and integers, opset 18, without traces of where it was made.
@@ -85,7 +88,8 @@ def to_onnx(
             raise
         except Exception as error:  # torch raises many kinds, some of them bare
             raise InputError(
-                f"{type(module).__name__} cannot be recorded as an ONNX graph: {_reason(error)}"
+                f"{what or type(module).__name__} cannot be recorded as an ONNX graph: "
+                f"{_reason(error)}"
             ) from error
         assert program is not None
         return _tidy(program.model, _axis_names(program.model, dynamic))
@@ -106,7 +110,9 @@ class _Positional(nn.Module):
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out what torch tells of its steps, of what else it could translate, of its own age."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
+    loggers = [
+        logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+    ]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
