@@ -93,7 +93,7 @@ class RecurrentLayer(nn.Module):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """`advance` by one step of every row, from float [B, I] to [B, output_size]."""
         cell = self.forward_cell
-        noise = self.dropout.draw(cell, len(x), 1)
+        noise = self.dropout.draw(cell, x.shape[0], 1)
         engine = engines.select(self.engine, cell, x.unsqueeze(1), noise)
         if noise is None:
             output, state = engine.step(cell, x, state)

@@ -172,7 +172,8 @@ class RecurrentDecoder(Decoder[RecurrentDecoderState]):
 
     def initial_state(self, encoded: Encoded) -> RecurrentDecoderState:
         """See `Decoder.initial_state`: by the bridge; nothing fed and nothing attended yet."""
-        summary, rows, looks_back = encoded.summary, len(encoded.mask), self.attention.history
+        summary, looks_back = encoded.summary, self.attention.history
+        rows = encoded.mask.shape[0]
         cells = [layer.forward_cell for layer in (*self._before(), *self._after())]
         return RecurrentDecoderState(
             layers=tuple(

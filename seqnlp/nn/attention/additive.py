@@ -13,6 +13,7 @@ from seqnlp.nn.affine import Affine, is_affine
 from seqnlp.nn.attention.base import ScoredAttention, ScoreForm
 from seqnlp.nn.engines.additive import additive_scores
 from seqnlp.nn.engines.affine import affine
+from seqnlp.nn.engines.exporting import exporting_to
 from seqnlp.types import Encoded, Memory
 
 # Hidden units that are held at once: so many numbers of float32 are 32 MiB.
@@ -46,6 +47,8 @@ class _HiddenLayerAttention(ScoredAttention):
             scores = additive_scores(projected, memory.keys, self.vector, memory.mask)
             if scores is not None:
                 return scores
+        if exporting_to() is not None:
+            return self._score(projected, memory.keys, history)
         count = max(1, _BLOCK // max(1, memory.keys.numel()))
         if projected.shape[1] <= count:
             return self._score(projected, memory.keys, history)

@@ -37,9 +37,9 @@ def additive_scores(queries: Tensor, keys: Tensor, vector: Tensor, mask: Tensor)
         and each.dtype in (torch.float32, torch.float64)
         for each in tensors
     )
-    numbers = queries.shape[1] * keys.numel()
-    small = numbers < _NUMBERS
-    if not known or small or torch.is_autocast_enabled("cpu") or transforming():
+    if not known or transforming() or torch.is_autocast_enabled("cpu"):
+        return None
+    if queries.shape[1] * keys.numel() < _NUMBERS:
         return None
     library = build.load(sources("additive.cpp", vector.dtype))
     if library is None:

@@ -42,13 +42,14 @@ def affine(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """What `torch.nn.functional.linear` computes, of [..., I], [O, I] and [O]."""
     tensors = [input, weight] if bias is None else [input, weight, bias]
     known = input.device.type == "cpu" and input.dtype in (torch.float32, torch.float64)
+    # Sizes are looked at last: where a program is recorded they may be any.
     if (
         not known
+        or transforming()
         or weight.dim() != 2
         or input.numel() * len(weight) < _NUMBERS
         or any(t.dtype != input.dtype or t.device != input.device for t in tensors)
         or torch.is_autocast_enabled("cpu")
-        or transforming()
         or (library := build.load(sources("affine.cpp", input.dtype))) is None
     ):
         return F.linear(input, weight, bias)
