@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from seqnlp_runtime.answers import Answer
 from seqnlp_runtime.errors import FolderError, RunnerError
 from seqnlp_runtime.evidence import Evidence
-from seqnlp_runtime.folder import DESCRIPTION, Folder
+from seqnlp_runtime.folder import DESCRIPTION, Folder, Graph
 from seqnlp_runtime.model import Model, Stream
 from seqnlp_runtime.pipeline import PAD, UNK
+from seqnlp_runtime.streaming import FIRST, LabelStream
 
 Feed: TypeAlias = dict[str, NDArray[Any]]
 WINDOW = 4096
@@ -25,7 +27,8 @@ WINDOW = 4096
 class ClassifierModel(Model):
     """Answers with a label and the probabilities of all.
 
-    labels: in the order of the graph's output.
+    labels: in the order of the graph's output. max_tokens: the most of a text in a row; chunks:
+    whether a longer one becomes several rows, or is cut.
 
     Args:
         folder: of kind "classifier".
@@ -40,16 +43,16 @@ class ClassifierModel(Model):
             self.task: str = described["task"]
             self.labels: tuple[str, ...] = tuple(described["labels"])
             self.pipeline = folder.pipelines["text"]
-            self._max_tokens = int(described["max_tokens"])
-            self._chunks = described["long_documents"] == "chunk"
-            self._evidence = _read_evidence(folder)
+            self.max_tokens = int(described["max_tokens"])
+            self.chunks = described["long_documents"] == "chunk"
+            self.evidence = _read_evidence(folder)
         except (KeyError, TypeError, ValueError) as error:
             raise FolderError(f"{folder.path / DESCRIPTION}: damaged: {error}") from error
         self._graph = folder.graph("classifier")
         self._folder = folder
 
     def __call__(self, text: str) -> Answer:
-        return self._answer_one(self.pipeline.tokens(text))
+        return self.answer(self.pipeline.tokens(text))
 
     def predict(self, texts: Iterable[str], *, batch_size: int = 64) -> Iterator[Answer]:
         return self.predict_tokens(map(self.pipeline.tokens, texts), batch_size=batch_size)
@@ -64,20 +67,17 @@ class ClassifierModel(Model):
     def _predict(self, documents: Iterator[Sequence[str]], batch_size: int) -> Iterator[Answer]:
         while block := list(islice(documents, WINDOW)):
             if len(block) == 1:
-                yield self._answer_one(block[0])
+                yield self.answer(block[0])
             else:
-                yield from self._answer(block, batch_size)
+                yield from self._answer_all(block, batch_size)
 
-    def _answer_one(self, tokens: Sequence[str]) -> Answer:
-        """What `_answer` gives for one text, only sooner where it is not a long one."""
-        if len(tokens) > self._max_tokens:
-            return self._answer([tokens], 16)[0]
-        ids = self.pipeline.ids(tokens) or [UNK]
-        feed = {"ids": np.array([ids]), "lengths": np.array([len(ids)])}
-        if self.pipeline.hasher is not None:
-            feed |= self._grams([tokens], [ids], len(ids))
-        if self._evidence is not None:
-            feed["evidence"] = self._evidence(tokens)[None]
+    def answer(self, tokens: Sequence[str]) -> Answer:
+        """The answer to one text of those tokens."""
+        if len(tokens) > self.max_tokens:
+            return self._answer_all([tokens], 16)[0]
+        feed = self.feed([tokens])
+        if self.evidence is not None:
+            feed["evidence"] = self.evidence(tokens)[None]
         return self.decide(self._graph(feed)[0][0].tolist())
 
     def decide(self, logs: Sequence[float]) -> Answer:
@@ -90,41 +90,41 @@ class ClassifierModel(Model):
             probabilities=dict(zip(self.labels, shares, strict=True)),
         )
 
-    def _answer(self, documents: Sequence[Sequence[str]], batch_size: int) -> list[Answer]:
+    def _answer_all(self, documents: Sequence[Sequence[str]], batch_size: int) -> list[Answer]:
         """Chunks of a long document are combined by the geometric mean of their probabilities."""
-        rows = [
-            (place, chunk) for place, tokens in enumerate(documents) for chunk in self._cut(tokens)
-        ]
+        parts = [list(self._cut(tokens)) for tokens in documents]
+        rows = [row for each in parts for row in each]
+        places = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
         evidence = None
-        if self._evidence is not None:
-            evidence = np.stack([self._evidence(tokens) for tokens in documents])
-        sums = np.zeros((len(documents), len(self.labels)))
-        counts = np.zeros(len(documents))
-        order = sorted(range(len(rows)), key=lambda row: len(rows[row][1]))
+        if self.evidence is not None:
+            evidence = np.stack([self.evidence(tokens) for tokens in documents])
+        logs = np.empty((len(rows), len(self.labels)))
+        order = np.argsort([len(row) for row in rows], kind="stable")
         for begin in range(0, len(order), batch_size):
-            places, chunks = zip(
-                *(rows[row] for row in order[begin : begin + batch_size]), strict=True
-            )
-            feed = self._batch(chunks)
+            chosen = order[begin : begin + batch_size]
+            feed = self.feed([rows[row] for row in chosen])
             if evidence is not None:
-                feed["evidence"] = evidence[list(places)]
-            np.add.at(sums, places, self._graph(feed)[0])
-            np.add.at(counts, places, 1)
-        logs = sums / counts[:, None]
+                feed["evidence"] = evidence[places[chosen]]
+            logs[chosen] = self._graph(feed)[0]
+        if len(rows) != len(parts):
+            sums = np.zeros((len(parts), len(self.labels)))
+            np.add.at(sums, places, logs)
+            logs = sums / np.bincount(places)[:, None]
         # Chunks that contradict each other leave every label too small for exp.
         logs -= logs.max(1, keepdims=True)
         return [self.decide(row) for row in logs.tolist()]
 
     def _cut(self, tokens: Sequence[str]) -> Iterator[Sequence[str]]:
         """As few rows of nearly equal length as it takes, or the beginning alone."""
-        if not self._chunks:
-            yield tokens[: self._max_tokens]
+        if not self.chunks:
+            yield tokens[: self.max_tokens]
             return
-        parts = max(-(-len(tokens) // self._max_tokens), 1)
+        parts = max(-(-len(tokens) // self.max_tokens), 1)
         for part in range(parts):
             yield tokens[part * len(tokens) // parts : (part + 1) * len(tokens) // parts]
 
-    def _batch(self, rows: Sequence[Sequence[str]]) -> Feed:
+    def feed(self, rows: Sequence[Sequence[str]]) -> Feed:
+        """What the graphs read of rows of tokens, but for evidence."""
         numbers = [self.pipeline.ids(tokens) or [UNK] for tokens in rows]
         lengths = [len(ids) for ids in numbers]
         width = max(lengths)
@@ -156,7 +156,21 @@ class ClassifierModel(Model):
         }
 
     def stream(self) -> Stream:
-        raise RunnerError("not yet")
+        if "stream" not in self._folder.graphs:
+            raise RunnerError(
+                "the model reads whole texts only; one that reads in one direction "
+                "(model.bidirectional = false) can stream"
+            )
+        first = {
+            name.removeprefix(FIRST): state
+            for name, state in self._folder.tables.items()
+            if name.startswith(FIRST)
+        }
+        return LabelStream(self, self._stream, first)
+
+    @cached_property
+    def _stream(self) -> Graph:
+        return self._folder.graph("stream")
 
 
 def _read_evidence(folder: Folder) -> Evidence | None:
