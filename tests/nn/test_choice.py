@@ -13,9 +13,9 @@ from seqnlp.nn.engines.choice import prefers_fused
 CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}
 
 
-# B, T, H; whether fused in training, in inference.
+# B, T, H; whether fused in training, and where nothing learns but gradients are not switched off.
 @pytest.mark.parametrize(
-    ("kind", "sizes", "in_training", "in_inference"),
+    ("kind", "sizes", "in_training", "frozen"),
     [
         ("gru", (4, 4, 8), False, False),
         ("gru", (4, 5, 8), True, False),
@@ -36,19 +36,18 @@ CELLS: dict[str, type[Cell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell
         ("gru", (16, 2, 256), False, False),
     ],
 )
-def test_full_rows(
-    kind: str, sizes: tuple[int, int, int], in_training: bool, in_inference: bool
-) -> None:
+def test_full_rows(kind: str, sizes: tuple[int, int, int], in_training: bool, frozen: bool) -> None:
     batch, time, hidden = sizes
     cell, x = CELLS[kind](3, hidden), torch.zeros(batch, time, 3)
     assert prefers_fused(cell, x, None) is in_training
     with torch.no_grad():
-        assert prefers_fused(cell, x, None) is in_inference
-    frozen = CELLS[kind](3, hidden).requires_grad_(False)
-    assert prefers_fused(frozen, x, None) is in_inference
-    assert prefers_fused(frozen, x.requires_grad_(), None) is in_training
+        assert prefers_fused(cell, x, None)
+        assert prefers_fused(cell.double(), x.double(), None) is frozen
+    fixed = CELLS[kind](3, hidden).requires_grad_(False)
+    assert prefers_fused(fixed, x, None) is frozen
+    assert prefers_fused(fixed, x.requires_grad_(), None) is in_training
     if build.toolchain() is not None:
-        chosen = engines.select("auto", cell, x).name
+        chosen = engines.select("auto", cell.float(), x).name
         assert chosen == ("fused" if in_training else "native")
 
 
@@ -60,7 +59,7 @@ def test_padding_is_left_to_the_engine_that_skips_it(lengths: list[int], fused: 
     padding = Padding.of(torch.tensor(lengths), x)
     assert prefers_fused(cell, x, padding) is fused
     with torch.no_grad():
-        assert prefers_fused(cell, x, padding) is fused
+        assert prefers_fused(cell, x.double(), padding) is fused
 
 
 def test_two_directions_are_one_reason_in_training() -> None:
@@ -68,7 +67,7 @@ def test_two_directions_are_one_reason_in_training() -> None:
     assert prefers_fused(cell, x, None, both_directions=True)
     assert not prefers_fused(cell, x[:, :4], None, both_directions=True)
     with torch.no_grad():
-        assert not prefers_fused(cell, x, None, both_directions=True)
+        assert not prefers_fused(cell, x.double(), None, both_directions=True)
 
 
 @pytest.mark.parametrize("learns", [False, True])

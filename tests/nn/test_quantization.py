@@ -27,7 +27,7 @@ from seqnlp.nn import (
 )
 from seqnlp.nn.cells.quantized import QuantizedWeight, quantize_rows
 from seqnlp.nn.engines import build, plans
-from seqnlp.nn.engines import quantized as engine
+from seqnlp.nn.engines import inference as engine
 from seqnlp.nn.engines.emit import sources
 
 B, T, D, H = 5, 7, 9, 20
@@ -182,7 +182,7 @@ def test_the_kernel_computes_what_the_loop_over_steps_does(
     name: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(1)
-    monkeypatch.setattr(engine, "_PRODUCTS_A_THREAD", 1)
+    monkeypatch.setitem(engine.PRODUCTS_A_THREAD, "int8", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     cell = quantize(registry.cells.get(name)(D, H))
     x = torch.randn(B, T, D)

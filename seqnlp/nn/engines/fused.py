@@ -13,6 +13,7 @@ from seqnlp.nn.cells.quantized import QuantizedCell
 from seqnlp.nn.engines.affine import OwnProducts
 from seqnlp.nn.engines.base import Engine
 from seqnlp.nn.engines.gated import run_gated
+from seqnlp.nn.engines.inference import Prepared, prepare, run_prepared
 from seqnlp.nn.engines.linear import run_linear
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.padding import Padding
@@ -52,7 +53,7 @@ class FusedEngine(Engine):
             if x.dtype != torch.float32:
                 return "int8 weights take float32"
             return None if noise is None else "int8 weights take no dropout inside"
-        return find_obstacle(cell, x, noise)
+        return None if _prepare(cell, x, noise) else find_obstacle(cell, x, noise)
 
     def run(
         self,
@@ -71,6 +72,13 @@ class FusedEngine(Engine):
         if isinstance(cell, QuantizedCell):
             return run_quantized(cell, x, padding, state, reverse=reverse)
         assert isinstance(cell, GatedCell)
+        prepared = _prepare(cell, x, noise)
+        if prepared is not None:
+            room = _room(x, padding, cell.hidden_size)
+            final = run_prepared(
+                prepared, x, padding, state, reverse=reverse, want_state=want_state, outputs=room
+            )
+            return room, final
         plan = find_plan(cell, noise)
         outputs, final = run_gated(
             plan,
@@ -82,6 +90,24 @@ class FusedEngine(Engine):
             noise=noise or Noise(),
         )
         return outputs[0], final
+
+    def run_both(
+        self,
+        forward_cell: Cell,
+        backward_cell: Cell,
+        x: Tensor,
+        padding: Padding | None,
+        noise: tuple[Noise | None, Noise | None] = (None, None),
+    ) -> Tensor:
+        """See `Engine.run_both`."""
+        ahead, back = _prepare(forward_cell, x, noise[0]), _prepare(backward_cell, x, noise[1])
+        if ahead is None or back is None:
+            return super().run_both(forward_cell, backward_cell, x, padding, noise)
+        outputs = _room(x, padding, 2 * forward_cell.hidden_size)
+        halves = outputs.chunk(2, 2)
+        run_prepared(ahead, x, padding, None, reverse=False, want_state=False, outputs=halves[0])
+        run_prepared(back, x, padding, None, reverse=True, want_state=False, outputs=halves[1])
+        return outputs
 
     def run_states(
         self, cell: Cell, x: Tensor, padding: Padding | None, state: State, *, reverse: bool
@@ -115,3 +141,15 @@ class FusedEngine(Engine):
 def packing_of(x: Tensor, padding: Padding | None) -> Packing:
     """The packing of a batch, made once for all layers and directions."""
     return Packing.of_full(x.shape[0], x.shape[1]) if padding is None else padding.packing
+
+
+def _prepare(cell: Cell, x: Tensor, noise: Noise | None) -> Prepared | None:
+    """What runs a cell with no thought of gradients; None where that is not what is asked for."""
+    if noise is not None or torch.is_grad_enabled() or x.dtype != torch.float32:
+        return None
+    return prepare(cell) if isinstance(cell, GatedCell | QuantizedCell) else None
+
+
+def _room(x: Tensor, padding: Padding | None, size: int) -> Tensor:
+    """Memory for outputs [B, T, size], zero where some of them will not be written."""
+    return (x.new_empty if padding is None else x.new_zeros)(*x.shape[:2], size)

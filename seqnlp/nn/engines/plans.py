@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from seqnlp.nn.noise import Noise
 _KNOWN: dict[object, Plan | str] = {}
 # A cell whose attributes change at every call must not fill the memory.
 _MOST = 512
-_MODULE = frozenset(vars(nn.Module()))
+MODULE = frozenset(vars(nn.Module()))
+"""The attributes that every module has."""
 
 
 def find_plan(cell: GatedCell, noise: Noise | None) -> Plan:
@@ -27,7 +29,7 @@ def find_plan(cell: GatedCell, noise: Noise | None) -> Plan:
     """
     masks = () if noise is None else tuple(noise.masks)
     keep = () if noise is None else tuple(share is not None for share in noise.keep)
-    key = (_kind(cell), masks, keep)
+    key = (kind_of(cell), masks, keep)
     found = _KNOWN.get(key)
     if found is None:
         try:
@@ -61,17 +63,16 @@ def find_obstacle(cell: Cell, x: Tensor, noise: Noise | None) -> str | None:
     return None
 
 
-def _kind(cell: GatedCell) -> object:
+def kind_of(cell: GatedCell) -> object:
     """What a trace depends on: the code, the size and the attributes of the cell and its class.
 
     An attribute that is no plain value stands for itself, and is held, so that its identity is not
     used again; what is changed inside of it, and global variables, are not seen.
     """
     own = type(cell)
-    written = [base for base in own.__mro__ if base not in GatedCell.__mro__]
     code = tuple(
         (name, _freeze(value))
-        for base in written
+        for base in _written(own)
         for name, value in vars(base).items()
         if not name.startswith("__")
     )
@@ -80,9 +81,22 @@ def _kind(cell: GatedCell) -> object:
     return (own, code, cell.gates, cell.states, kind, attributes_of(cell), shapes)
 
 
+def code_of(kind: type[GatedCell]) -> list[object]:
+    """All that a class and its bases define, down to `GatedCell`."""
+    found: list[object] = []
+    for base in _written(kind):
+        found += vars(base).values()
+    return found
+
+
+@lru_cache(maxsize=_MOST)
+def _written(kind: type[GatedCell]) -> tuple[type, ...]:
+    return tuple(base for base in kind.__mro__ if base not in GatedCell.__mro__)
+
+
 def attributes_of(cell: nn.Module) -> object:
     """The plain attributes of a cell and of the modules in it, as a key."""
-    plain = [(name, _freeze(value)) for name, value in vars(cell).items() if name not in _MODULE]
+    plain = [(name, _freeze(value)) for name, value in vars(cell).items() if name not in MODULE]
     inside = [
         (name, type(module), attributes_of(module))
         for name, module in cell._modules.items()

@@ -88,14 +88,6 @@ struct Codes {
   std::vector<float> scales;
 };
 
-// What becomes of a product: to = (old) + (bias) + product.
-struct Target {
-  float *base;
-  int64_t stride;
-  bool added;
-  const float *bias;
-};
-
 // M rows by one panel, of which `width` rows are real.
 template <int M>
 void tile(const Codes &a, int64_t row, const Weight &w, int64_t panel, const Target &to,
@@ -154,8 +146,8 @@ void any_tile(int64_t rows, const Codes &a, int64_t row, const Weight &w, int64_
 }
 
 // Rows by the rows of one gate.
-void multiply(int64_t rows, const Codes &a, const Weight &w, int64_t gate, int64_t hidden,
-              const Target &to) {
+void multiply_gate(int64_t rows, const Codes &a, const Weight &w, int64_t gate, int64_t hidden,
+                   const Target &to) {
   const int64_t panels = (hidden + PANEL - 1) / PANEL;
   for (int64_t p = 0; p < panels; p++)
     for (int64_t i = 0; i < rows; i += TILE_ROWS) {

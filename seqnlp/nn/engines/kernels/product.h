@@ -137,6 +137,44 @@ static void any_tile(int64_t rows, int64_t depth, const REAL *a, int64_t step, c
   }
 }
 
+// The same of M whole rows and P panels that follow each other: a few rows alone would wait for each
+// sum of a panel before they could add to it again.
+template <int M, int P>
+static void wide_tile(int64_t depth, const REAL *a, int64_t step, const REAL *b, REAL *c,
+                      int64_t c_stride, Start start, const REAL *bias) {
+  Vector sum[M][P][TILE_VECTORS];
+  for (int r = 0; r < M; r++)
+    for (int p = 0; p < P; p++)
+      for (int v = 0; v < TILE_VECTORS; v++) {
+        const int64_t at = p * TILE_COLUMNS + v * LANES;
+        sum[r][p][v] = start == Start::ZERO ? Vector{}
+                                            : *(const Vector *)((start == Start::BIAS
+                                                                     ? bias
+                                                                     : c + r * c_stride) + at);
+      }
+  for (int64_t k = 0; k < depth; k++)
+#pragma GCC unroll 4
+    for (int p = 0; p < P; p++)
+#pragma GCC unroll 4
+      for (int v = 0; v < TILE_VECTORS; v++) {
+        const Vector panel = *(const Vector *)(b + (p * depth + k) * TILE_COLUMNS + v * LANES);
+#pragma GCC unroll 4
+        for (int r = 0; r < M; r++) sum[r][p][v] += (a[r * step + k] - Vector{}) * panel;
+      }
+  for (int r = 0; r < M; r++)
+    for (int p = 0; p < P; p++)
+      for (int v = 0; v < TILE_VECTORS; v++)
+        *(Vector *)(c + r * c_stride + p * TILE_COLUMNS + v * LANES) = sum[r][p][v];
+}
+
+// What becomes of a product: to = (old) + (bias) + product.
+struct Target {
+  REAL *base;
+  int64_t stride;
+  bool added;
+  const REAL *bias;
+};
+
 static inline int64_t panels(int64_t columns) { return (columns + TILE_COLUMNS - 1) / TILE_COLUMNS; }
 
 // An operand of a product: rows, or their transpose.
@@ -246,6 +284,9 @@ static void product(int64_t begin, int64_t end, int64_t columns, int64_t depth, 
   }
 }
 
+template <int N>
+using Number = std::integral_constant<int, N>;
+
 // C[rows, columns] = start + A B with B packed whole, a few rows that lie evenly: one step.
 static void step_product(int64_t rows, int64_t columns, int64_t depth, const REAL *a,
                          int64_t a_stride, const REAL *packed, REAL *c, int64_t c_stride,
@@ -254,7 +295,18 @@ static void step_product(int64_t rows, int64_t columns, int64_t depth, const REA
   if (tiles == 0) return;
   const int64_t high = (rows + tiles - 1) / tiles;  // of equal height: 13 rows are 7 and 6
   REAL *to[TILE_ROWS];
-  for (int64_t j = 0; j < columns; j += TILE_COLUMNS, packed += depth * TILE_COLUMNS)
+  int64_t first = 0;
+  const auto wide = [&](auto m, auto p) {
+    constexpr int64_t M = decltype(m)::value, P = decltype(p)::value;
+    for (; first + P * TILE_COLUMNS <= columns; first += P * TILE_COLUMNS) {
+      wide_tile<M, P>(depth, a, a_stride, packed, c + first, c_stride, start,
+                      bias ? bias + first : nullptr);
+      packed += depth * P * TILE_COLUMNS;
+    }
+  };
+  if (rows == 1) wide(Number<1>(), Number<4>());
+  if (rows == 2) wide(Number<2>(), Number<2>());
+  for (int64_t j = first; j < columns; j += TILE_COLUMNS, packed += depth * TILE_COLUMNS)
     for (int64_t i = 0; i < rows; i += high) {
       const int64_t some = std::min(high, rows - i);
       for (int64_t r = 0; r < some; r++) to[r] = c + (i + r) * c_stride + j;

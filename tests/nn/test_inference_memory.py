@@ -1,4 +1,4 @@
-"""The kernel of int8 weights writes and reads inside its arrays, by the word of AddressSanitizer."""
+"""The kernels for inference write and read inside their arrays, by the word of AddressSanitizer."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ COMPILER = shutil.which("g++")
 SCRIPT = """
 import sys, torch
 from seqnlp.nn import GRUCell, LSTMCell, LayerNormLSTMCell, quantize, unroll
-from seqnlp.nn.engines import plans, quantized
+from seqnlp.nn.engines import inference, plans
 right, wrong = sys.argv[1:]
-known = quantized.sources
-quantized.sources = lambda *args: known(*args).replace(right, wrong)
-quantized._PRODUCTS_A_THREAD = 1
+known = inference.sources
+inference.sources = lambda *args: known(*args).replace(right, wrong)
+inference.PRODUCTS_A_THREAD.update(int8=1, float=1)
 sizes = (1, 1, 1, 1), (1, 30, 64, 64), (5, 7, 13, 21), (70, 9, 33, 17), (3, 2, 5, 16)
 for kind in (LSTMCell, GRUCell, LayerNormLSTMCell):
     for batch, time, inputs, hidden in sizes:
-        cell = quantize(kind(inputs, hidden))
+        cells = [kind(inputs, hidden)]
+        cells.append(quantize(cells[0]))
         lengths = torch.randint(0, time + 1, (batch,))
         lengths[0] = time
         for threads in (1, 2):
             torch.set_num_threads(threads)
             with torch.no_grad():
                 for reverse in (False, True):
-                    unroll(cell, torch.randn(batch, time, inputs), lengths, reverse=reverse)
-assert all(plan.programs["int8"] for plan in plans._KNOWN.values())
+                    for cell in cells:
+                        x = torch.randn(batch, time, inputs)
+                        unroll(cell, x, lengths, reverse=reverse, engine="fused")
+                        unroll(cell, x, reverse=reverse, engine="fused")
+found = [item for plan in plans._KNOWN.values() for item in plan.programs.items()]
+assert {name for name, _ in found} == {"float", "int8"} and all(made for _, made in found)
 print("clean")
 """
 
