@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,9 +17,11 @@ from starlette.responses import StreamingResponse
 from seqnlp.bundle import Model
 from seqnlp.integrations.service.asking import json_response, predict, read_asked
 from seqnlp.integrations.service.describing import describe
+from seqnlp.integrations.service.document import document
 from seqnlp.integrations.service.gate import Gate, Handler, Shortcut
 from seqnlp.integrations.service.limits import Limits
 from seqnlp.integrations.service.metrics import CONTENT_TYPE
+from seqnlp.integrations.service.page import page_response
 from seqnlp.integrations.service.refusals import RefusedError
 from seqnlp.integrations.service.schemas import (
     ErrorBody,
@@ -58,15 +61,18 @@ def build_app(
         description="Answers of trained models.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=_lifespan,
     )
     app.state.service = service
+    app.openapi = cache(partial(document, app, service))  # type: ignore[method-assign]
     answer = _answering(service)
     # The one that is added last is the outermost.
     app.add_middleware(Shortcut, handlers={"predict": answer})
     app.add_middleware(Gate, service=service)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_api_route("/", _page, methods=["GET", "HEAD"], include_in_schema=False)
     app.include_router(_health(service))
     app.include_router(_models(service, answer))
     return app
@@ -189,6 +195,11 @@ def direct(handler: Handler) -> type[APIRoute]:
             return handler
 
     return Direct
+
+
+async def _page() -> Response:
+    """A page to try the models on."""
+    return page_response()
 
 
 async def _refused(request: Request, refused: Exception) -> Response:

@@ -19,6 +19,8 @@ from seqnlp.tasks.base import Task
 from seqnlp.types import Prediction
 
 Outcome = list[Prediction] | Exception
+
+_PATIENCE = 1.0
 R = TypeVar("R")
 
 
@@ -103,7 +105,7 @@ class Dispatcher:
             return await ticket.future
         finally:
             timer.cancel()
-            self.waiting[name] -= len(texts)
+            self.waiting[name] = max(0, self.waiting.get(name, 0) - len(texts))
             if ticket.taken < len(texts):
                 with suppress(ValueError):
                     tickets.remove(ticket)
@@ -123,10 +125,11 @@ class Dispatcher:
         self._jobs.put(work)
 
     def close(self) -> None:
-        """End the thread when it has answered what it was given."""
+        """End the thread when it has done what it was given, unless that takes long."""
         if self._thread is not None:
             self._jobs.put(None)
-            self._thread.join()
+            # Who ends a service does not wait for an answer that nobody will have.
+            self._thread.join(_PATIENCE)
             self._thread = None
 
     def _bind(self) -> asyncio.AbstractEventLoop:

@@ -105,7 +105,13 @@ class Served:
         if self._quantize is not None:
             model = model.quantize(self._quantize)
         _check(self.name, model)
-        model(_WARM)  # what is compiled at the first answer
+        try:
+            model(_WARM)  # what is compiled at the first answer
+        except InputError:
+            pass  # a task may read other texts than sentences
+        except Exception as error:
+            kind = type(error).__name__
+            raise InputError(f"{self.folder}: the model cannot answer: {kind}: {error}") from error
         return model
 
     def _set(self, model: Model) -> None:
