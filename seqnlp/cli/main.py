@@ -21,6 +21,7 @@ COMMANDS = {
     "tune": ("tune", "Search for good settings."),
     "find-lr": ("find_lr", "Find a learning rate by letting it rise."),
     "predict": ("predict", "Answer texts with a saved model."),
+    "export": ("export", "Write a saved model in a form that other programs run."),
     "serve": ("serve", "Answer over HTTP with saved models."),
     "show": ("show", "Describe a saved model."),
     "list": ("listing", "List what is registered: cells, tokenizers, corpora, ..."),

@@ -64,11 +64,20 @@ def describe_classifier(task: SentimentTask) -> dict[str, Any]:
 
 
 def classifier_tables(task: SentimentTask) -> dict[str, Any]:
-    """The arrays of numpy that a runner needs beside the graphs of a classifier."""
-    if task.evidence is None:
-        return {}
-    names = ("keys", "weights", "bias", *(["squares"] if task.evidence.normalized else []))
-    return {f"evidence_{name}": getattr(task.evidence, name).cpu().numpy() for name in names}
+    """The arrays of numpy that a runner needs beside the graphs of a classifier.
+
+    Those of the evidence, by their names after `evidence_`, and the states before the first token
+    of a text, by those after `first_`.
+    """
+    from seqnlp.integrations.onnx.classifier import can_stream, first_states
+
+    tables: dict[str, Any] = {}
+    if (evidence := task.evidence) is not None:
+        names = ("keys", "weights", "bias", *(["squares"] if evidence.normalized else []))
+        tables |= {f"evidence_{name}": getattr(evidence, name).cpu().numpy() for name in names}
+    if can_stream(task):
+        tables |= {f"first_{name}": state for name, state in first_states(task).items()}
+    return tables
 
 
 def _check(kind: str, names: Any, known: frozenset[str]) -> None:

@@ -15,11 +15,10 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from seqnlp.errors import InputError, MissingPackageError
+from seqnlp.errors import InputError
 from seqnlp.files import write_together
 from seqnlp.integrations.onnx.description import FORMAT, classifier_tables, describe_classifier
 from seqnlp.manifest import digest
@@ -54,7 +53,9 @@ def export_onnx(
             other things in it.
         MissingPackageError: the packages that write ONNX are not installed.
     """
-    require_onnx("an export to ONNX")
+    from seqnlp.integrations.onnx.recording import require_packages
+
+    require_packages()
     path = Path(folder)
     check_folder(path)
     files = exported_files(model, quantize=quantize)
@@ -113,15 +114,6 @@ def _parts(task: Any) -> tuple[dict[str, Any], dict[str, ModelProto], dict[str, 
         f"a model of the task {task.settings.task!r} cannot be exported to ONNX; those of "
         f"{', '.join(TASKS)} can"
     )
-
-
-def require_onnx(what: str) -> None:
-    """Raise a MissingPackageError, unless what writes ONNX is installed; `what` needs it."""
-    for package in ("onnx", "onnxscript"):
-        if find_spec(package) is None:
-            raise MissingPackageError(
-                f"{what} needs the package {package}; pip install 'seqnlp[onnx]'"
-            )
 
 
 def check_folder(path: Path, description: str = DESCRIPTION) -> None:
