@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.autograd.graph import increment_version
 
 from seqnlp.config import TrainSettings
 from seqnlp.errors import SettingsError, suggest
@@ -36,4 +37,10 @@ def make_optimizer(task: Task, settings: TrainSettings) -> torch.optim.Optimizer
         optimizer: torch.optim.Optimizer = known[name](weights, lr=settings.lr, **options)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"train.optimizer_options: {name}: {error}") from error
+
+    def tell(*_: object) -> None:
+        """Fused updates leave the count of changes as it was, by which others know old weights."""
+        increment_version(weights)
+
+    optimizer.register_step_post_hook(tell)
     return optimizer

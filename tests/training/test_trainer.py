@@ -177,3 +177,8 @@ def test_optimizers_go_by_torchs_names(toy_corpus: Path, name: str) -> None:
     optimizer = make_optimizer(task, settings)
     assert type(optimizer) is getattr(torch.optim, name)
     assert optimizer.param_groups[0]["lr"] == settings.lr
+    # Whoever keeps something of a weight sees by torch's count that it has changed.
+    weight = next(task.parameters())
+    before, weight.grad = weight._version, torch.ones_like(weight)
+    optimizer.step()
+    assert weight._version > before
