@@ -2,9 +2,10 @@
 
 The service runs on one core, the clients on another. Three sides take turns, in each round: the
 library, text after text, on the core of the service; one client that waits for each answer; and 64
-clients that do. Then requests come at half of the peak rate, at random times (a Poisson process), and
-latency is counted from the moment at which a request was due, so that a service that falls behind
-cannot hide it.
+clients that do. Beside the rates stand the seconds of the processor, which depend less on what
+else the machine does. Then requests come at half of the peak rate, at random times (a Poisson
+process), and latency is counted from the moment at which a request was due, so that a service that
+falls behind cannot hide it.
 
     seqnlp train --recipe sst2 --set model.hidden_size=128 --output runs/sst2
     python benchmarks/service.py runs/sst2
@@ -66,10 +67,11 @@ class Clients:
         self.latencies: list[float] = []
         self._free: deque[Connection] = deque()
         self._waiting: deque[float] = deque()
-        self._closed_loop = False
+        self._closed_loop, self._count = False, 0
 
     async def connect(self, count: int) -> None:
         """Open the connections."""
+        self._count = count
         loop = asyncio.get_running_loop()
         for _ in range(count):
             _, made = await loop.create_connection(
@@ -110,12 +112,6 @@ class Clients:
             await asyncio.sleep(0.01)
         raise SystemExit("some requests have had no answer")
 
-    @property
-    def _count(self) -> int:
-        return self.count
-
-    count = 0
-
     def _answered(self, connection: Connection, answer: bytes) -> None:
         if not answer.startswith(b"HTTP/1.1 200"):
             raise SystemExit(f"not answered: {answer[:300]!r}")
@@ -143,7 +139,6 @@ async def load(
 ) -> tuple[float, list[float]]:
     """Requests a second and latencies in seconds, sorted."""
     clients = Clients(port, requests)
-    clients.count = count
     await clients.connect(count)
     reached = 0.0
     if rate is None:
@@ -157,14 +152,14 @@ async def load(
 @contextmanager
 def serving(folder: Path, core: int, words: Sequence[str]) -> Iterator[tuple[int, int]]:
     """A service with the default settings on a core: its port and process."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "seqnlp", "serve", f"model={folder}", "--port", "0", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509 - one thread here
-    )
+    with on_core(core):  # which a child inherits
+        child = subprocess.Popen(
+            [sys.executable, "-m", "seqnlp", "serve", f"model={folder}", "--port", "0", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
     assert child.stdout is not None
     try:
         found = re.match(r"http://127\.0\.0\.1:(\d+) ", child.stdout.readline())
@@ -179,11 +174,17 @@ def serving(folder: Path, core: int, words: Sequence[str]) -> Iterator[tuple[int
 
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """This process on one core for a while."""
+    """Stay on one core for a while."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     yield
     os.sched_setaffinity(0, before)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has had of the processor; Linux alone says so."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def share(latencies: Sequence[float], of: float) -> float:
@@ -214,41 +215,38 @@ def main() -> None:
     for text in texts[:100]:
         model(text)
 
-    def library(seconds: float) -> float:
-        begun, count = time.perf_counter(), 0
+    def library(seconds: float) -> tuple[float, float]:
+        begun, cpu, count = time.perf_counter(), time.process_time(), 0
         for text in cycle(texts):
             model(text)
             count += 1
             if time.perf_counter() - begun > seconds:
                 break
-        return count / (time.perf_counter() - begun)
+        return count / (time.perf_counter() - begun), (time.process_time() - cpu) / count
 
-    calls, ones, manies = [], [], []
+    sides: list[list[tuple[float, float]]] = [[], [], []]
     with serving(arguments.model, server, arguments.options.split()) as (port, pid):
         with on_core(client):
             asyncio.run(load(port, requests, arguments.clients, 1.0))
         for _ in range(arguments.rounds):
             with on_core(server):
-                calls.append(library(arguments.seconds))
+                sides[0].append(library(arguments.seconds))
             with on_core(client):
-                ones.append(asyncio.run(load(port, requests, 1, arguments.seconds))[0])
-                manies.append(
-                    asyncio.run(load(port, requests, arguments.clients, arguments.seconds))[0]
-                )
-        peak = statistics.median(manies)
+                for side, count in ((1, 1), (2, arguments.clients)):
+                    before = cpu_seconds(pid)
+                    rate, latencies = asyncio.run(load(port, requests, count, arguments.seconds))
+                    sides[side].append((rate, (cpu_seconds(pid) - before) / len(latencies)))
+        call, one, peak = (statistics.median(rate for rate, _ in side) for side in sides)
         with on_core(client):
             reached, latencies = asyncio.run(
                 load(port, requests, arguments.clients, 2 * arguments.seconds, peak / 2)
             )
-    call, one = statistics.median(calls), statistics.median(ones)
-    print("| side | requests a second | of the library, one by one | of one client |")
-    print("|---|---:|---:|---:|")
-    for name, value in (
-        ("library, one by one", call),
-        ("service, one client", one),
-        (f"service, {arguments.clients} clients", peak),
-    ):
-        print(f"| {name} | {value:,.0f} | {value / call:.2f} | {value / one:.2f} |")
+    names = "library, one by one", "service, one client", f"service, {arguments.clients} clients"
+    print("| side | requests a second | of the library | of one client | ms of the processor |")
+    print("|---|---:|---:|---:|---:|")
+    for name, rate, measured in zip(names, (call, one, peak), sides, strict=True):
+        spent = 1000 * statistics.median(seconds for _, seconds in measured)
+        print(f"| {name} | {rate:,.0f} | {rate / call:.2f} | {rate / one:.2f} | {spent:.2f} |")
     tail = share(latencies, 0.99)
     print(
         f"\nAt half of the peak ({reached:,.0f} a second): median {share(latencies, 0.5):.1f} ms, "
