@@ -129,8 +129,8 @@ class ClassifierModel(Model):
         lengths = [len(ids) for ids in numbers]
         width = max(lengths)
         feed: Feed = {
-            "ids": np.array([ids + [PAD] * (width - len(ids)) for ids in numbers]),
-            "lengths": np.array(lengths),
+            "ids": np.array([ids + [PAD] * (width - len(ids)) for ids in numbers], dtype=np.int64),
+            "lengths": np.array(lengths, dtype=np.int64),
         }
         if self.pipeline.hasher is not None:
             feed |= self._grams(rows, numbers, width)

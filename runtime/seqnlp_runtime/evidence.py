@@ -13,6 +13,7 @@ Floats = NDArray[np.float32]
 
 _ODD = np.int64(-0x61C8864680B583EB)  # 2^64 / golden ratio: spreads what is alike (Knuth)
 _CACHED = 100_000  # tokens
+_NOTHING = np.iinfo(np.int64).max
 
 
 class Evidence:
@@ -31,25 +32,38 @@ class Evidence:
     def __init__(
         self, *, keys: Ints, weights: Floats, squares: Floats | None, bias: Floats
     ) -> None:
-        self._keys, self._weights, self._squares, self._bias = keys, weights, squares, bias
+        # Behind the last feature stands one that says nothing, for all that comes after.
+        self._keys = np.append(keys, _NOTHING)
+        self._weights = np.concatenate([weights, np.zeros_like(weights, shape=(1, len(bias)))])
+        self._squares = None if squares is None else np.append(squares, np.float32(0))
+        self._bias = bias
         self._hashes: dict[str, bytes] = {}
 
     def __call__(self, tokens: Sequence[str]) -> Floats:
         """Float32 [K] of a text of those tokens; features that are not known say nothing."""
-        places = self._places(self._features(tokens))
-        odds = self._weights[places].sum(0, dtype=np.float64)
+        features = self._features(tokens)
+        places = self._keys.searchsorted(features)
+        # Of the few that are left each counts once: quicker than numpy's way for so few.
+        known = list(set(places[self._keys[places] == features].tolist()))
+        odds = self._weights[known].sum(0, dtype=np.float64)
         if self._squares is not None:
-            total = self._squares[places].sum(dtype=np.float64)
+            total = self._squares[known].sum(dtype=np.float64)
             odds /= np.sqrt(max(float(total), 1e-12))
-        found: Floats = (odds + self._bias).astype(np.float32)
+        odds += self._bias
+        found: Floats = odds.astype(np.float32)
         return found
 
     def _features(self, tokens: Sequence[str]) -> Ints:
-        """The hashes of all words and pairs, int64 [M], each once."""
-        words = np.frombuffer(b"".join(map(self._hash, tokens)), dtype="<i8").astype(np.int64)
-        pairs = (words[:-1] * _ODD) ^ (words[1:] + _ODD)
-        pairs ^= pairs >> 29
-        return np.unique(np.concatenate([words, pairs]))
+        """The hashes of all words and pairs, int64 [2 * T - 1]."""
+        count = len(tokens)
+        features = np.empty(max(2 * count - 1, 0), dtype=np.int64)
+        if count:
+            words, pairs = features[:count], features[count:]
+            words[:] = np.frombuffer(b"".join(map(self._hash, tokens)), dtype="<i8")
+            np.multiply(words[:-1], _ODD, out=pairs)
+            pairs ^= words[1:] + _ODD
+            pairs ^= pairs >> 29
+        return features
 
     def _hash(self, token: str) -> bytes:
         found = self._hashes.get(token)
@@ -59,11 +73,3 @@ class Evidence:
             encoded = token.encode("utf-8", "surrogatepass")
             found = self._hashes[token] = blake2b(encoded, digest_size=8).digest()
         return found
-
-    def _places(self, features: Ints) -> Ints:
-        """Where the known ones of the features stand."""
-        if not len(self._keys):
-            return np.zeros(0, dtype=np.int64)
-        places = np.minimum(np.searchsorted(self._keys, features), len(self._keys) - 1)
-        known: Ints = places[self._keys[places] == features]
-        return known
