@@ -29,6 +29,7 @@ def search(
     bos: int,
     eos: int,
     source_lengths: Ints,
+    ratio: float | None = None,
     forbidden: Sequence[int] = (),
     prefixes: Sequence[Sequence[int]] | None = None,
     constraints: Sequence[Sequence[Sequence[int]]] | None = None,
@@ -48,6 +49,7 @@ def search(
         bos: the token that begins an output.
         eos: the token that ends it.
         source_lengths: int64 [B].
+        ratio: in the place of `options.max_ratio`.
         forbidden: tokens that are not produced, but by force.
         prefixes: tokens that each source's outputs begin with, even beyond the greatest length.
         constraints: phrases that each source's outputs contain.
@@ -73,7 +75,7 @@ def search(
         no_repeat_ngram=options.no_repeat_ngram,
         limits=limits(
             source_lengths,
-            ratio=options.max_ratio,
+            ratio=options.max_ratio if ratio is None else ratio,
             extra=options.max_extra,
             least=options.min_length,
             most=options.max_length,
