@@ -59,11 +59,13 @@ class MaxPooling(Pooling):
         """See the class."""
         if encoded.states.shape[1] == 0:
             return encoded.states.new_zeros(encoded.states.shape[0], self.output_size)
-        known = encoded.mask.device.type == "cpu" and exporting_to() is None
-        if known and encoded.mask.all():  # a GPU would have to wait
+        least = torch.finfo(encoded.states.dtype).min
+        if exporting_to() is not None:
+            greatest = torch.where(encoded.mask.unsqueeze(2), encoded.states, least).amax(1)
+            return torch.where(greatest == least, 0, greatest)
+        if encoded.mask.device.type == "cpu" and encoded.mask.all():  # a GPU would have to wait
             return encoded.states.amax(1)
         # Sums and products: the fills of torch visit each element on its own, several times slower.
-        least = torch.finfo(encoded.states.dtype).min
         absent = (~encoded.mask).to(encoded.states.dtype).mul_(least).unsqueeze(2)
         return (encoded.states + absent).amax(1) * encoded.mask.any(1, keepdim=True)
 

@@ -15,6 +15,7 @@ from seqnlp.errors import InputError
 from seqnlp.nn import engines
 from seqnlp.nn.dropout import DropoutSite
 from seqnlp.nn.encoder import Encoder, EncoderState
+from seqnlp.nn.engines.exporting import exporting_to
 from seqnlp.nn.engines.padding import Padding
 from seqnlp.nn.initialization import make_cell
 from seqnlp.nn.layer import RecurrentLayer
@@ -111,7 +112,7 @@ class RecurrentEncoder(Encoder):
         padding = Padding.of(lengths, x)
         if x.shape[0] == 0 or x.shape[1] == 0:
             return self._encode_nothing(x)
-        states = x if padding is None else padding.zero(x)
+        states = _zero(x, padding)
         for index, layer in enumerate(self.layers):
             states = layer(self.layer_dropout(states) if index else states, padding)
         summary = self._summarize(states, padding)
@@ -147,7 +148,7 @@ class RecurrentEncoder(Encoder):
         padding = Padding.of(lengths, x)
         if x.shape[0] == 0 or x.shape[1] == 0:
             return replace(self._encode_nothing(x), summary=state.summary), state
-        states = x if padding is None else padding.zero(x)
+        states = _zero(x, padding)
         finals = []
         for index, (layer, before) in enumerate(zip(self._layers(), state.layers, strict=True)):
             states = self.layer_dropout(states) if index else states
@@ -194,6 +195,11 @@ def _check_rows(x: Tensor, state: EncoderState) -> None:
     rows, found = x.shape[0], state.summary.shape[0]
     if found != rows:
         raise InputError(f"the state is of a batch of {found}, but x is of {rows}")
+
+
+def _zero(x: Tensor, padding: Padding | None) -> Tensor:
+    """Zeros on padding; the engines that record programs do not read what stands there."""
+    return x if padding is None or exporting_to() is not None else padding.zero(x)
 
 
 def _mask(x: Tensor, padding: Padding | None) -> Tensor:

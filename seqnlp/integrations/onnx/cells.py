@@ -15,29 +15,45 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     from onnxscript import opset18 as op
     from onnxscript.onnx_types import FLOAT, INT32
 
+    # In ONNX time comes first and directions have an axis of their own.
+    def lay_out(y: Any, r: FLOAT) -> Any:
+        directions, _, size = _shape(r)
+        shape: Any = op.Constant(value_ints=[0, 0, directions * size])
+        return op.Reshape(op.Transpose(y, perm=[2, 0, 1, 3]), shape)
+
+    def steps(x: FLOAT) -> Any:
+        return op.Transpose(x, perm=[1, 0, 2])
+
     def lstm(
-        x: FLOAT, w: FLOAT, r: FLOAT, b: FLOAT, lengths: INT32, h: FLOAT, c: FLOAT, direction: str
-    ) -> Any:
-        return op.LSTM(x, w, r, b, lengths, h, c, direction=direction, hidden_size=_size(r))
+        x: FLOAT, w: FLOAT, r: FLOAT, b: FLOAT, lengths: INT32 | None,
+        h: FLOAT | None, c: FLOAT | None, direction: str,
+    ) -> Any:  # fmt: skip
+        y, *final = op.LSTM(
+            steps(x), w, r, b, lengths, h, c, direction=direction, hidden_size=_shape(r)[2]
+        )
+        return lay_out(y, r), *final
 
     def gru(
-        x: FLOAT, w: FLOAT, r: FLOAT, b: FLOAT, lengths: INT32, h: FLOAT, direction: str
-    ) -> Any:
+        x: FLOAT, w: FLOAT, r: FLOAT, b: FLOAT, lengths: INT32 | None,
+        h: FLOAT | None, direction: str,
+    ) -> Any:  # fmt: skip
         # torch's GRU resets the product, not what goes into it.
-        return op.GRU(
-            x, w, r, b, lengths, h,
-            direction=direction, hidden_size=_size(r), linear_before_reset=1,
+        y, final = op.GRU(
+            steps(x), w, r, b, lengths, h,
+            direction=direction, hidden_size=_shape(r)[2], linear_before_reset=1,
         )  # fmt: skip
+        return lay_out(y, r), final
 
     def rnn(
-        x: FLOAT, w: FLOAT, r: FLOAT, b: FLOAT, lengths: INT32, h: FLOAT,
-        direction: str, activation: str,
+        x: FLOAT, w: FLOAT, r: FLOAT, b: FLOAT, lengths: INT32 | None,
+        h: FLOAT | None, direction: str, activation: str,
     ) -> Any:  # fmt: skip
-        activations = [activation] * (2 if direction == "bidirectional" else 1)
-        return op.RNN(
-            x, w, r, b, lengths, h,
-            direction=direction, hidden_size=_size(r), activations=activations,
+        y, final = op.RNN(
+            steps(x), w, r, b, lengths, h,
+            direction=direction, hidden_size=_shape(r)[2],
+            activations=[activation] * _shape(r)[0],
         )  # fmt: skip
+        return lay_out(y, r), final
 
     def sort(x: Any, stable: bool = False, dim: int = -1, descending: bool = False) -> Any:
         # TopK puts the lower index first where values are equal, as a stable sort does.
@@ -58,7 +74,7 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     }
 
 
-def _size(r: Any) -> int:
-    """H, of recurrent weights [D, G*H, H]."""
-    size: int = r.shape[-1]
-    return size
+def _shape(r: Any) -> tuple[int, int, int]:
+    """D, G*H and H, of recurrent weights."""
+    directions, rows, size = r.shape
+    return directions, rows, size

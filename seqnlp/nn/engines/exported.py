@@ -87,7 +87,8 @@ class OnnxEngine(ExportEngine):
         cells = [cell for cell in (forward_cell, backward_cell) if isinstance(cell, GatedCell)]
         forms = {cell.native() for cell in cells}
         if noise == (None, None) and len(cells) == 2 and len(forms) == 1 and None not in forms:
-            states = [cell.initial_state(x.shape[0]) for cell in cells]
+            zeros = all(type(cell).initial_state is GatedCell.initial_state for cell in cells)
+            states = None if zeros else [cell.initial_state(x.shape[0]) for cell in cells]
             return run_native(cells, x, padding, states)[0]
         return super().run_both(forward_cell, backward_cell, x, padding, noise)
 

@@ -15,11 +15,11 @@ from seqnlp.nn.cells.base import GatedCell, NativeForm, State
 from seqnlp.nn.engines.padding import Padding
 
 _LIBRARY = torch.library.Library("seqnlp", "DEF")  # type: ignore[no-untyped-call]
-# x [T, B, I], w [D, G*H, I], r [D, G*H, H], b [D, 2*G*H], lengths int32 [B] or None, h and c
-# [D, B, H], the direction as ONNX names it; to y [T, D, B, H] and the last h and c.
-_ARGUMENTS = "Tensor x, Tensor w, Tensor r, Tensor b, Tensor? lengths, Tensor h"
+# x [B, T, I], w [D, G*H, I], r [D, G*H, H], b [D, 2*G*H], lengths int32 [B] or None, h and c
+# [D, B, H] or None for zeros, the direction as ONNX names it; to [B, T, D*H] and the last h and c.
+_ARGUMENTS = "Tensor x, Tensor w, Tensor r, Tensor b, Tensor? lengths, Tensor? h"
 for _schema in (
-    f"onnx_lstm({_ARGUMENTS}, Tensor c, str direction) -> (Tensor, Tensor, Tensor)",
+    f"onnx_lstm({_ARGUMENTS}, Tensor? c, str direction) -> (Tensor, Tensor, Tensor)",
     f"onnx_gru({_ARGUMENTS}, str direction) -> (Tensor, Tensor)",
     f"onnx_rnn({_ARGUMENTS}, str direction, str activation) -> (Tensor, Tensor)",
 ):
@@ -41,7 +41,7 @@ def run_native(
     cells: Sequence[GatedCell],
     x: Tensor,
     padding: Padding | None,
-    states: Sequence[State],
+    states: Sequence[State] | None,
     *,
     reverse: bool = False,
 ) -> tuple[Tensor, State]:
@@ -51,7 +51,7 @@ def run_native(
         cells: which say by `native` that there is one.
         x: float [B, T, I].
         padding: where the rows end, none of them empty.
-        states: of each cell, before the first step.
+        states: of each cell, before the first step; None for zeros.
         reverse: whether a single cell reads backward.
 
     Returns:
@@ -61,10 +61,12 @@ def run_native(
     assert form is not None
     blocks = [_blocks(cell, _ORDERS[form]) for cell in cells]
     w, r, b = (torch.stack(each) for each in zip(*blocks, strict=True))
-    leaves = [torch.stack(each) for each in zip(*states, strict=True)]
+    leaves: list[Tensor | None] = [None] * cells[0].states
+    if states is not None:
+        leaves = [torch.stack(each) for each in zip(*states, strict=True)]
     lengths = None if padding is None else padding.lengths.to(torch.int32)
     direction = "bidirectional" if len(cells) == 2 else "reverse" if reverse else "forward"
-    arguments = (x.transpose(0, 1), w, r, b, lengths, *leaves, direction)
+    arguments = (x, w, r, b, lengths, *leaves, direction)
     if form is NativeForm.LSTM:
         y, *final = LSTM(*arguments)
     elif form is NativeForm.GRU:
@@ -72,7 +74,7 @@ def run_native(
     else:
         activation = "Tanh" if form is NativeForm.RNN_TANH else "Relu"
         y, *final = RNN(*arguments, activation)
-    return y.permute(2, 0, 1, 3).flatten(2), tuple(leaf[0] for leaf in final)
+    return y, tuple(leaf[0] for leaf in final)
 
 
 def _blocks(cell: GatedCell, order: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,31 +87,33 @@ def _blocks(cell: GatedCell, order: Sequence[int]) -> tuple[Tensor, Tensor, Tens
     return sort(cell.weight_x), sort(cell.weight_h), torch.cat([sort(cell.bias), sort(bias_h)])
 
 
-def _outputs(x: Tensor, h: Tensor) -> Tensor:
-    """What every one of them puts out, without its values."""
-    directions, _, size = h.shape
-    return x.new_empty(x.shape[0], directions, x.shape[1], size)
+def _fake(x: Tensor, r: Tensor, leaves: int) -> tuple[Tensor, ...]:
+    """What comes out, without its values."""
+    directions, _, size = r.shape
+    final = x.new_empty(directions, x.shape[0], size)
+    return x.new_empty(*x.shape[:2], directions * size), *(final.clone() for _ in range(leaves))
 
 
 def _fake_lstm(
-    x: Tensor, w: Tensor, r: Tensor, b: Tensor, lengths: Tensor | None, h: Tensor, c: Tensor,
-    direction: str,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    return _outputs(x, h), torch.empty_like(h), torch.empty_like(c)
+    x: Tensor, w: Tensor, r: Tensor, b: Tensor, lengths: Tensor | None,
+    h: Tensor | None, c: Tensor | None, direction: str,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    return _fake(x, r, 2)
 
 
 def _fake_gru(
-    x: Tensor, w: Tensor, r: Tensor, b: Tensor, lengths: Tensor | None, h: Tensor, direction: str
-) -> tuple[Tensor, Tensor]:
-    return _outputs(x, h), torch.empty_like(h)
+    x: Tensor, w: Tensor, r: Tensor, b: Tensor, lengths: Tensor | None,
+    h: Tensor | None, direction: str,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    return _fake(x, r, 1)
 
 
 def _fake_rnn(
-    x: Tensor, w: Tensor, r: Tensor, b: Tensor, lengths: Tensor | None, h: Tensor,
-    direction: str, activation: str,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    return _outputs(x, h), torch.empty_like(h)
+    x: Tensor, w: Tensor, r: Tensor, b: Tensor, lengths: Tensor | None,
+    h: Tensor | None, direction: str, activation: str,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    return _fake(x, r, 1)
 
 
-for _name, _fake in (("lstm", _fake_lstm), ("gru", _fake_gru), ("rnn", _fake_rnn)):
-    torch.library.register_fake(f"seqnlp::onnx_{_name}", _fake, lib=_LIBRARY)
+for _name, _function in (("lstm", _fake_lstm), ("gru", _fake_gru), ("rnn", _fake_rnn)):
+    torch.library.register_fake(f"seqnlp::onnx_{_name}", _function, lib=_LIBRARY)

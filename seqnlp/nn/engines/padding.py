@@ -13,6 +13,7 @@ from seqnlp.errors import InputError
 from seqnlp.nn.engines.exporting import exporting_to
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.transforms import is_mapped, transforming
+from seqnlp.types import lengths_to_mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,8 @@ class Padding:
     @cached_property
     def mask(self) -> Tensor:
         """Bool [B, T], True on real steps."""
+        if exporting_to() is not None:  # every operation is a node of the graph
+            return lengths_to_mask(self.lengths, self.time)
         return self._mask.t()
 
     @cached_property
@@ -70,7 +73,9 @@ class Padding:
 
     def zero(self, x: Tensor) -> Tensor:
         """A copy of x [B, T, D] with zeros on padding, whatever stood there; so is its gradient."""
-        if x.device.type != "cpu" or is_mapped(self.lengths) or exporting_to() is not None:
+        if exporting_to() is not None:
+            return torch.where(self.mask.unsqueeze(2), x, 0)
+        if x.device.type != "cpu" or is_mapped(self.lengths):
             return x.masked_fill(self.absent.transpose(0, 1), 0)
         # There torch fills number by number, several times slower than a copy; not so whole rows.
         # A product would keep NaN.
