@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -47,11 +48,7 @@ class Bags:
 
 def bags_of(text: TokenizedText) -> Iterator[Bags]:
     """The bags of a tokenized text, by blocks of documents."""
-    digests = b"".join(
-        blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        for token in text.types
-    )
-    hashes = np.frombuffer(digests, dtype="<i8").astype(np.int64)
+    hashes = np.frombuffer(b"".join(map(_digest, text.types)), dtype="<i8").astype(np.int64)
     for begin in range(0, len(text), BLOCK):
         offsets = np.asarray(text.offsets[begin : begin + BLOCK + 1])
         words = hashes[text.tokens[offsets[0] : offsets[-1]]]
@@ -66,6 +63,11 @@ def bags_of(text: TokenizedText) -> Iterator[Bags]:
         fresh = np.ones(len(ids), dtype=np.bool_)
         fresh[1:] = (rows[1:] != rows[:-1]) | (ids[1:] != ids[:-1])
         yield Bags(ids=ids[fresh], sizes=np.bincount(rows[fresh], minlength=len(offsets) - 1))
+
+
+@lru_cache(maxsize=100_000)
+def _digest(token: str) -> bytes:
+    return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 class LinearEvidence(nn.Module):
@@ -100,11 +102,17 @@ class LinearEvidence(nn.Module):
         squares, bias = self.squares.cpu().numpy(), self.bias.cpu().numpy()
         for bags in bags_of(text):
             places, known = _places(keys, bags.ids)
-            rows = np.repeat(np.arange(len(bags.sizes)), bags.sizes)[known]
-            matrix = _incidence(rows, places[known], (len(bags.sizes), len(keys)))
-            odds = matrix @ weights
+            counts = bags.sizes
+            if len(counts) == 1:
+                counts = np.array([np.count_nonzero(known)])
+            else:
+                owners = np.repeat(np.arange(len(counts)), counts)
+                counts = np.bincount(owners[known], minlength=len(counts))
+            places = places[known]
+            odds = _sum_runs(weights[places], counts)
             if self.normalized:
-                odds /= np.sqrt(np.maximum(matrix @ squares, 1e-12))[:, None]
+                lengths = _sum_runs(squares[places], counts)
+                odds /= np.sqrt(np.maximum(lengths, 1e-12))[:, None]
             blocks.append((odds + bias).astype(np.float32))
         return np.concatenate(blocks)
 
@@ -203,6 +211,17 @@ def fit_logistic(
     evidence.squares.copy_(torch.from_numpy(rarity**2))
     evidence.bias.copy_(torch.from_numpy(bias))
     return evidence, best[2].astype(np.float32)
+
+
+def _sum_runs(values: NDArray[np.float32], sizes: Ints) -> Floats:
+    """Sums over rows that follow each other, [N, ...] of N runs of these sizes."""
+    # A run of no rows has no beginning that reduceat could take.
+    some = sizes > 0
+    sums = np.zeros((len(sizes), *values.shape[1:]))
+    if len(values):
+        begins = (np.cumsum(sizes) - sizes)[some]
+        sums[some] = np.add.reduceat(values.astype(np.float64), begins)
+    return sums
 
 
 FITS = {"naive_bayes": fit_naive_bayes, "logistic": fit_logistic}

@@ -70,8 +70,11 @@ class NgramHasher:
             return np.concatenate([ids for ids, _ in parts]), np.concatenate(
                 [offsets + begin for (_, offsets), begin in zip(parts, begins[:-1], strict=True)]
             )
-        known = {token: self._cache[token] for token in tokens if token in self._cache}
-        if unseen := [token for token in dict.fromkeys(tokens) if token not in known]:
+        known = self._cache
+        unseen = [token for token in dict.fromkeys(tokens) if token not in known]
+        if unseen:
+            # What is kept may be cleared to make room for these.
+            known = {token: known[token] for token in tokens if token in known}
             ids, offsets = self._hash(unseen)
             # Copies, so that one token kept does not keep the n-grams of all.
             split = (part.copy() for part in np.split(ids, offsets[1:]))
