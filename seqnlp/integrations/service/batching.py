@@ -21,6 +21,8 @@ from seqnlp.types import Prediction
 Outcome = list[Prediction] | Exception
 
 _PATIENCE = 1.0
+_GRACE = 0.005
+"""Seconds after a batch, at the most, for as many to come again."""
 R = TypeVar("R")
 
 
@@ -59,17 +61,20 @@ class Batch:
 class Dispatcher:
     """Queues of models and the one thread that answers them, model by model in turn.
 
-    Everything but `_work` and what it calls runs in the event loop; a batch is begun when the loop
-    has nothing else to do, so that all that has come by then is in it.
+    Everything but `_work` and what it calls runs in the event loop. A batch is begun when the loop
+    brings nothing new, so that all that has come by then is in it; and after a batch there is a
+    moment for those who have had their answers to ask again, until as many texts have come.
     """
 
     def __init__(self, limits: Limits, done: Callable[[Batch], None] = lambda batch: None) -> None:
         self.limits, self._on_done = limits, done
         self.waiting: dict[str, int] = {}
         self._queues: dict[str, deque[Ticket]] = {}
-        self._running = False
-        self._came = self._seen = 0
-        self._planned: asyncio.Handle | None = None
+        # queued: texts that are in no batch yet. soon: whether the loop is about to begin one.
+        self._queued = self._seen = 0
+        self._running = self._soon = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._enough, self._patient_until = 0, 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -97,7 +102,7 @@ class Dispatcher:
         ticket = Ticket(texts, task, loop.create_future(), loop.time(), alone)
         tickets = self._queues.setdefault(name, deque())
         tickets.append(ticket)
-        self._came += 1
+        self._queued += len(texts)
         self.waiting[name] = taken_on + len(texts)
         timer = loop.call_later(self.limits.timeout, _expire, ticket, self.limits.timeout)
         self._plan()
@@ -109,6 +114,7 @@ class Dispatcher:
             if ticket.taken < len(texts):
                 with suppress(ValueError):
                     tickets.remove(ticket)
+                    self._queued -= len(texts) - ticket.taken
 
     async def run(self, work: Callable[[], R]) -> R:
         """The result of some work on the thread that answers, done between batches.
@@ -136,7 +142,7 @@ class Dispatcher:
         """The loop that runs; one that is over has taken its tickets along."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._planned = loop, None
+            self._loop, self._timer, self._soon, self._queued = loop, None, False, 0
             self._queues.clear()
             self.waiting.clear()
         if self._thread is None:
@@ -147,37 +153,34 @@ class Dispatcher:
     def _plan(self) -> None:
         """Begin the next batch as soon as one may."""
         assert self._loop is not None
-        if self._running:
+        if self._running or self._soon or not self._queued:
             return
-        if self._planned is not None:
-            if not (isinstance(self._planned, asyncio.TimerHandle) and self._full()):
-                return
-            self._planned.cancel()
-        heads = [tickets[0].came for tickets in self._queues.values() if tickets]
-        if not heads:
+        until, enough = self._patient_until, self._enough
+        if self.limits.max_wait:
+            came = min(tickets[0].came for tickets in self._queues.values() if tickets)
+            until, enough = came + self.limits.max_wait, self.limits.batch_size
+        wait = until - self._loop.time()
+        if wait > 0 and self._queued < enough:
+            if self._timer is None:
+                self._timer = self._loop.call_later(wait, self._begin)
             return
-        wait = min(heads) + self.limits.max_wait - self._loop.time()
-        if self.limits.max_wait and wait > 0 and not self._full():
-            self._planned = self._loop.call_later(wait, self._begin)
-        else:
-            self._planned = self._loop.call_soon(self._begin)
-
-    def _full(self) -> bool:
-        """Whether waiting would make no batch larger."""
-        return any(
-            sum(len(ticket.texts) - ticket.taken for ticket in tickets) >= self.limits.batch_size
-            for tickets in self._queues.values()
-        )
+        self._soon = True
+        self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         assert self._loop is not None
-        self._planned = None
-        if self._came != self._seen and not self._full():
-            # More may stand in the sockets; a larger batch takes less time for each of its texts.
-            self._seen = self._came
-            self._planned = self._loop.call_soon(self._begin)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._soon = None, False
+        if self._running:
             return
-        if not self._running and (batch := self._next()) is not None:
+        if self._seen < self._queued < self.limits.batch_size:
+            # More may stand in the sockets; a larger batch takes less time for each of its texts.
+            self._seen, self._soon = self._queued, True
+            self._loop.call_soon(self._begin)
+            return
+        self._seen = 0
+        if (batch := self._next()) is not None:
             self._running = True
             self._jobs.put(partial(self._answer, batch, self._loop))
 
@@ -196,6 +199,7 @@ class Dispatcher:
             part = ticket.texts[ticket.taken : ticket.taken + room]
             batch.parts.append((ticket, part))
             ticket.taken += len(part)
+            self._queued -= len(part)
             room -= len(part)
             if ticket.taken == len(ticket.texts):
                 tickets.remove(ticket)
@@ -217,7 +221,10 @@ class Dispatcher:
             self._running = False
 
     def _done(self, batch: Batch) -> None:
+        assert self._loop is not None
         self._running = False
+        self._enough = min(batch.size, self.limits.batch_size)
+        self._patient_until = self._loop.time() + min(_GRACE, batch.seconds / 4)
         for (ticket, _), outcome in zip(batch.parts, batch.outcomes, strict=True):
             if ticket.future.done():
                 continue
