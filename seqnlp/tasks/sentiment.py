@@ -31,8 +31,9 @@ from seqnlp.tasks.labeled import (
 )
 from seqnlp.tasks.options import SentimentOptions, options_of
 from seqnlp.tasks.pipelines import fit_pipeline
-from seqnlp.tasks.rows import Ints, TokenRows, single_row
+from seqnlp.tasks.rows import Ints, TokenRows
 from seqnlp.tasks.streaming import LabelStream
+from seqnlp.tasks.token_vectors import embed_text
 from seqnlp.tasks.vectors import start_vectors
 from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Field, Loss, Prediction
@@ -229,14 +230,18 @@ class SentimentTask(Task):
         tokens = self.pipeline.tokens(texts[0])
         if len(tokens) > self.settings.text.max_tokens:
             return self.answer(self.read_tokens([tokens]), batch_size=batch_size)
-        evidence = None
-        if self.evidence is not None:
-            evidence = torch.from_numpy(self.evidence(TokenizedText.from_tokens([tokens])))
         with torch.inference_mode():
-            batch = LabeledBatch(
-                tokens=single_row(tokens, self.pipeline), labels=None, evidence=evidence
-            )
-            return [self.decide(self.log_probabilities(batch.to(self._weights.device)))]
+            device = self._weights.device
+            lengths = torch.tensor([len(tokens) or 1], device=device)
+            evidence = None
+            if self.evidence is not None:
+                evidence = torch.from_numpy(self.evidence.of_one(tokens)).to(device)
+            logits = []
+            for member in self.members:
+                vectors = embed_text(tokens, self.pipeline, member.embedding)  # type: ignore[arg-type]
+                encoded = member.encoder(vectors, lengths)  # type: ignore[operator]
+                logits.append(member.classify(encoded, evidence))  # type: ignore[operator]
+            return [self.decide(mean_log_probabilities(logits))]
 
     def stream(self) -> LabelStream:
         return LabelStream(self)

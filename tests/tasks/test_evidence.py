@@ -99,6 +99,16 @@ def test_a_bag_holds_each_word_and_pair_once_whatever_stands_beside_it(
         assert bags.ids[begin:end].tolist() == alone.ids.tolist()
 
 
+@pytest.mark.parametrize("normalized", [False, True])
+def test_one_document_alone_has_the_evidence_that_it_has_among_others(normalized: bool) -> None:
+    evidence = fitted()[0]
+    evidence.normalized = normalized
+    evidence.squares.uniform_(1, 2)
+    texts = [*TEXTS, "", "good", "good good good plot plot", "entirely unheard of"]
+    for text, odds in zip(texts, evidence(tokenized(texts)), strict=True):
+        np.testing.assert_allclose(evidence.of_one(text.split())[0], odds, rtol=1e-6)
+
+
 def test_blocks_of_documents_do_not_change_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     evidence, held_out = fitted()
     whole = evidence(tokenized(TEXTS))
