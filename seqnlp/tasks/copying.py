@@ -81,7 +81,7 @@ def explain_copies(
     inside = [place for place, token in enumerate(answer.source_tokens) if token != EOS]
     names = [answer.source_tokens[place] for place in inside]
     read = group_words(names, reading)
-    source = [_text(group, names, reading) for group in read]
+    source = [word_text(group, names, reading) for group in read]
     starts = [group[0] for group in read]
     # Probabilities of tokens, [T, S], to those of source words, [T, words].
     shares = best.copied[:-1][:, inside]
@@ -91,7 +91,7 @@ def explain_copies(
     words = (
         _written(text, shares[_letters(group, best.tokens, writing)])
         for group in group_words(best.tokens, writing)
-        if (text := _text(group, best.tokens, writing))
+        if (text := word_text(group, best.tokens, writing))
     )
     return CopyExplanation(source=tuple(filter(None, source)), words=tuple(words))
 
@@ -203,7 +203,7 @@ def _letters(group: Sequence[int], tokens: Sequence[str], tokenizer: Tokenizer) 
     return [place for place in group if any(map(str.isalnum, texts[place]))] or list(group)
 
 
-def _text(group: Sequence[int], tokens: Sequence[str], tokenizer: Tokenizer) -> str:
+def word_text(group: Sequence[int], tokens: Sequence[str], tokenizer: Tokenizer) -> str:
     """A word as it is written among others: alone, a mark at its end might be put apart."""
     text = tokenizer.detokenize([tokens[place] for place in group]).replace("\ufffd", "")
     return "".join(text.split())

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from seqnlp.bundle import Model
-from seqnlp.integrations.service.asking import json_response, predict, read_asked
+from seqnlp.integrations.service.asking import json_bytes, json_response, predict, read_asked
 from seqnlp.integrations.service.describing import describe
 from seqnlp.integrations.service.document import document
 from seqnlp.integrations.service.gate import Gate, Handler, Shortcut
@@ -117,8 +117,7 @@ def _answering(service: Service) -> Handler:
         asked = await read_asked(request, service)
         request.scope["seqnlp"] = {"texts": len(asked.texts)}
         answers = await predict(service, asked)
-        records = [asked.record(*each) for each in zip(asked.texts, answers, strict=True)]
-        return json_response({"model": asked.served.name, "answers": records})
+        return json_bytes(await asked.response(answers))
 
     return answer
 

@@ -22,6 +22,8 @@ from seqnlp.integrations.service.schemas import PredictRequest
 from seqnlp.integrations.service.state import Service
 from seqnlp.records import label_record, text_record
 from seqnlp.tasks.base import Task
+from seqnlp.tasks.word_attention import WordAttention, word_attention
+from seqnlp.tasks.writing_task import WritingTask
 from seqnlp.types import Prediction
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -45,7 +47,19 @@ class Asked:
         """An answer with the fields of `seqnlp predict --format jsonl`."""
         if self.task.decoding is None:
             return label_record(text, answer)
-        return text_record(text, answer, maps=self.explain)
+        record = text_record(text, answer, maps=self.explain)
+        if self.explain and isinstance(self.task, WritingTask):
+            found = word_attention(answer, self.task.pipelines)
+            record["words"] = None if found is None else _word_record(found)
+        return record
+
+    async def response(self, answers: Sequence[Prediction]) -> bytes:
+        """The body of a response, in JSON. Explanations are long, and are made beside the loop."""
+        return await asyncio.to_thread(self._body, answers) if self.explain else self._body(answers)
+
+    def _body(self, answers: Sequence[Prediction]) -> bytes:
+        records = [self.record(*each) for each in zip(self.texts, answers, strict=True)]
+        return to_json({"model": self.served.name, "answers": records})
 
 
 async def read_asked(
@@ -134,6 +148,11 @@ async def predict(service: Service, asked: Asked) -> list[Prediction]:
         raise RefusedError(422, "bad_text", str(error)) from error
 
 
+def _word_record(found: WordAttention) -> dict[str, object]:
+    weights = [[round(float(weight), 4) for weight in row] for row in found.weights]
+    return {"source": list(found.source), "output": list(found.words), "attention": weights}
+
+
 def to_json(value: Mapping[str, Any]) -> bytes:
     """JSON in UTF-8; a number that JSON does not know is null."""
     try:
@@ -144,7 +163,12 @@ def to_json(value: Mapping[str, Any]) -> bytes:
 
 def json_response(value: Mapping[str, Any], status: int = 200) -> Response:
     """The same as a response."""
-    return Response(to_json(value), status, None, "application/json")
+    return json_bytes(to_json(value), status)
+
+
+def json_bytes(body: bytes, status: int = 200) -> Response:
+    """JSON as a response."""
+    return Response(body, status, None, "application/json")
 
 
 def invalid(error: ValidationError) -> RefusedError:

@@ -97,6 +97,16 @@ class HypothesisRecord(BaseModel):
     )
 
 
+class Words(BaseModel):
+    """The attention of the best output, by whole words."""
+
+    source: list[str]
+    output: list[str]
+    attention: list[list[float]] = Field(
+        description="Of each word: weights over the source words, 1 less that of the end."
+    )
+
+
 class Answer(BaseModel):
     """What `seqnlp predict --format jsonl` gives: of labels the first three, of texts the rest."""
 
@@ -108,6 +118,7 @@ class Answer(BaseModel):
     output: str | None = None
     source_tokens: list[str] | None = None
     hypotheses: list[HypothesisRecord] | None = None
+    words: Words | None = Field(default=None, description="Where it is to be explained.")
 
 
 class PredictResponse(BaseModel):

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -75,9 +74,9 @@ async def _events(asked: Asked, service: Service) -> AsyncIterator[bytes]:
             if isinstance(said, Prediction):
                 break
             if said.tokens:
-                yield event("token", {"tokens": list(said.tokens), "text": said.text})
-        answers = [asked.record(text, said)]
-        yield event("answer", {"model": asked.served.name, "answers": answers})
+                value = {"tokens": list(said.tokens), "text": said.text}
+                yield _event("token", to_json(value))
+        yield _event("answer", await asked.response([said]))
     except TimeoutError:
         seconds = service.limits.timeout
         yield _refused(RefusedError(504, "timeout", f"no answer within {seconds:g} s"))
@@ -92,9 +91,9 @@ async def _events(asked: Asked, service: Service) -> AsyncIterator[bytes]:
         service.dispatcher.after(watcher.close)
 
 
-def event(name: str, value: Mapping[str, Any]) -> bytes:
-    """An event; JSON has no line end in it."""
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), to_json(value))
+def _event(name: str, value: bytes) -> bytes:
+    """An event of JSON, which has no line end in it."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), value)
 
 
 def _turn(watcher: Iterator[Beginning | Prediction]) -> Beginning | Prediction:
@@ -107,4 +106,4 @@ def _turn(watcher: Iterator[Beginning | Prediction]) -> Beginning | Prediction:
 
 
 def _refused(refused: RefusedError) -> bytes:
-    return event("error", refused.body())
+    return _event("error", to_json(refused.body()))

@@ -122,6 +122,8 @@ def test_tokens_come_one_by_one_and_the_answer_is_that_of_predict(
     tokens = [token for _, value in begun for token in value["tokens"]]
     assert tokens == record["hypotheses"][0]["tokens"]
     assert record["hypotheses"][0]["attention"]
+    assert record["words"]["output"] == record["output"].split()
+    assert len(record["words"]["attention"][0]) == len(record["words"]["source"])
     assert begun[-1][1]["text"] == record["output"]
     assert all(record["output"].startswith(value["text"]) for _, value in begun)
     if not options:
