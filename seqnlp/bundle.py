@@ -42,6 +42,7 @@ from seqnlp.manifest import (
     read_manifest,
     requirements,
 )
+from seqnlp.nn.forking import keep_forks_alone
 from seqnlp.nn.layer import set_engine
 from seqnlp.tasks.annotating import annotate, answer_words
 from seqnlp.tasks.base import Stream, Task
@@ -63,6 +64,7 @@ class Model:
     def __init__(self, task: Task, metrics: Mapping[str, Any]) -> None:
         self.task = task.eval()
         self.metrics = dict(metrics)
+        keep_forks_alone()
 
     @property
     def settings(self) -> Settings:

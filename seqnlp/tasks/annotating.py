@@ -75,7 +75,7 @@ def answer_words(
         yield from task.answer(rows, batch_size=batch_size)
 
 
-def answer_name(task: Task) -> str:
+def answer_name(task: Task | type[Task]) -> str:
     """What the task calls its answers: the second of its fields."""
     return task.fields[1].name if len(task.fields) > 1 else "output"
 
