@@ -146,7 +146,7 @@ class GraphStepper(Stepper):
         feed = {name: each.reshape(*rows, *each.shape[1:]) for name, each in self._states.items()}
         feed |= {"ids": ids.reshape(rows), **self._fixed}
         found = dict(zip(self._graph.outputs, self._graph(feed), strict=True))
-        self._states = {name: found[name.replace("state", "next", 1)] for name in self._states}
+        self._states = {name: found[f"next_{name}"] for name in self._states}
         return StepScores(logs=found["log_probabilities"], weights=found.get("weights"))
 
     def select(self, rows: Ints) -> None:
