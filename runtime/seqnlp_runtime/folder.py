@@ -116,6 +116,8 @@ class Folder:
         Raises:
             FolderError: they are damaged.
         """
+        from zipfile import BadZipFile
+
         import numpy as np
 
         entry = self.description.get("tables")
@@ -125,7 +127,7 @@ class Folder:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (ValueError, OSError, EOFError) as error:
+        except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
             raise FolderError(f"{self.path / entry['file']}: damaged: {error}") from error
 
     def _read(self, entry: Mapping[str, str]) -> bytes:

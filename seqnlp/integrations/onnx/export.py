@@ -120,7 +120,7 @@ def check_folder(path: Path, description: str = DESCRIPTION) -> None:
     """See that an export can be written, before the work that it takes.
 
     Raises:
-        InputError: the folder has other things in it than an export, or its parent is none.
+        InputError: the folder has other things in it than an export, or is none.
     """
     if path.is_dir():
         names = {each.name for each in path.iterdir()}
@@ -132,8 +132,6 @@ def check_folder(path: Path, description: str = DESCRIPTION) -> None:
             )
     elif path.exists():
         raise InputError(f"{path}: is no folder")
-    elif not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: no folder {path.absolute().parent}")
 
 
 def _is_exported(name: str) -> bool:
@@ -148,6 +146,7 @@ def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """
     path = path.absolute()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(".half", f".{path.name}.", path.parent))
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
