@@ -15,10 +15,10 @@ COMPILER = shutil.which("g++")
 SCRIPT = """
 import sys, torch
 from seqnlp.nn import GRUCell, LSTMCell, LayerNormLSTMCell, quantize, unroll
-from seqnlp.nn.engines import inference, plans
+from seqnlp.nn.engines import inference, inference_program, plans
 right, wrong = sys.argv[1:]
-known = inference.sources
-inference.sources = lambda *args: known(*args).replace(right, wrong)
+known = inference_program.sources
+inference_program.sources = lambda *args: known(*args).replace(right, wrong)
 inference.PRODUCTS_A_THREAD.update(int8=1, float=1)
 sizes = (1, 1, 1, 1), (1, 30, 64, 64), (5, 7, 13, 21), (70, 9, 33, 17), (3, 2, 5, 16)
 for kind in (LSTMCell, GRUCell, LayerNormLSTMCell):

@@ -26,7 +26,7 @@ from seqnlp.nn import (
     unroll,
 )
 from seqnlp.nn.cells.quantized import QuantizedWeight, quantize_rows
-from seqnlp.nn.engines import build, plans
+from seqnlp.nn.engines import build, inference_program, plans
 from seqnlp.nn.engines import inference as engine
 from seqnlp.nn.engines.emit import sources
 
@@ -154,7 +154,7 @@ def test_products_are_exact_on_lesser_processors(
     missing: list[str], fresh_programs: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lacks = "".join(f"#undef __{name}__\n" for name in missing)
-    monkeypatch.setattr(engine, "sources", lambda *args: lacks + sources(*args))
+    monkeypatch.setattr(inference_program, "sources", lambda *args: lacks + sources(*args))
     for seed, (batch, inputs, hidden) in enumerate([(1, 64, 64), (13, 70, 33), (70, 5, 16)]):
         products(batch, inputs, hidden, seed)
 

@@ -10,7 +10,6 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import is_
-from typing import Any
 from weakref import WeakKeyDictionary, WeakMethod
 
 import torch
@@ -19,59 +18,18 @@ from torch import Tensor
 
 from seqnlp.nn.cells.base import Cell, GatedCell, State
 from seqnlp.nn.cells.quantized import QuantizedCell
-from seqnlp.nn.engines import abi, build
-from seqnlp.nn.engines.abi import Int, Pointer
+from seqnlp.nn.engines import abi
+from seqnlp.nn.engines.abi import Int
 from seqnlp.nn.engines.arrays import merge_biases
-from seqnlp.nn.engines.emit import sources
+from seqnlp.nn.engines.inference_program import Inference, Program, Weight, load_program
 from seqnlp.nn.engines.packing import Packing
 from seqnlp.nn.engines.padding import Padding
-from seqnlp.nn.engines.plan import Place, Plan, Run
+from seqnlp.nn.engines.plan import Plan, Run
 from seqnlp.nn.engines.plans import MODULE, code_of, find_obstacle, find_plan, kind_of
 
-_X_GATES, _H_GATES, _BEFORE, _AFTER, _FIXED = range(5)
 # As in call.py; a product of codes takes a quarter of the time.
 _ROWS_A_THREAD = 2
 PRODUCTS_A_THREAD = {"float": 1 << 23, "int8": 1 << 25}
-
-
-class _Weight(ctypes.Structure):
-    """`Weight` of codes.h and of inference.cpp."""
-
-    _fields_ = (("numbers", Pointer), ("scales", Pointer), ("sums", Pointer))
-
-
-_SIZES = "steps batch input hidden gates separate threads runs slots leaves scratch reverse"
-_INDICES = "running offset cuts batch_index time_index order"
-
-
-class _Inference(ctypes.Structure):
-    """`Inference` of inference.h."""
-
-    _fields_ = (
-        *((name, Int) for name in _SIZES.split()),
-        *((name, Pointer) for name in _INDICES.split()),
-        ("x", Pointer), ("x_batch_stride", Int), ("x_time_stride", Int),
-        ("outputs", Pointer), ("output_batch_stride", Int), ("output_time_stride", Int),
-        ("initial", Pointer), ("final", Pointer),
-        ("weight_x", _Weight), ("weight_h", _Weight),
-        *((name, Pointer) for name in ("bias", "bias_h", "run", "slot", "fixed")),
-        ("pointwise", Pointer), ("team", Pointer),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Program:
-    """What runs a kind of cell, whatever the numbers.
-
-    panel: rows of a weight that lie side by side; 0 of codes. slots: kinds and indices, in pairs.
-    parameters: the names of what is fixed, in order.
-    """
-
-    run: Any
-    pointwise: int
-    panel: int
-    slots: tuple[int, ...]
-    parameters: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +41,8 @@ class Prepared:
     before the first step; None for zeros. held: what must live as long.
     """
 
-    program: _Program
-    description: _Inference
+    program: Program
+    description: Inference
     work: int
     threshold: int
     start: Callable[[int], State] | None
@@ -175,7 +133,7 @@ def run_prepared(
     if want_state:
         shape = batch, prepared.description.hidden
         final = tuple(x.new_empty(shape) for _ in range(prepared.description.leaves))
-    call = _Inference.from_buffer_copy(prepared.description)
+    call = Inference.from_buffer_copy(prepared.description)
     call.steps, call.batch, call.reverse, call.threads = steps, batch, reverse, 1
     held: list[object] = []
     threads = torch.get_num_threads()
@@ -215,9 +173,7 @@ def _prepare(cell: GatedCell | QuantizedCell, parameters: Sequence[Tensor]) -> P
         return None
     plan = find_plan(inner, None)
     kind = "int8" if isinstance(cell, QuantizedCell) else "float"
-    if kind not in plan.programs:
-        plan.programs[kind] = _load(plan, kind)
-    program: _Program | None = plan.programs[kind]
+    program = load_program(plan, kind)
     if program is None:
         return None
     runs, weights = _lay_out(plan, cell, program.panel)
@@ -228,7 +184,7 @@ def _prepare(cell: GatedCell | QuantizedCell, parameters: Sequence[Tensor]) -> P
     table = [n for run, at in runs for n in (run.first, run.gates, _column(run), at)]
     arrays = (Int * len(table))(*table), (Int * len(program.slots))(*program.slots)
     addresses = abi.pointers(fixed)
-    description = _Inference(
+    description = Inference(
         input=cell.input_size,
         hidden=cell.hidden_size,
         gates=plan.pointwise.gate_count,
@@ -237,8 +193,8 @@ def _prepare(cell: GatedCell | QuantizedCell, parameters: Sequence[Tensor]) -> P
         slots=len(program.slots) // 2,
         leaves=len(plan.pointwise.states),
         scratch=plan.inference.scratch,
-        weight_x=_Weight(*map(abi.pointer, weights[0])),
-        weight_h=_Weight(*map(abi.pointer, weights[1])),
+        weight_x=Weight(*map(abi.pointer, weights[0])),
+        weight_h=Weight(*map(abi.pointer, weights[1])),
         bias=abi.pointer(bias),
         bias_h=abi.pointer(bias_h),
         run=ctypes.addressof(arrays[0]),
@@ -278,7 +234,7 @@ def _column(run: Run) -> int:
 def _lay_out(
     plan: Plan, cell: GatedCell | QuantizedCell, panel: int
 ) -> tuple[list[tuple[Run, int]], list[tuple[Tensor | None, ...]]]:
-    """Runs, each with the number of its first panel; what `_Weight` points to, of both weights."""
+    """Runs, each with the number of its first panel; what `Weight` points to, of both weights."""
     if isinstance(cell, QuantizedCell):
         both = cell.weight_x, cell.weight_h
         return [(run, 0) for run in plan.runs], [(w.codes, w.scales, w.sums) for w in both]
@@ -297,36 +253,3 @@ def _panels(weight: Tensor, rows: int) -> Tensor:
     """From [N, K] to [panels, K, rows], filled up with zeros."""
     padded = F.pad(weight, (0, 0, 0, -len(weight) % rows))
     return padded.view(-1, rows, weight.shape[1]).transpose(1, 2).contiguous()
-
-
-def _load(plan: Plan, kind: str) -> _Program | None:
-    """The compiled program of a plan; None where nothing can be compiled."""
-    name = "quantized" if kind == "int8" else "inference"
-    driver = build.load(sources(f"{name}.cpp", torch.float32))
-    emitted = None if driver is None else build.load(plan.source(torch.float32))
-    if driver is None or emitted is None:
-        return None
-    slots: list[int] = []
-    parameters: list[str] = []
-    for slot in plan.inference.slots:
-        if slot.place is Place.FIXED:
-            slots += [_FIXED, len(parameters)]
-            parameters.append(slot.array.removeprefix("p_"))
-        elif slot.place is Place.STEP:
-            slots += [_X_GATES if slot.array == "x_gates" else _H_GATES, slot.column]
-        else:
-            place = _BEFORE if slot.place is Place.PREVIOUS else _AFTER
-            slots += [place, int(slot.array.removeprefix("state"))]
-    function = getattr(driver, f"run_{name}")
-    function.argtypes, function.restype = [ctypes.POINTER(_Inference)], ctypes.c_int
-    panel = 0
-    if kind == "float":
-        driver.panel_rows.restype = Int
-        panel = driver.panel_rows()
-    return _Program(
-        run=function,
-        pointwise=abi.load_cell(emitted)["inference"],
-        panel=panel,
-        slots=tuple(slots),
-        parameters=tuple(parameters),
-    )
