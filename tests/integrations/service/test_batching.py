@@ -138,7 +138,8 @@ def test_models_take_turns(echo: Echo) -> None:
 
     async def ask(dispatcher: Dispatcher) -> None:
         await asyncio.gather(
-            dispatcher.answer("long", echo.task, ["a"] * 6), dispatcher.answer("b", echo.task, ["b"])
+            dispatcher.answer("long", echo.task, ["a"] * 6),
+            dispatcher.answer("b", echo.task, ["b"]),
         )
 
     run(ask, done=lambda batch: order.append(batch.name), batch_size=2)
