@@ -81,7 +81,12 @@ class SubwordTokenizer(Tokenizer):
     def _engine(self) -> Any:
         from tokenizers import Tokenizer as Engine
 
-        return Engine.from_str(json.dumps(self._model))
+        try:
+            return Engine.from_str(json.dumps(self._model))
+        except Exception as error:
+            if type(error) is not Exception:  # the package raises nothing more exact
+                raise
+            raise FolderError(f"a tokenizer that is damaged: {error}") from error
 
     def _decode(self, tokens: Sequence[str]) -> str:
         text: str = self._engine.decoder.decode(list(tokens)) if tokens else ""

@@ -202,6 +202,13 @@ def test_a_damaged_description_is_said(
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_subword_tokenizer_is_said(copy: Path) -> None:
+    own = {"family": "bpe", "state": {"size": 300, "min_count": 1, "model": {"version": "x"}}}
+    edit(copy, lambda described: described["pipelines"]["text"].update(tokenizer=own))
+    with pytest.raises(FolderError, match=r"^a tokenizer that is damaged: "):
+        load(copy)("a fine film")
+
+
 def test_damaged_files_are_said(copy: Path) -> None:
     def replace(key: str, file: str, data: bytes) -> None:
         (copy / file).write_bytes(data)
