@@ -15,6 +15,8 @@ from seqnlp.errors import InputError
 SUFFIXES = {".txt", ".text", ".tsv", ".csv", ".json", ".jsonl", ".md"}
 """Endings by which an input that does not exist is taken for a mistyped file."""
 _CHUNK = 1 << 16
+_CHARACTERS = 1 << 22
+"""A block is closed when it has so many."""
 
 
 def read_texts(inputs: tuple[str, ...], *, whole: bool = False) -> Iterator[str]:
@@ -29,6 +31,8 @@ def read_blocks(
     """The texts in blocks of `size`, fewer where another text would have to be waited for.
 
     So whoever writes a line and waits for its answer gets it, and a file is read in large blocks.
+    Blocks of long texts have fewer, so that memory is bounded; and what stands before a text that
+    cannot be read comes before its error.
 
     Args:
         inputs: texts; files, of which every line is a text; "-" for standard input, which is also
@@ -40,13 +44,20 @@ def read_blocks(
         InputError: a folder, a file that does not exist, or bytes that are not UTF-8.
     """
     block: list[str] = []
+    characters = 0
     items = _paths(inputs) if whole else _items(inputs, SUFFIXES.union(suffixes))
-    for text in items:
-        if text is not None:
-            block.append(text)
-        if block and (text is None or len(block) == size):
+    try:
+        for text in items:
+            if text is not None:
+                block.append(text)
+                characters += len(text)
+            if block and (text is None or len(block) == size or characters >= _CHARACTERS):
+                yield block
+                block, characters = [], 0
+    except InputError:
+        if block:
             yield block
-            block = []
+        raise
     if block:
         yield block
 
@@ -105,6 +116,9 @@ def _items(inputs: tuple[str, ...], suffixes: Set[str]) -> Iterator[str | None]:
             raise InputError(
                 f"{item}: no such file; a text that looks like one goes through a pipe"
             )
+        elif any("\udc80" <= letter <= "\udcff" for letter in item):
+            # What is no UTF-8 on a command line comes so, see PEP 383.
+            raise InputError(f"the text {os.fsencode(item)!r}: not valid UTF-8")
         else:
             yield item
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
+
+BROKEN_PIPE = 141
+"""As shells have it: 128 and the number of SIGPIPE, by which any other filter ends."""
 
 
 class LazyGroup(click.Group):
@@ -20,6 +25,15 @@ class LazyGroup(click.Group):
     def __init__(self, *, table: Mapping[str, tuple[str, str]], **options: Any) -> None:
         super().__init__(**options)
         self.table = table
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read the output has gone, which click would call a failure. Closing must not
+            # complain once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(BROKEN_PIPE)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.table)

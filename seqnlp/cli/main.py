@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -60,7 +61,9 @@ def cli(debug: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 well, 1 a failed run, 2 usage or bad input, 130 Ctrl-C."""
+    """Run the command line and exit: 0 well, 1 a failed run, 2 usage or bad input, 130 Ctrl-C,
+    141 where whoever read the output has gone.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run(words, debug="--debug" in words))
 
@@ -89,10 +92,6 @@ def run(words: list[str], *, debug: bool) -> int:
         if debug:
             raise
         return _fail("interrupted", 130)
-    except BrokenPipeError:
-        # Whoever read the output has gone; closing must not complain once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         if debug:
             raise
@@ -114,7 +113,9 @@ def run(words: list[str], *, debug: bool) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    click.echo(f"error: {message}", err=True)
+    # Where nobody reads standard error any more, the status still says it.
+    with suppress(OSError):
+        click.echo(f"error: {message}", err=True)
     return status
 
 

@@ -42,11 +42,20 @@ class Answering(Protocol):
     def __call__(self, texts: Sequence[str], *, batch_size: int) -> list[Prediction]: ...
 
 
-class ShowingCommand(click.Command):
-    """A command whose `--attention` and `--explain copy` may be followed by a file."""
+class FilterCommand(click.Command):
+    """A filter, which Ctrl-C ends without a word.
+
+    Its `--attention` and `--explain copy` may be followed by a file.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _with_files(args))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(130)
 
 
 def _with_files(words: Sequence[str]) -> list[str]:
@@ -70,7 +79,7 @@ def _ends_in(word: str, endings: Set[str]) -> bool:
     return Path(word).suffix.lower() in endings and " " not in word
 
 
-@click.command(cls=ShowingCommand, short_help="Answer texts with a saved model.")
+@click.command(cls=FilterCommand, short_help="Answer texts with a saved model.")
 @model_argument
 @click.argument("inputs", nargs=-1)
 @click.option(
@@ -139,6 +148,8 @@ def command(
     from seqnlp.tasks.decoding import pharaoh
 
     picture = Path(attention) if attention else None
+    if output is None and sys.stdout is None:
+        raise InputError("standard output is closed; name a file by --output")
     check_outputs(
         inputs,
         {

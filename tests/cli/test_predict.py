@@ -46,11 +46,3 @@ def test_a_byte_order_mark_is_no_part_of_the_first_text(
     _, out, _ = call(capfd, "predict", toy_run, tmp_path / "bom")
     first, second = out.splitlines()
     assert first == second
-
-
-def test_a_reader_that_leaves_is_no_error(toy_run: Path, tmp_path: Path) -> None:
-    (tmp_path / "many").write_text("The film was fine .\n" * 20_000)
-    command = f"{sys.executable} -m seqnlp predict {toy_run} {tmp_path / 'many'} | head -n 1"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stdout.count("\n") == 1
-    assert done.stderr == ""
