@@ -42,7 +42,7 @@ COMMANDS = [
     for line, words, alone in commands(page)
     if words[:2] == ["plugin", "new"] or "my-cell" not in words
 ]
-MODELS = {"compare", "diagnose", "evaluate", "predict", "show"}
+MODELS = {"compare", "diagnose", "evaluate", "export", "predict", "show"}
 KINDS = {
     r"[a-z]{2}-[a-z]{2}\b": "pairs_run",
     "headlines$": "reports_run",
