@@ -7,13 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from seqnlp_runtime.errors import RunnerError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 well, 2 usage or bad input, 130 Ctrl-C."""
+    """Run the command and exit: 0 well, 2 usage or bad input, 130 Ctrl-C, 141 where whoever read the
+    output has gone.
+    """
     sys.exit(run(arguments))
 
 
@@ -27,7 +28,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
         model = load(given.folder, threads=given.threads, int8=given.int8)
         texts = iter(given.texts) if given.texts else _lines()
-        while block := list(islice(texts, given.batch_size)):
+        for block in _blocks(texts, given.batch_size):
             for text, answer in zip(block, model.predict(block), strict=True):
                 line = json.dumps({"text": text, **answer.as_dict()}, ensure_ascii=False)
                 sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace") + b"\n")
@@ -36,12 +37,29 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the output has gone; closing must not complain once more.
+        # Closing must not complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return 0
+
+
+def _blocks(texts: Iterator[str], size: int) -> Iterator[list[str]]:
+    """So many texts at a time; what is wrong with one is raised behind those before it."""
+    block: list[str] = []
+    try:
+        for text in texts:
+            block.append(text)
+            if len(block) == size:
+                yield block
+                block = []
+    except RunnerError:
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
 
 
 def _lines() -> Iterator[str]:
@@ -52,7 +70,7 @@ def _lines() -> Iterator[str]:
     """
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
-            yield line.decode("utf-8").rstrip("\r\n")
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise RunnerError(f"standard input:{number}: not valid UTF-8") from error
 

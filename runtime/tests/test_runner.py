@@ -266,12 +266,12 @@ class TestCommand:
             assert line["probabilities"] == pytest.approx(each, abs=1e-5)
             assert line["label"] == max(each, key=each.__getitem__)
 
-    def pipe(self, data: bytes) -> subprocess.CompletedProcess[bytes]:
-        words = [sys.executable, "-m", "seqnlp_runtime.command", self.folder]
+    def pipe(self, data: bytes, *more: str) -> subprocess.CompletedProcess[bytes]:
+        words = [sys.executable, "-m", "seqnlp_runtime.command", self.folder, *more]
         return subprocess.run(words, input=data, capture_output=True)
 
     def test_standard_input_is_read_by_lines(self) -> None:
-        done = self.pipe("a fine film\r\ndull – poor\n".encode())
+        done = self.pipe("\ufeffa fine film\r\ndull – poor\n".encode())
         assert (done.returncode, done.stderr) == (0, b"")
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         assert [(line["text"], line["label"]) for line in lines] == [
@@ -280,10 +280,26 @@ class TestCommand:
         ]
 
     def test_bad_input_is_one_line(self) -> None:
-        done = self.pipe(b"a fine film\n\xff\n")
+        done = self.pipe(b"a fine film\n\xff\n", "--batch-size", "8")
         assert done.returncode == 2
         assert done.stderr == b"error: standard input:2: not valid UTF-8\n"
         assert len(done.stdout.splitlines()) == 1
+
+    def test_it_is_a_filter(self) -> None:
+        words = [sys.executable, "-m", "seqnlp_runtime.command", self.folder]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdin.write(b"a fine film\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["label"] == "good"
+            process.stdout.close()
+            process.stdin.write(b"a dull film\n")
+            process.stdin.close()
+            assert process.wait() == 141
+            assert process.stderr.read() == b""
 
     @pytest.mark.parametrize(
         ("words", "message"),
