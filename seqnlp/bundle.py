@@ -19,11 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
-from seqnlp import registry
+from seqnlp import hub, registry
 from seqnlp.card import model_card
 from seqnlp.config import Settings, read_toml, settings_from
 from seqnlp.data.corpus import Corpus, open_corpus
@@ -44,9 +41,10 @@ from seqnlp.manifest import (
 )
 from seqnlp.nn.forking import keep_forks_alone
 from seqnlp.nn.layer import set_engine
+from seqnlp.packing import pack, pipeline_files, unpack
 from seqnlp.tasks.annotating import annotate, answer_words
 from seqnlp.tasks.base import Stream, Task
-from seqnlp.text.pipeline import PIPELINE_FILES, TokenPipeline
+from seqnlp.text.pipeline import TokenPipeline
 from seqnlp.types import Beginning, Field, Prediction
 
 __all__ = ["FORMAT", "MANIFEST", "Model", "load", "read_manifest"]
@@ -167,9 +165,9 @@ class Model:
                 f"an {self.quantized} model is not saved: save the float one, and quantize it "
                 "when it is loaded"
             )
-        files = _pipeline_files(self.task.pipelines)
+        files = pipeline_files(self.task.pipelines)
         files["config.toml"] = self.settings.to_toml().encode()
-        files["weights.safetensors"] = _pack(self.task)
+        files["weights.safetensors"] = pack(self.task)
         manifest = Manifest(
             format=format_for(list(self.task.pipelines)),
             seqnlp=version("seqnlp"),
@@ -211,6 +209,45 @@ class Model:
             return super().__reduce_ex__(protocol)
         return _again, (self.to_files(), str(self.task.device), self.task.decoding)
 
+    def push_to_hub(
+        self,
+        repository: str,
+        *,
+        token: str | None = None,
+        private: bool | None = None,
+        commit_message: str = "Upload a model of seqnlp",
+        revision: str | None = None,
+        license: str | None = None,
+        languages: Sequence[str] = (),
+    ) -> str:
+        """Make this the model of a repository on the Hugging Face Hub; see `hub.push`.
+
+        Args:
+            repository: owner/name.
+            token, private, commit_message, revision: see there.
+            license: of the model, an identifier such as "mit"; what the card leaves open otherwise.
+            languages: codes of those that it reads and writes, where its corpus does not say them.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            InputError: it cannot be pushed; the message says why.
+        """
+        address = f"hf:{repository.removeprefix('hf:')}"
+        name = address.rpartition("/")[2]
+        card = model_card(
+            self.task, self.metrics, name, address=address, license=license, languages=languages
+        )
+        return hub.push(
+            {**self.to_files(name), "README.md": card.encode()},
+            repository,
+            token=token,
+            private=private,
+            message=commit_message,
+            revision=revision,
+        )
+
     def save_metrics(self, folder: str | os.PathLike[str]) -> None:
         """Write the figures and the model card of a saved model anew.
 
@@ -229,19 +266,20 @@ class Model:
 def load(
     folder: str | os.PathLike[str], *, device: str = "cpu", engine: str | None = None
 ) -> Model:
-    """Load a model from its folder.
+    """Load a model from its folder, or from the Hugging Face Hub.
 
     Args:
-        folder: that it was saved in.
+        folder: that it was saved in; or "hf:owner/name", "hf:owner/name@revision".
         device: of torch's.
         engine: runs the recurrences in place of the engine that the model's settings name.
 
     Raises:
         BundleError: no model there, a damaged one, one from a newer version, or one that needs a
             package that is not installed; the message says which.
+        InputError: a model of the Hub that cannot be had; see `hub.fetch`.
         UnknownNameError: no engine has that name.
     """
-    path = Path(folder)
+    path = find_folder(folder)
     manifest = read_manifest(path)
     check_requirements(path, manifest.requires)
     _check_digests(path, manifest, ["config.toml"])
@@ -257,10 +295,19 @@ def load(
         task: Task = task_class.restore(settings, pipelines, manifest.state)
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BundleError(f"{path / MANIFEST}: damaged: no state of this task: {error}") from error
-    _unpack(task, path / "weights.safetensors")
+    unpack(task, path / "weights.safetensors")
     if engine is not None:
         set_engine(task, engine)
     return Model(task.to(device), read_metrics(path))
+
+
+def find_folder(source: str | os.PathLike[str]) -> Path:
+    """The folder of a model: itself, or where a model of the Hub has been fetched to.
+
+    Raises:
+        InputError: a model of the Hub that cannot be had.
+    """
+    return hub.fetch(source) if hub.is_on_hub(source) else Path(source)
 
 
 def _again(files: Mapping[str, bytes], device: str, decoding: Any) -> Model:
@@ -337,45 +384,3 @@ def _check_digests(folder: Path, manifest: Manifest, names: Iterable[str]) -> No
             raise BundleError(f"{folder / MANIFEST}: damaged: it has no checksum of {name}")
         if digest(read(folder / name)) != manifest.sha256[name]:
             raise BundleError(f"{folder / name}: damaged: its checksum differs from {MANIFEST}")
-
-
-def _pipeline_files(pipelines: Mapping[str, TokenPipeline]) -> dict[str, bytes]:
-    """What is saved of pipelines, by path; the first lies in the model's folder itself."""
-    files: dict[str, bytes] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for number, (name, pipeline) in enumerate(pipelines.items()):
-            folder, prefix = Path(scratch) / name, f"{name}/" if number else ""
-            pipeline.save(folder)
-            files |= {f"{prefix}{file}": (folder / file).read_bytes() for file in PIPELINE_FILES}
-    return files
-
-
-def _pack(task: Task) -> bytes:
-    """Weights as safetensors; names that share one tensor are noted, the tensor stored once."""
-    tensors, tied = {}, {}
-    first: dict[tuple[int, int, tuple[int, ...], tuple[int, ...]], str] = {}
-    for name, tensor in task.state_dict().items():
-        key = (tensor.data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
-        original = first.setdefault(key, name) if tensor.numel() else name
-        if original == name:
-            tensors[name] = tensor.detach().cpu().contiguous()
-        else:
-            tied[name] = original
-    return save_tensors(tensors, metadata={"tied": json.dumps(tied)})
-
-
-def _unpack(task: Task, path: Path) -> None:
-    data = read(path)
-    try:
-        tensors = load_tensors(data)
-        # A safetensors file begins with the size of its JSON header.
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        for name, original in dict(json.loads(header["__metadata__"]["tied"])).items():
-            tensors[name] = tensors[original]
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(f"{path}: damaged: {error}") from error
-    try:
-        task.load_state_dict(tensors)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise BundleError(f"{path}: the weights do not fit config.toml: {detail}") from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqnlp.card_metadata import front_matter
 from seqnlp.config import Settings
 from seqnlp.tasks.base import Task
 from seqnlp.tasks.metrics import (
@@ -17,12 +18,28 @@ from seqnlp.tasks.metrics import (
 )
 
 
-def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
-    """A README.md in Markdown: figures, corpus, how it was trained, intended use, limits."""
+def model_card(
+    task: Task,
+    metrics: Mapping[str, Any],
+    name: str,
+    *,
+    address: str | None = None,
+    license: str | None = None,
+    languages: Sequence[str] = (),
+) -> str:
+    """A README.md in Markdown: figures, corpus, how it was trained, intended use, limits.
+
+    Args:
+        task, metrics: of the model.
+        name: of the model.
+        address: where it is loaded from; by default a folder of its name.
+        license, languages: of the model, for programs; see `front_matter`.
+    """
     settings, corpus = task.settings, metrics.get("corpus", {})
     labels = task.state().get("labels", [])
     source, target = settings.corpus.source, settings.corpus.target
     lines = [
+        front_matter(settings, metrics, name, license=license, languages=languages),
         f"# {name}",
         "",
         f"A {settings.task} model: {_describe(task)}. Trained from scratch with seqnlp.",
@@ -32,7 +49,7 @@ def model_card(task: Task, metrics: Mapping[str, Any], name: str) -> str:
         "```python",
         "import seqnlp",
         "",
-        f'model = seqnlp.load("{name}")',
+        f'model = seqnlp.load("{address or name}")',
         'model("a text").output',
         "```",
         "",

@@ -222,7 +222,7 @@ def test_a_failed_save_leaves_the_old_model(
 ) -> None:
     old = seqnlp.train(small_settings(toy_corpus, *QUICK), tmp_path / "run")
     new = seqnlp.train(small_settings(toy_corpus, *QUICK, "model.cell=gru"))
-    monkeypatch.setattr("seqnlp.bundle._pack", lambda _: 1 / 0)
+    monkeypatch.setattr("seqnlp.bundle.pack", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         new.save(tmp_path / "run")
     assert seqnlp.load(tmp_path / "run")("fine") == old("fine")
