@@ -12,8 +12,8 @@ from seqnlp_runtime.errors import RunnerError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 well, 2 usage or bad input, 130 Ctrl-C, 141 where whoever read the
-    output has gone.
+    """Run the command and exit: 0 well, 2 usage or bad input, 130 Ctrl-C, 141 where whoever read
+    the output has gone.
     """
     sys.exit(run(arguments))
 

@@ -61,6 +61,17 @@ def test_answers_are_those_of_the_library(kind: str) -> None:
         assert all(map(close, answers, wanted))
 
 
+def test_texts_are_those_that_the_library_wrote() -> None:
+    model = load(MODELS / "writes")
+    found = json.loads((MODELS / "writes.json").read_text(encoding="utf-8"))
+    one_by_one = [model(text) for text in found["texts"]]
+    for answers in (one_by_one, list(model.predict(found["texts"]))):
+        assert [answer.output for answer in answers] == found["outputs"]
+        for answer, scores in zip(answers, found["scores"], strict=True):
+            assert [each.score for each in answer.hypotheses] == pytest.approx(scores, abs=1e-4)
+            assert [each.text for each in answer.hypotheses[:1]] in ([], [answer.output])
+
+
 def test_tokens_in_the_place_of_texts() -> None:
     model = load(MODELS / "labels")
     (answer,) = model.predict_tokens([["a", "fine", "film"]])
