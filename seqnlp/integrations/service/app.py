@@ -34,7 +34,7 @@ from seqnlp.integrations.service.schemas import (
 )
 from seqnlp.integrations.service.state import Service
 from seqnlp.integrations.service.streaming import CONTENT_TYPE as EVENTS
-from seqnlp.integrations.service.streaming import stream
+from seqnlp.integrations.service.streaming import EVENT_SCHEMA, stream
 
 _WORDS = {404: "no_route", 405: "wrong_method"}
 
@@ -175,7 +175,7 @@ def _models(service: Service, answer: Handler) -> APIRouter:
         name="stream",
         response_class=StreamingResponse,
         responses={
-            200: {"content": {EVENTS: {"schema": {"type": "string"}}}},
+            200: {"content": {EVENTS: {"schema": EVENT_SCHEMA}}},
             **errors(401, 404, 408, 413, 422, 429, 503),
         },
         route_class_override=direct(answer_stream),

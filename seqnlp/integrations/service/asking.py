@@ -29,6 +29,10 @@ from seqnlp.types import Prediction
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
+_LONGEST = 100
+"""Characters of a place in a body that are said."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What a request asks of which model; `task` decodes as the request says."""
@@ -174,7 +178,9 @@ def json_bytes(body: bytes, status: int = 200) -> Response:
 def invalid(error: ValidationError) -> RefusedError:
     """What is wrong with a body, without what stands in it."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(map(str, first["loc"]))
+    # A key may be anything; a message is a line.
+    where = ".".join(ascii(part)[1:-1] if type(part) is str else str(part) for part in first["loc"])
+    where = where if len(where) <= _LONGEST else f"{where[:_LONGEST]}..."
     message = first["msg"]
     if first["type"] == "extra_forbidden":
         message = "there is no such key"

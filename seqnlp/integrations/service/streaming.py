@@ -25,6 +25,16 @@ from seqnlp.integrations.service.state import Service
 from seqnlp.types import Beginning, Prediction
 
 CONTENT_TYPE = "text/event-stream"
+EVENT_SCHEMA = {
+    "title": "StreamEvent",
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["token", "answer", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
+"""Of each event, for the document."""
 _TURN = 0.005
 """Seconds after which a stream lets others have the thread, though nothing is certain yet."""
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
