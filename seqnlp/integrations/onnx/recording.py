@@ -160,8 +160,10 @@ def _tidy(model: Any, axes: Mapping[str, str]) -> onnx.ModelProto:
         # Traces of where a model was made are nobody's affair, and differ from place to place.
         common.ClearMetadataAndDocStringPass(),
     ]
+    outputs = [value.name for value in model.graph.outputs]
     for each in passes:
         each(model)
+    _tell_outputs_apart(model.graph, outputs)
     for graph in model.graph.subgraphs():
         _tell_outputs_apart(graph)
     for graph in [model.graph, *model.graph.subgraphs()]:
@@ -173,18 +175,24 @@ def _tidy(model: Any, axes: Mapping[str, str]) -> onnx.ModelProto:
     return proto
 
 
-def _tell_outputs_apart(graph: Any) -> None:
-    """Give a loop's body no value twice: onnxruntime fills in only one of such outputs."""
+def _tell_outputs_apart(graph: Any, names: Sequence[str] = ()) -> None:
+    """Let a graph put out no value twice: what is the same was made one, and lost a name.
+
+    Of such outputs of a loop's body onnxruntime fills in only one.
+    """
     import onnx_ir
 
     seen = set()
     for index, value in enumerate(graph.outputs):
+        name = names[index] if names else f"{value.name}_{index}"
         if value in seen:
             node = onnx_ir.Node("", "Identity", [value], num_outputs=1)
             copy = node.outputs[0]
-            copy.name, copy.shape, copy.type = f"{value.name}_{index}", value.shape, value.type
+            copy.name, copy.shape, copy.type = name, value.shape, value.type
             graph.append(node)
             graph.outputs[index] = copy
+        elif names:
+            value.name = name
         seen.add(value)
 
 
