@@ -126,7 +126,8 @@ class _Quantizer:
 
         table, ids = node.input
         output = node.output[0]
-        codes, scales = f"{table}_codes", f"{table}_scales"
+        # A table may be a weight too, whose codes lie the other way.
+        codes, scales = f"{table}_row_codes", f"{table}_row_scales"
         found, own = quantize_columns(np.ascontiguousarray(self._floats[table].T))
         signed = (found.T.astype(np.int16) - _MIDDLE).astype(np.int8)
         self._keep({codes: signed, scales: own[:, None]})
