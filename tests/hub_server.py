@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path.startswith("/api/models/"):
             owner, name, *rest = path.removeprefix("/api/models/").split("/")
             self._model(f"{owner}/{name}", rest, body)
+        elif path.startswith("/api/"):  # the client asks for what is new, too
+            self._answer(404, {})
         elif path.endswith("/info/lfs/objects/batch"):
             self._large(json.loads(body))
         else:
@@ -200,12 +203,24 @@ def _oid(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
+class _Server(ThreadingHTTPServer):
+    errors: list[BaseException]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep what goes wrong, for `serve_hub`."""
+        error = sys.exception()
+        assert error is not None
+        # A client that has an answer may leave without a word.
+        if not isinstance(error, ConnectionError):
+            self.errors.append(error)
+
+
 @contextmanager
 def serve_hub() -> Iterator[Hub]:
     """A Hub that answers on loopback until the block ends."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
+    server.daemon_threads, server.errors = True, []
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -215,3 +230,5 @@ def serve_hub() -> Iterator[Hub]:
         server.shutdown()
         thread.join()
         server.server_close()
+    if server.errors:
+        raise server.errors[0]

@@ -13,6 +13,7 @@ from huggingface_hub import ModelCard, constants
 import seqnlp
 from seqnlp import hub as client
 from seqnlp.errors import BundleError, InputError
+from tests.cli.calling import call
 from tests.hub_server import TOKEN, Hub, Repository, serve_hub
 
 TEXT = "The film was poor and then great ."
@@ -250,3 +251,46 @@ def test_a_corpus_of_the_hub_is_named(toy_run: Path) -> None:
     data = ModelCard(front_matter(settings, model.metrics, "x")).data
     assert data.datasets == ["stanfordnlp/sst2"]
     assert {each.dataset_type for each in data.eval_results} == {"stanfordnlp/sst2"}
+
+
+def test_the_command_line_pushes_and_answers(
+    hub: Hub, toy_run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = call(
+        capfd, "push", toy_run, "me/mood", "--private", "--message", "Here", "--license", "mit",
+        "--language", "en",
+    )  # fmt: skip
+    repository = hub.repositories["me/mood"]
+    assert (status, err) == (0, "")
+    assert out == f"{hub.url}/me/mood/commit/{repository.refs['main']}\n"
+    assert repository.private
+    assert repository.messages == ["Here"]
+    text = repository.commits[repository.refs["main"]]["README.md"].decode()
+    assert "\nlicense: mit\nlanguage:\n- en\n" in text
+    assert call(capfd, "predict", "hf:me/mood", TEXT)[1] == call(capfd, "predict", toy_run, TEXT)[1]
+    status, out, _ = call(capfd, "show", "hf:me/mood")
+    assert status == 0
+    assert "hf:me/mood: saved by seqnlp" in out
+    status, out, err = call(capfd, "push", toy_run, "mood")
+    assert (status, out) == (2, "")
+    assert err == "error: hf:mood: no name of a model on the Hub; expected hf:owner/name or hf:owner/name@revision\n"  # fmt: skip
+
+
+def test_a_spacy_pipeline_takes_a_model_of_the_hub(hub: Hub, toy_run: Path) -> None:
+    import spacy
+    from spacy.tokens import Doc
+
+    import seqnlp.integrations.spacy  # registers the factory
+
+    seqnlp.load(toy_run).push_to_hub("me/mood")
+    hub.requests.clear()
+    for fetched in (False, True):
+        nlp = spacy.blank("en")
+        nlp.add_pipe("seqnlp", config={"model": "hf:me/mood"})
+        assert hub.requests == []  # but when it is needed
+        assert Doc.has_extension("seqnlp_label") == fetched
+        assert nlp(TEXT)._.seqnlp_label == seqnlp.load(toy_run)(TEXT).output
+        assert hub.requests
+        hub.requests.clear()
+    Doc.remove_extension("seqnlp_label")
+    Doc.remove_extension("seqnlp_label_sources")

@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": ("predict", "Answer texts with a saved model."),
     "export": ("export", "Write a saved model in a form that other programs run."),
     "serve": ("serve", "Answer over HTTP with saved models."),
+    "push": ("push", "Put a saved model on the Hugging Face Hub."),
     "show": ("show", "Describe a saved model."),
     "list": ("listing", "List what is registered: cells, tokenizers, corpora, ..."),
     "corpus": ("corpus", "Look at a corpus."),

@@ -88,7 +88,7 @@ def device_name(device: str, quantize: str | None) -> str:
 
 
 def model_argument(function: F) -> F:
-    """The folder of a saved model."""
+    """The folder of a saved model, or hf:owner/name."""
     return click.argument("model", type=click.Path(path_type=Path))(function)
 
 

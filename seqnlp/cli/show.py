@@ -23,12 +23,13 @@ TOKENS = 30
 @model_argument
 def command(model: Path) -> None:
     """Describe the MODEL in a folder: settings, sizes, figures, vocabulary, size on disk."""
-    from seqnlp.bundle import load, read_manifest
+    from seqnlp.bundle import find_folder, load, read_manifest
     from seqnlp.cli.report import figures
 
     screen = open_screen()
-    loaded = load(model)
-    manifest = read_manifest(model)
+    folder = find_folder(model)
+    loaded = load(folder)
+    manifest = read_manifest(folder)
     screen.print(f"[bold]{model}[/]: saved by seqnlp {manifest.seqnlp}")
     metrics = loaded.metrics
     rows = [(name, "this model", metrics[name]) for name in ("validation", "test")
@@ -52,7 +53,7 @@ def command(model: Path) -> None:
         first = ", ".join(vocabulary.tokens[:12])
         of = f" of {name}" if len(pipelines) > 1 else ""
         screen.print(f"vocabulary{of}: {len(vocabulary):,} tokens: {first}, ...", markup=False)
-    on_disk = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
+    on_disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     screen.print(f"on disk: {on_disk / 1e6:.1f} MB")
     screen.print("\nsettings (config.toml):")
     screen.print(loaded.settings.to_toml(), markup=False)

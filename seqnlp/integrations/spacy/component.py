@@ -246,7 +246,11 @@ def _glance(source: str | None) -> str | None:
 
 
 def _in_reach(source: str | None) -> Path | None:
-    return None if source is None or source.startswith("hf:") else Path(source)
+    from seqnlp import hub
+
+    if source is None:
+        return None
+    return hub.cached(source) if hub.is_on_hub(source) else Path(source)
 
 
 def _labels(model: Model) -> tuple[str, ...]:
