@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from seqnlp.training.hooks import Hook
     from seqnlp.training.run import train
     from seqnlp.training.trainer import Trainer
-    from seqnlp.types import Hypothesis, Prediction
+    from seqnlp.types import Beginning, Hypothesis, Prediction
 
 # Imported when first used: `import seqnlp` must not wait for torch.
 _HOME = {
     "Attention": "seqnlp.nn.attention",
+    "Beginning": "seqnlp.types",
     "Cell": "seqnlp.nn.cells",
     "Corpus": "seqnlp.data.corpus",
     "Decoding": "seqnlp.tasks.decoding",
@@ -54,10 +55,10 @@ _HOME = {
 }
 
 __all__ = [
-    "Attention", "Cell", "Corpus", "Decoding", "Encoder", "GatedCell", "Hook", "Hypothesis",
-    "LinearCell", "Model", "Prediction", "RecurrentEncoder", "Registry", "SeqnlpError", "Settings",
-    "State", "Task", "TokenPipeline", "Trainer", "load", "load_settings", "open_corpus", "train",
-    "unroll",
+    "Attention", "Beginning", "Cell", "Corpus", "Decoding", "Encoder", "GatedCell", "Hook",
+    "Hypothesis", "LinearCell", "Model", "Prediction", "RecurrentEncoder", "Registry",
+    "SeqnlpError", "Settings", "State", "Task", "TokenPipeline", "Trainer", "load",
+    "load_settings", "open_corpus", "train", "unroll",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazily(__name__, _HOME)
