@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 from seqnlp_runtime import FolderError, MissingPackageError, RunnerError, load
-from seqnlp_runtime.command import run
 from seqnlp_runtime.pipeline import Pipeline
 
 MODELS = Path(__file__).parent / "models"
@@ -263,61 +262,3 @@ def test_special_tokens_are_no_tokens_of_texts() -> None:
     pipeline = Pipeline.read(_description()["pipelines"]["text"])
     assert pipeline.ids(["<pad>", "film"])[0] == 1
     assert [pipeline.token(id) for id in (0, 1)] == ["<pad>", "<unk>"]
-
-
-class TestCommand:
-    folder = str(MODELS / "labels")
-
-    def test_texts_are_answered_in_lines_of_json(self, capsysbinary: Any) -> None:
-        texts, wanted = expected("labels")
-        assert run([self.folder, *texts, "--batch-size", "2"]) == 0
-        lines = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
-        assert [line["text"] for line in lines] == texts
-        for line, each in zip(lines, wanted, strict=True):
-            assert line["probabilities"] == pytest.approx(each, abs=1e-5)
-            assert line["label"] == max(each, key=each.__getitem__)
-
-    def pipe(self, data: bytes, *more: str) -> subprocess.CompletedProcess[bytes]:
-        words = [sys.executable, "-m", "seqnlp_runtime.command", self.folder, *more]
-        return subprocess.run(words, input=data, capture_output=True)
-
-    def test_standard_input_is_read_by_lines(self) -> None:
-        done = self.pipe("\ufeffa fine film\r\ndull – poor\n".encode())
-        assert (done.returncode, done.stderr) == (0, b"")
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
-        assert [(line["text"], line["label"]) for line in lines] == [
-            ("a fine film", "good"),
-            ("dull – poor", "bad"),
-        ]
-
-    def test_bad_input_is_one_line(self) -> None:
-        done = self.pipe(b"a fine film\n\xff\n", "--batch-size", "8")
-        assert done.returncode == 2
-        assert done.stderr == b"error: standard input:2: not valid UTF-8\n"
-        assert len(done.stdout.splitlines()) == 1
-
-    def test_it_is_a_filter(self) -> None:
-        words = [sys.executable, "-m", "seqnlp_runtime.command", self.folder]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            assert process.stderr is not None
-            process.stdin.write(b"a fine film\n")
-            process.stdin.flush()
-            assert json.loads(process.stdout.readline())["label"] == "good"
-            process.stdout.close()
-            process.stdin.write(b"a dull film\n")
-            process.stdin.close()
-            assert process.wait() == 141
-            assert process.stderr.read() == b""
-
-    @pytest.mark.parametrize(
-        ("words", "message"),
-        [(["nowhere", "x"], "error: nowhere: no such folder\n"),
-         ([folder, "x", "--batch-size", "0"], "error: --batch-size 0: expected 1 or more\n"),
-         ([folder, "x", "--threads", "0"], "error: threads = 0: expected 1 or more\n")],
-    )  # fmt: skip
-    def test_mistakes_are_one_line(self, words: list[str], message: str, capsys: Any) -> None:
-        assert run(words) == 2
-        assert capsys.readouterr().err == message
