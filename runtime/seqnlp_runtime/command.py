@@ -27,6 +27,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         from seqnlp_runtime.model import load
 
         model = load(given.folder, threads=given.threads, int8=given.int8)
+        if given.decode:
+            model.search_by(dict(map(_pair, given.decode)))
         texts = iter(given.texts) if given.texts else _lines()
         for block in _blocks(texts, given.batch_size):
             for text, answer in zip(block, model.predict(block), strict=True):
@@ -75,6 +77,21 @@ def _lines() -> Iterator[str]:
             raise RunnerError(f"standard input:{number}: not valid UTF-8") from error
 
 
+def _pair(word: str) -> tuple[str, object]:
+    """A key and its value, which is JSON, or else a text.
+
+    Raises:
+        RunnerError: no pair.
+    """
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise RunnerError(f"--decode {word}: expected KEY=VALUE")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="seqnlp-run",
@@ -86,6 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
     parser.add_argument("--int8", action="store_true", help="take int8 weights")
     parser.add_argument("--batch-size", type=int, default=1, help="texts at once (default: 1)")
+    parser.add_argument(
+        "--decode", action="append", metavar="KEY=VALUE",
+        help="how outputs are searched for, as in the model's head.decoding: beam=5, n_best=3",
+    )  # fmt: skip
     return parser
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from seqnlp_runtime.answers import Answer
@@ -51,6 +51,14 @@ class Model(ABC):
         self, documents: Iterable[Sequence[str]], *, batch_size: int = 64
     ) -> Iterator[Answer]:
         """Answer texts that are normalized and split into tokens already."""
+
+    def search_by(self, decoding: Mapping[str, object]) -> None:
+        """Search for outputs from now on by these options, where they differ from the model's own.
+
+        Raises:
+            RunnerError: the model does not search, or cannot so.
+        """
+        raise RunnerError(f"a model of the task {self.task!r} does not search for its answers")
 
     def stream(self) -> Stream:
         """Answer texts while they arrive.

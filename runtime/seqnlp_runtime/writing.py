@@ -74,6 +74,12 @@ class WriterModel(Model):
             raise FolderError(f"{folder.path / DESCRIPTION}: damaged: {error}") from error
         self._encoder, self._step = folder.graph("encoder"), folder.graph("step")
 
+    def search_by(self, decoding: Mapping[str, object]) -> None:
+        """See `Model`."""
+        changed = {**self._defaults, **decoding}
+        self.target.check(Decoding.of(changed))
+        self._defaults = changed
+
     def __call__(self, text: str, *, decoding: Mapping[str, object] | None = None) -> Answer:
         """See `Model`; and `predict`."""
         return next(self.predict([text], batch_size=1, decoding=decoding))
