@@ -17,6 +17,7 @@ from seqnlp.integrations.onnx.graphs import to_onnx
 from seqnlp.nn import GatedCell
 from seqnlp.nn.cells.base import Gates, State
 from seqnlp.nn.encoder import Encoder
+from seqnlp.nn.recurrence import RecurrentEncoder
 
 Arrays = Sequence[NDArray[Any]]
 
@@ -35,6 +36,11 @@ class OwnCell(GatedCell):
         share = torch.sigmoid(x_gates[0] + h_gates[0])
         c = share * state[1] + (1 - share) * torch.tanh(x_gates[1] * h_gates[1])
         return torch.tanh(c), c
+
+
+def make_encoder(cell: str, **options: Any) -> RecurrentEncoder:
+    """Of three features and four units; in torch the readable loop runs it."""
+    return RecurrentEncoder(3, cell=cell, hidden_size=4, engine="reference", **options)
 
 
 class Encoders(nn.Module):

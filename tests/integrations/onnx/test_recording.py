@@ -19,15 +19,14 @@ from seqnlp.integrations.onnx.graphs import to_onnx
 from seqnlp.nn import engines
 from seqnlp.nn.cells.lstm import LSTMCell
 from seqnlp.nn.engines.exporting import exporting, exporting_to
-from seqnlp.nn.layer import RecurrentLayer
-from seqnlp.nn.recurrence import RecurrentEncoder
 from seqnlp.types import Encoded
+from tests.integrations.onnx.conftest import Recorded
 from tests.integrations.onnx.recorded import (
     BATCHES,
     Encoders,
-    OwnCell,
     Runner,
     greatest_differences,
+    make_encoder,
     operators,
     record,
     scatter,
@@ -37,55 +36,19 @@ TOLERANCE = 1e-5
 OURS = sorted(name for name, package in registry.cells.names().items() if package == "seqnlp")
 
 
-def _encoder(cell: str, **options: Any) -> RecurrentEncoder:
-    return RecurrentEncoder(3, cell=cell, hidden_size=4, engine="reference", **options)
-
-
-def _own() -> RecurrentEncoder:
-    """An encoder of a cell that is registered nowhere."""
-    encoder = _encoder("lstm")
-    for layer in encoder.layers:
-        assert isinstance(layer, RecurrentLayer)
-        layer.forward_cell = OwnCell(layer.forward_cell.input_size, 4)
-        layer.backward_cell = OwnCell(layer.forward_cell.input_size, 4)
-    return encoder
-
-
-@pytest.fixture(scope="module")
-def native() -> tuple[onnx.ModelProto, Encoders]:
-    return record(
-        {
-            "lstm": _encoder("lstm", layers=2, residual=True, layer_norm=True),
-            "gru": _encoder("gru"),
-            "rnn": _encoder("rnn", bidirectional=False),
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def loops() -> tuple[onnx.ModelProto, Encoders]:
-    return record(
-        {
-            "own": _own(),
-            "complex": _encoder("lru", bidirectional=False),
-            "zoned": _encoder("lstm", bidirectional=False, zoneout_output=0.3, zoneout_memory=0.2),
-        }
-    )
-
-
 def test_what_torch_computes_in_one_call_onnx_does_in_one_node(
-    native: tuple[onnx.ModelProto, Encoders],
+    native_graph: Recorded,
 ) -> None:
-    graph, module = native
+    graph, module = native_graph
     found = operators(graph)
     assert (found["LSTM"], found["GRU"], found["RNN"], found["Scan"]) == (2, 1, 1, 0)
     assert max(greatest_differences(graph, module)) < TOLERANCE
 
 
 def test_weights_are_in_onnx_s_order_when_the_graph_is_made(
-    native: tuple[onnx.ModelProto, Encoders],
+    native_graph: Recorded,
 ) -> None:
-    graph, _ = native
+    graph, _ = native_graph
     weights = {each.name for each in graph.graph.initializer}
     read = [node.input[1:4] for node in graph.graph.node if node.op_type in ("LSTM", "GRU", "RNN")]
     assert {name for names in read for name in names} <= weights
@@ -93,17 +56,17 @@ def test_weights_are_in_onnx_s_order_when_the_graph_is_made(
     assert sizes[read[0][0]] == [2, 16, 3]
 
 
-def test_other_cells_are_loops_in_either_direction(loops: tuple[onnx.ModelProto, Encoders]) -> None:
-    graph, module = loops
+def test_other_cells_are_loops_in_either_direction(loop_graph: Recorded) -> None:
+    graph, module = loop_graph
     found = operators(graph)
     assert (found["Scan"], found["LSTM"], found["GRU"], found["RNN"]) == (4, 0, 0, 0)
     assert max(greatest_differences(graph, module)) < TOLERANCE
 
 
 def test_axes_have_names_and_nothing_tells_where_a_graph_was_made(
-    native: tuple[onnx.ModelProto, Encoders], loops: tuple[onnx.ModelProto, Encoders]
+    native_graph: Recorded, loop_graph: Recorded
 ) -> None:
-    for graph, _ in (native, loops):
+    for graph, _ in (native_graph, loop_graph):
         onnx.checker.check_model(graph, full_check=True)
         x, lengths = graph.graph.input
         axes = [axis.dim_param or axis.dim_value for axis in x.type.tensor_type.shape.dim]
@@ -124,7 +87,7 @@ def test_every_cell_equals_torch(cell: str) -> None:
         "ahead": {"bidirectional": False, "layers": 2},
         "both": {"bidirectional": True, "layers": 2},
     }
-    graph, module = record({name: _encoder(cell, **kind) for name, kind in kinds.items()})
+    graph, module = record({name: make_encoder(cell, **kind) for name, kind in kinds.items()})
     onnx.checker.check_model(graph, full_check=True)
     assert max(greatest_differences(graph, module)) < TOLERANCE
 
@@ -153,7 +116,7 @@ def test_what_cannot_be_recorded_is_one_line(module: nn.Module, reason: str) -> 
 
 
 def test_an_error_of_our_own_stays_what_it_is() -> None:
-    module = Encoders({"small": _encoder("lstm")})
+    module = Encoders({"small": make_encoder("lstm")})
     with pytest.raises(InputError, match=r"^x must be float \[B, T, 3\], not \[2, 3, 4\]$"):
         to_onnx(module, [torch.randn(2, 3, 4), torch.tensor([3, 2])], [{}, {}], ["x", "n"], ["y"])
 
@@ -168,14 +131,15 @@ def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_recording_leaves_modes_engines_and_parameters_as_they_were() -> None:
-    module = Encoders({"small": _encoder("rnn", bidirectional=False)}).train()
-    before = {name: value.clone() for name, value in module.named_parameters()}
-    to_onnx(module, [torch.randn(2, 3, 3), torch.tensor([3, 2])], [{}, {}], ["x", "n"], ["y", "z"])
+def test_recording_leaves_modes_and_parameters_as_they_were() -> None:
+    module = nn.Linear(3, 2).train()
+    before = module.weight.clone()
+    to_onnx(module, [torch.randn(2, 3)], [{0: "batch"}], ["x"], ["y"])
     assert module.training
     assert exporting_to() is None
-    assert all(torch.equal(before[name], value) for name, value in module.named_parameters())
-    assert next(module.parameters()).requires_grad
+    assert torch.equal(module.weight, before)
+    assert module.weight.requires_grad
+    assert torch.is_grad_enabled()
 
 
 def test_every_engine_gives_way_while_something_is_recorded() -> None:
