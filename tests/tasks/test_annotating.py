@@ -52,6 +52,7 @@ def test_a_dataset_is_annotated_by_map(model: Model) -> None:
         assert found == pytest.approx(answer.probabilities, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.usefixtures("_no_warnings")
 def test_a_dataset_is_annotated_by_two_processes(model: Model) -> None:
     data = datasets.Dataset.from_dict({"review": TEXTS, "text": ["other"] * 4})
