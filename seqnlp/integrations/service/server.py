@@ -101,6 +101,7 @@ def run(
         messages.removeHandler(handler)
         listening.close()
         service.log.write("stopped", unanswered=server.unanswered)
+        service.log.flush()
     if server.unanswered:
         raise StoppedError(
             f"{server.unanswered} requests had no answer within {drain:g} s",

@@ -240,3 +240,32 @@ def test_figures_are_those_of_what_was_asked(model: Model) -> None:
         "seqnlp_streams 0.0",
     } <= set(lines)
     assert any(line.startswith("process_resident_memory_bytes ") for line in lines)
+
+
+def test_a_reader_of_the_log_who_is_slow_holds_up_no_answer(model: Model) -> None:
+    begun, open_ = threading.Event(), threading.Event()
+
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            begun.set()
+            assert open_.wait(10)
+            return super().write(text)
+
+    log = Slow()
+    with TestClient(make_app({"toy": model}, log=log)) as client:
+        events = service_of(client.app).log  # type: ignore[arg-type]
+        events.write("first")
+        assert begun.wait(10)
+        for number in range(150):
+            events.write("event", number=number)
+        assert client.get("/v1/toy").status_code == 200
+        open_.set()
+        events.flush()
+        events.write("last")
+        events.flush()
+    written = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [event["number"] for event in written if event["event"] == "event"] == list(range(100))
+    lost = [event["events"] for event in written if event["event"] == "lost"]
+    assert sum(lost) >= 50
+    # Nothing is lost in silence: the first, 150, the request and the last.
+    assert sum(lost) + len(written) - len(lost) == 153
