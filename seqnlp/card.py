@@ -63,23 +63,22 @@ def model_card(
     ]
     found = figures_of([report for _, report in rows])
     names = [heading(name, figure) for name, figure in found.items()]
-    lines.append(f"| split | examples | {' | '.join(names)} |")
-    lines.append("|---" * (2 + len(names)) + "|")
+    if rows:
+        lines.append(f"| split | examples | {' | '.join(names)} |")
+        lines.append("|---" * (2 + len(names)) + "|")
     for split, report in rows:
         beside = [(f"{split}, {name}", others) for name, others in against_others(report)]
         for name, figures in ((split, report), *beside):
             cells = " | ".join(_interval(figures[key]) for key in found)
             lines.append(f"| {name} | {report['examples']} | {cells} |")
     lines += [
-        "",
-        "In brackets: 95 % bootstrap intervals over the examples.",
-        *(f"{own}: `{signature}`." for own, signature in signatures(found).items()),
-        (
-            "Validation chose the epoch; then the model was trained again on train and validation "
-            "together. Its figure on validation is that of the first training."
-            if settings.train.refit
-            else "The weights were chosen on validation."
+        *(
+            ["", "In brackets: 95 % bootstrap intervals over the examples."]
+            if rows
+            else _UNMEASURED
         ),
+        *(f"{own}: `{signature}`." for own, signature in signatures(found).items()),
+        *_choice(settings, corpus),
         "",
         "## Training",
         "",
@@ -100,6 +99,21 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+_UNMEASURED = ("It has not been measured on examples that it was not trained on.",)
+
+
+def _choice(settings: Settings, corpus: Mapping[str, Any]) -> list[str]:
+    """How the weights were chosen, where validation chose them."""
+    if "validation" not in corpus.get("rows", {"validation": 0}):
+        return []
+    if not settings.train.refit:
+        return ["The weights were chosen on validation."]
+    return [
+        "Validation chose the epoch; then the model was trained again on train and validation "
+        "together. Its figure on validation is that of the first training."
+    ]
 
 
 def _describe(task: Task) -> str:

@@ -36,6 +36,10 @@ from seqnlp.types import Field
 __all__ = ["Corpus", "CorpusRequest", "Split", "assemble", "open_corpus"]
 
 
+MEMORY = "memory"
+"""What settings call a corpus whose examples were given by a program."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
     """Splits of examples and what is to be said about them.
@@ -259,6 +263,11 @@ def _cut(
 
 
 def _not_found(name: str) -> InputError:
+    if name == MEMORY:
+        return InputError(
+            "the model was trained on examples in memory, which no file has; name a corpus: "
+            "--corpus, or corpus.name"
+        )
     known = {*registry.corpora.names(), *found_names()}
     places = os.pathsep.join(map(str, search_path())) or "not set"
     remedy = not_installed(name, "corpora")

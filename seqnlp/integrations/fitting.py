@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seqnlp.bundle import Model
 from seqnlp.config import CorpusSettings, Settings
-from seqnlp.data.corpus import Corpus, CorpusRequest, Split, assemble
+from seqnlp.data.corpus import MEMORY, Corpus, CorpusRequest, Split, assemble
 from seqnlp.errors import InputError
 from seqnlp.tasks.labeled import WEIGHT, class_weights
 from seqnlp.tasks.options import options_of
@@ -23,9 +23,6 @@ from seqnlp.training.hooks.base import Hook
 from seqnlp.training.members import Course
 from seqnlp.training.preparation import choose_device, complete, make_hooks
 from seqnlp.training.trainer import Trainer
-
-MEMORY = "memory"
-"""What the settings call a corpus that is in no file."""
 
 _WHOLE_RUNS = ("schedule", "early_stopping", "best_checkpoint", "average", "checkpoint", "diagnose")
 """Hooks that mean nothing where nobody knows when the training ends."""

@@ -206,6 +206,13 @@ def test_a_saved_estimator_is_a_model_and_a_trained_run_an_estimator(
     status, out, err = call(capfd, "predict", folder, TEXTS[0])
     assert (status, out.split("\t")[0], err) == (0, fitted.predict(TEXTS[:1])[0], "")
     assert call(capfd, "show", folder)[0] == 0
+    card = (folder / "README.md").read_text()
+    assert "It has not been measured on examples that it was not trained on.\nThe weights" in card
+    assert "| split |" not in card
+    assert call(capfd, "evaluate", folder) == (
+        2, "", "error: the model was trained on examples in memory, which no file has; name a "
+        "corpus: --corpus, or corpus.name\n",
+    )  # fmt: skip
     of_run = SequenceClassifier.load(toy_run)
     np.testing.assert_array_equal(of_run.predict_proba(TEXTS), shares(seqnlp.load(toy_run), TEXTS))
     assert of_run.classes_.tolist() == ["negative", "positive"]
