@@ -18,21 +18,33 @@ from tests.toy_translation import pairs
 
 ALIKE = ["head.decoder_hidden_size=16"]
 """The size of the encoder's states, which some attentions ask of their queries."""
+CELLS = [name for name, package in registry.cells.names().items() if package == "seqnlp"]
 VARIANTS: dict[str, tuple[str, int, list[str]]] = {
-    **{f"cell {name}": ("translation", 1, [f"model.cell={name}"]) for name in registry.cells.names()},
+    **{f"cell {name}": ("translation", 1, [f"model.cell={name}"]) for name in CELLS},
     **{
         f"attention {name}": ("translation", 1, [f"head.attention={name}", *ALIKE])
         for name in registry.attentions.names()
     },
-    "coverage": ("translation", 1, ["head.attention=additive", "head.attention_options.coverage=true"]),
-    "fed history": ("summarization", 1, ["head.input_feeding=true", "head.attention=location"]),
+    "coverage": (
+        "translation", 1, ["head.attention=additive", "head.attention_options.coverage=true"],
+    ),
+    "fed history": (
+        "summarization", 1, ["head.input_feeding=true", "head.attention=location"],
+    ),
     "looking back": (
-        "summarization", 2, ["head.intra_attention=true", "head.selection_gate=true", "head.decoder_layers=2"],
+        "summarization", 2,
+        ["head.intra_attention=true", "head.selection_gate=true", "head.decoder_layers=2"],
     ),
     "ensemble": ("translation", 3, ["head.input_feeding=true", "head.intra_attention=true"]),
     "deep": ("translation", 1, ["model.layers=2", "model.residual=true", "model.layer_norm=true"]),
-    "one direction": ("translation", 1, ["model.bidirectional=false", "head.bridge=copy", "head.decoder_hidden_size=8"]),
-    "no bridge": ("translation", 1, ["head.bridge=none", "head.deep_output=false", "head.tie_embeddings=false"]),
+    "one direction": (
+        "translation", 1,
+        ["model.bidirectional=false", "head.bridge=copy", "head.decoder_hidden_size=8"],
+    ),
+    "no bridge": (
+        "translation", 1,
+        ["head.bridge=none", "head.deep_output=false", "head.tie_embeddings=false"],
+    ),
     "zoneout": ("translation", 1, ["model.zoneout_output=0.1"]),
 }  # fmt: skip
 
