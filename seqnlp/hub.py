@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from seqnlp.errors import BundleError, InputError
 from seqnlp.manifest import MANIFEST, is_part
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 _SCHEME = "hf:"
 _NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@(\S+))?", re.ASCII)
@@ -39,14 +40,13 @@ def fetch(source: str | os.PathLike[str]) -> Path:
         InputError: no such name, model or revision, one that may not be read, or no way there.
         BundleError: it is no model of ours, or one of its files is larger than any of a model.
     """
-    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     name = Path(source).as_posix()
     repository, revision = _parse(name)
     with _explained(name):
         try:
-            info = HfApi().model_info(
+            info = _client().model_info(
                 repository, revision=revision, files_metadata=True, timeout=_SECONDS
             )
         except OfflineModeIsEnabled:
@@ -62,7 +62,10 @@ def fetch(source: str | os.PathLike[str]) -> Path:
         sizes = {each.rfilename: each.size or 0 for each in info.siblings or ()}
         wanted = {each: size for each, size in sizes.items() if is_part(each)}
         _check(name, wanted)
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=[*wanted]))
+        folder = _client().snapshot_download(
+            repository, revision=revision, allow_patterns=[*wanted]
+        )
+    return Path(folder)
 
 
 def cached(source: str | os.PathLike[str]) -> Path | None:
@@ -104,14 +107,14 @@ def push(
     Raises:
         InputError: no such name, no right to write there, or no way there.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     name = _SCHEME + repository.removeprefix(_SCHEME)
     repository, branch = _parse(name)
     if branch is not None:
         raise InputError(f"{name}: a revision is pushed by the option of that name")
     with _explained(name):
-        api = HfApi(token=token)
+        api = _client(token)
         api.create_repo(repository, private=private, exist_ok=True)
         if revision is not None:
             api.create_branch(repository, branch=revision, exist_ok=True)
@@ -139,6 +142,13 @@ def _parse(name: str) -> tuple[str, str | None]:
             "hf:owner/name@revision"
         )
     return found[1], found[2]
+
+
+def _client(token: str | None = None) -> HfApi:
+    """A client that says who asks."""
+    from huggingface_hub import HfApi
+
+    return HfApi(token=token, library_name="seqnlp", library_version=version("seqnlp"))
 
 
 def _before(name: str, why: Exception | str) -> Path:

@@ -293,4 +293,3 @@ def test_a_spacy_pipeline_takes_a_model_of_the_hub(hub: Hub, toy_run: Path) -> N
         assert hub.requests
         hub.requests.clear()
     Doc.remove_extension("seqnlp_label")
-    Doc.remove_extension("seqnlp_label_sources")

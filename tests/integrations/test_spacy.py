@@ -55,6 +55,7 @@ def test_documents_get_the_labels_and_probabilities_of_the_library(toy_run: Path
         assert single.cats == answer.probabilities  # to the last digit
         assert batched.cats == pytest.approx(answer.probabilities, abs=1e-6)
         assert single._.seqnlp_label == batched._.seqnlp_label == answer.output
+    assert not Doc.has_extension("seqnlp_label_sources")  # of tokens of the pipeline only
     assert component(nlp).labels == ("negative", "positive")
     assert nlp.pipe_labels["seqnlp"] == ["negative", "positive"]
 
@@ -208,6 +209,12 @@ def test_a_pipeline_goes_through_bytes(toy_run: Path) -> None:
     empty.from_bytes(nlp.to_bytes())
     assert empty(TEXTS[0]).cats == nlp(TEXTS[0]).cats
     assert component(empty).labels == ("negative", "positive")
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa1a\x01"])
+def test_damaged_bytes_are_one_clear_line(data: bytes) -> None:
+    with pytest.raises(BundleError, match="^seqnlp: damaged: not the bytes of a component$"):
+        component(pipeline()).from_bytes(data)
 
 
 def test_a_pipeline_without_a_model_is_loaded_from_disk(toy_run: Path, tmp_path: Path) -> None:

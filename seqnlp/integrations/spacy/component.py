@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import raise_error
 
-from seqnlp.errors import InputError
+from seqnlp.errors import BundleError, InputError
 from seqnlp.integrations.spacy.attributes import default_attribute, find_sources, find_spans
 
 if TYPE_CHECKING:
@@ -163,7 +163,15 @@ class SeqnlpComponent:
         """
         from seqnlp.bundle import Model
 
-        self._take(Model.from_files(srsly.msgpack_loads(data)))
+        try:
+            files = srsly.msgpack_loads(data)
+        except Exception as error:  # of several kinds
+            raise BundleError(f"{self.name}: damaged: not the bytes of a component") from error
+        if not isinstance(files, dict) or not all(
+            isinstance(each, bytes) for each in files.values()
+        ):
+            raise BundleError(f"{self.name}: damaged: not the bytes of a component")
+        self._take(Model.from_files(files))
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -196,7 +204,7 @@ class SeqnlpComponent:
         self._model = model
 
     def _extend(self, name: str) -> None:
-        for each in (name, f"{name}_sources"):
+        for each in (name, f"{name}_sources")[: 2 if self.tokens == "doc" else 1]:
             if not Doc.has_extension(each):
                 Doc.set_extension(each, default=None)
             elif Doc.get_extension(each) != (None, None, None, None):
