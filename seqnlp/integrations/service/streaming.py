@@ -50,25 +50,29 @@ async def stream(request: Request, service: Service) -> Response:
     if service.streams >= service.limits.max_streams:
         raise busy(f"{service.limits.max_streams} answers are streamed; try again soon")
     request.scope["seqnlp"] = {"texts": 1}
-    return _Events(_events(asked, service), seconds=service.limits.timeout)
+    service.streams += 1  # now: others are let in before the first event
+    return _Events(_events(asked, service), service)
 
 
 class _Events(StreamingResponse):
-    """Events for a client that reads them: who leaves one for `seconds` is as good as gone."""
+    """Events for a client that reads them: who leaves one for `timeout` is as good as gone."""
 
-    def __init__(self, events: AsyncIterator[bytes], *, seconds: float) -> None:
+    def __init__(self, events: AsyncIterator[bytes], service: Service) -> None:
         super().__init__(events, headers=_HEADERS, media_type=CONTENT_TYPE)
-        self._seconds = seconds
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_time(message: Message) -> None:
             try:
-                async with asyncio.timeout(self._seconds):
+                async with asyncio.timeout(self._service.limits.timeout):
                     await send(message)
             except TimeoutError as error:
                 raise ClientDisconnect from error
 
-        await super().__call__(scope, receive, send_in_time)
+        try:
+            await super().__call__(scope, receive, send_in_time)
+        finally:
+            self._service.streams -= 1
 
 
 async def _events(asked: Asked, service: Service) -> AsyncIterator[bytes]:
@@ -76,7 +80,6 @@ async def _events(asked: Asked, service: Service) -> AsyncIterator[bytes]:
     (text,) = asked.texts
     watcher = asked.task.watch(text)
     deadline = asyncio.get_running_loop().time() + service.limits.timeout
-    service.streams += 1
     try:
         while True:
             async with asyncio.timeout_at(deadline):
@@ -96,7 +99,6 @@ async def _events(asked: Asked, service: Service) -> AsyncIterator[bytes]:
         service.log.failure(error, model=asked.served.name)
         yield _refused(RefusedError(500, "internal", "something went wrong here"))
     finally:
-        service.streams -= 1
         # A step may be running on that thread; behind it, the search can be given up.
         service.dispatcher.after(watcher.close)
 

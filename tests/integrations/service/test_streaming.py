@@ -343,3 +343,17 @@ def test_the_document_has_the_route(app: FastAPI) -> None:
     route = app.openapi()["paths"]["/v1/{model}/stream"]["post"]
     assert list(route["responses"]["200"]["content"]) == ["text/event-stream"]
     assert set(route["responses"]) == {"200", "401", "404", "408", "413", "422", "429", "503"}
+
+
+def test_streams_that_begin_together_are_counted_too(models: dict[str, Path | Model]) -> None:
+    app = make_app(models, limits=Limits(max_streams=2))
+
+    async def all_at_once() -> list[int]:
+        asked = [post(app, "/v1/de-en/stream", {"text": SENTENCE}) for _ in range(5)]
+        return sorted(found.status for found in await asyncio.gather(*asked))
+
+    statuses = asyncio.run(all_at_once())
+    service = service_of(app)
+    service.dispatcher.close()
+    assert statuses == [200, 200, 503, 503, 503]
+    assert service.streams == 0
