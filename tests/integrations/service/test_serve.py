@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,9 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +115,22 @@ def serving(*words: object, code: str = "") -> Iterator[tuple[subprocess.Popen[s
         child.communicate()
 
 
+class NotAnsweredError(OSError):
+    """args: the status."""
+
+
 def ask(address: str, path: str, value: object = None) -> Any:
-    data = None if value is None else json.dumps(value).encode()
-    request = urllib.request.Request(
-        address + path, data=data, headers={"Authorization": "Bearer hush"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)
+    known = {"Authorization": "Bearer hush"}
+    with closing(HTTPConnection(address.removeprefix("http://"), timeout=60)) as connection:
+        if value is None:
+            connection.request("GET", path, headers=known)
+        else:
+            connection.request("POST", path, json.dumps(value), headers=known)
+        response = connection.getresponse()
+        body = response.read()
+    if response.status != 200:
+        raise NotAnsweredError(response.status)
+    return json.loads(body)
 
 
 def ended(child: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
@@ -148,7 +158,7 @@ def in_work(address: str, value: object) -> tuple[threading.Thread, list[Any]]:
     def work() -> None:
         try:
             answers.append(ask(address, "/v1/toy/predict", value))
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             answers.append(error)
 
     thread = threading.Thread(target=work)
@@ -168,9 +178,8 @@ def test_sigterm_ends_it_when_what_was_asked_is_answered(toy_run: Path, tmp_path
         thread, answers = in_work(address, {"text": "slow"})
         child.send_signal(signal.SIGTERM)
         time.sleep(0.3)
-        with pytest.raises(urllib.error.HTTPError) as caught:
+        with pytest.raises(NotAnsweredError, match="^503$"):
             ask(address, "/health/ready")
-        assert caught.value.code == 503
         thread.join()
         assert answers[0]["answers"][0]["text"] == "slow"
         status, events = ended(child)
@@ -185,13 +194,11 @@ def test_sigterm_ends_it_when_what_was_asked_is_answered(toy_run: Path, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_takes_longer_than_it_may_is_broken_off(toy_run: Path, number: int) -> None:
-    slow = SLOW.replace("SECONDS", "8")
+    slow = SLOW.replace("SECONDS", "600")
     with serving(toy_run, "--drain", 0.5, code=slow) as (child, address):
         thread, _ = in_work(address, {"text": "slow"})
-        begun = time.monotonic()
         child.send_signal(number)
-        _, err = child.communicate(timeout=60)
-        assert time.monotonic() - begun < 7
+        _, err = child.communicate(timeout=120)
         thread.join()
     assert child.returncode == 128 + number
     assert err.splitlines()[-1] == "error: 1 requests had no answer within 0.5 s"
@@ -203,17 +210,15 @@ def test_ctrl_c_ends_it_in_words_and_a_second_one_at_once(toy_run: Path) -> None
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=60)
     assert (child.returncode, err.splitlines()[-1]) == (130, "error: interrupted")
-    with serving(toy_run, code=SLOW.replace("SECONDS", "8")) as (child, address):
+    with serving(toy_run, code=SLOW.replace("SECONDS", "600")) as (child, address):
         thread, answers = in_work(address, {"text": "slow"})
-        begun = time.monotonic()
         child.send_signal(signal.SIGINT)
         time.sleep(0.3)
         child.send_signal(signal.SIGINT)
-        child.communicate(timeout=60)
-        assert time.monotonic() - begun < 7
+        child.communicate(timeout=120)  # and not the ten minutes of the answer
         thread.join()
     assert child.returncode == 130
-    assert isinstance(answers[0], OSError)
+    assert isinstance(answers[0], OSError | HTTPException)
 
 
 @pytest.mark.slow
@@ -228,7 +233,7 @@ def test_no_request_is_lost_while_models_are_loaded_again(toy_run: Path) -> None
                     (answer,) = ask(address, "/v1/toy/predict", {"text": TEXT})["answers"]
                     if answer["label"] != "positive":
                         wrong.append(answer)
-                except OSError as error:
+                except (OSError, HTTPException) as error:
                     wrong.append(error)
 
         threads = [threading.Thread(target=work) for _ in range(4)]
@@ -253,7 +258,7 @@ def test_no_request_is_lost_while_models_are_loaded_again(toy_run: Path) -> None
 
 @pytest.mark.slow
 def test_bytes_that_are_no_http_harm_nobody(toy_run: Path) -> None:
-    generator = __import__("random").Random(0)
+    generator = random.Random(0)
     with serving(toy_run) as (child, address):
         port = int(address.rpartition(":")[2])
         for number in range(300):
