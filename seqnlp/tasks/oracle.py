@@ -24,7 +24,8 @@ Ints: TypeAlias = NDArray[np.int64]
 
 
 def label_sentences(split: Split, *, most: int | None = None) -> tuple[Ints, Labels]:
-    """The sentences of each document, and whether they are of its best extract; cached.
+    """The sentences of each document, and whether they are of its best extract; cached,
+    unless the split is not lasting.
 
     Args:
         split: of the fields document and summary.
@@ -33,6 +34,8 @@ def label_sentences(split: Split, *, most: int | None = None) -> tuple[Ints, Lab
     Returns:
         How many sentences, int64 [N]; of those of all documents one after another, bool [M].
     """
+    if not split.lasting:
+        return _label(split, most)
     libraries = [version(name) for name in ("seqnlp", "rouge-score")]
     digest = digest_of(["extracts", split.fingerprint, most, *libraries])
     path = cache_entry("extracts", f"{digest}.npy")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
@@ -34,6 +34,12 @@ SMALL = {
 }  # fmt: skip
 """With n-grams, unknown words, evidence, and documents that are read in chunks."""
 
+ODD = [
+    "", " ", "\t\u3000", "!", "ein Maß", "\u0130stanbul", "cafe\u0301 CAF\u00c9", "a\u2028b\x85c", "\x00",
+    "\U0001f600\u200d\U0001f525 film", "film\ufeff", "plot " * 400, "w" * 3000, "١٢٣ ۴",
+]  # fmt: skip
+"""Texts that no review is like; each is one line of a file."""
+
 Answers = list[tuple[str, dict[str, float]]]
 
 
@@ -56,7 +62,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
     return Given(
         run=scratch / "reviews",
         graphs=scratch / "graphs",
-        texts=reviews("test")[0],
+        texts=reviews("test")[0] + ODD,
         scratch=scratch,
     )
 
@@ -78,8 +84,8 @@ def told(answers: object) -> Answers:
     return [(each.output, dict(each.probabilities)) for each in answers]  # type: ignore[attr-defined]
 
 
-def records(lines: Sequence[str]) -> Answers:
-    found = map(json.loads, lines)
+def records(written: str) -> Answers:
+    found = map(json.loads, written.removesuffix("\n").split("\n"))
     return [(record["label"], record["probabilities"]) for record in found]
 
 
@@ -102,7 +108,7 @@ def command_line(given: Given) -> Answers:
     made = given.scratch / "answers.jsonl"
     words = ["predict", str(given.run), file_of(given), "--format", "jsonl", "--output", str(made)]
     assert run(words, debug=True) == 0
-    return records(made.read_text(encoding="utf-8").splitlines())
+    return records(made.read_text(encoding="utf-8"))
 
 
 def spacy_pipeline(given: Given) -> Answers:
@@ -150,7 +156,7 @@ def onnx_command(given: Given) -> Answers:
     written = BytesIO()
     with redirect_stdout(TextIOWrapper(written)):
         assert run_exported([str(given.graphs), *given.texts]) == 0
-        return records(written.getvalue().decode().splitlines())
+        return records(written.getvalue().decode())
 
 
 def service(given: Given) -> Answers:
@@ -178,7 +184,7 @@ def test_the_answers_are_those_of_the_library(
     way: Callable[[Given], Answers], given: Given, expected: Answers
 ) -> None:
     answers = way(given)
-    assert len(answers) == len(given.texts) == 1000
+    assert len(answers) == len(given.texts) == 1000 + len(ODD)
     for (label, found), (wanted, known) in zip(answers, expected, strict=True):
         assert label == wanted
         assert found.keys() == known.keys()

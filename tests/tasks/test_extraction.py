@@ -130,6 +130,11 @@ def test_labels_are_cached_and_a_damaged_cache_is_made_again(
         assert entry.read_bytes() == whole
     monkeypatch.setattr("seqnlp.tasks.oracle.best_sentences", None)
     assert label_sentences(split)[1].tolist() == labels.tolist()
+    monkeypatch.undo()
+    monkeypatch.setenv("SEQNLP_CACHE", str(tmp_path / "other"))
+    passing = Split.from_examples("train", list(split), lasting=False)
+    assert label_sentences(passing)[1].tolist() == labels.tolist()
+    assert not (tmp_path / "other").exists()
 
 
 def test_sentences_are_tokenized_one_by_one_and_cached_apart() -> None:
