@@ -216,7 +216,7 @@ class TransformerDecoder(Decoder[TransformerState]):
     def initial_state(self, encoded: Encoded) -> TransformerState:
         """Nothing read: P is 0."""
         size = self.hidden_size // self.heads
-        nothing = encoded.states.new_zeros(len(encoded.mask), self.heads, 0, size)
+        nothing = encoded.states.new_zeros(encoded.mask.shape[0], self.heads, 0, size)
         each = (nothing,) * len(self.layers)
         return TransformerState(keys=each, values=each)
 
@@ -254,7 +254,7 @@ class TransformerDecoder(Decoder[TransformerState]):
     ) -> tuple[Tensor, Tensor | None, TransformerState]:
         """T tokens of N = B * K targets, with the weights [B, K * T, S]; K or T is 1."""
         rows, time = x.shape[:2]
-        sources = len(memory.mask)
+        sources = memory.mask.shape[0]
         queries = sources, rows * time // max(1, sources), self.hidden_size
         h = self.input_norm(self.inputs(x))
         if self.positions == "sinusoidal":

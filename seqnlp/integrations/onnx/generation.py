@@ -58,7 +58,8 @@ def writer_graphs(task: WritingTask) -> dict[str, ModelProto]:
             [{0: "batch", 1: "time"}, {0: "batch"}],
             ["ids", "lengths"],
             [*form.named("memory"), *states],
-            what=f"the encoder {settings.encoder!r} with the cell {settings.cell!r}",
+            what=f"the encoder {settings.encoder!r} with the cell {settings.cell!r}, and the "
+            f"beginning of the decoder {task.options.decoder!r},",
         )
         step = to_onnx(
             _Step(members, form),
