@@ -41,7 +41,7 @@ from seqnlp.manifest import (
 )
 from seqnlp.nn.forking import keep_forks_alone
 from seqnlp.nn.layer import set_engine
-from seqnlp.packing import pack, pipeline_files, unpack
+from seqnlp.packing import Bound, fill, pack, pipeline_files, read_weights
 from seqnlp.tasks.annotating import annotate, answer_words
 from seqnlp.tasks.base import Stream, Task
 from seqnlp.text.pipeline import TokenPipeline
@@ -291,11 +291,13 @@ def load(
         name: TokenPipeline.load(path / name if number else path)
         for number, name in enumerate(names)
     }
+    weights = read_weights(path)
     try:
-        task: Task = task_class.restore(settings, pipelines, manifest.state)
+        with Bound(weights):
+            task: Task = task_class.restore(settings, pipelines, manifest.state)
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BundleError(f"{path / MANIFEST}: damaged: no state of this task: {error}") from error
-    unpack(task, path / "weights.safetensors")
+    fill(task, weights, path)
     if engine is not None:
         set_engine(task, engine)
     return Model(task.to(device), read_metrics(path))
@@ -369,7 +371,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """
     path = folder / "metrics.json"
     try:
-        metrics = json.loads(read(path))
+        metrics = json.loads(read(folder, "metrics.json"))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: damaged: not JSON") from error
     if not isinstance(metrics, dict):
@@ -382,5 +384,5 @@ def _check_digests(folder: Path, manifest: Manifest, names: Iterable[str]) -> No
     for name in names:
         if name not in manifest.sha256:
             raise BundleError(f"{folder / MANIFEST}: damaged: it has no checksum of {name}")
-        if digest(read(folder / name)) != manifest.sha256[name]:
+        if digest(read(folder, name)) != manifest.sha256[name]:
             raise BundleError(f"{folder / name}: damaged: its checksum differs from {MANIFEST}")

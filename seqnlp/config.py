@@ -323,6 +323,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}:{line}: not valid UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path}: not settings: values within values, too deep") from error
 
 
 def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

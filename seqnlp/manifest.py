@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StrictInt
 
@@ -51,13 +51,16 @@ def is_part(name: str) -> bool:
     return name in (*_HASHED, *PIPELINE_FILES, *_UNHASHED) or bool(_MORE.fullmatch(name))
 
 
+Name = Annotated[str, Field(max_length=200, pattern=r"^[^\n\r]*$")]
+
+
 class Requirement(BaseModel):
     """A registered part that a model is made of, and the package that it comes from."""
 
-    kind: str
-    name: str
-    package: str
-    version: str
+    kind: Name
+    name: Name
+    package: Name
+    version: Name
 
 
 class Manifest(BaseModel):
@@ -87,7 +90,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "with it"
             )
         raise BundleError(f"{folder}: not a saved model: it has no {MANIFEST}")
-    data = read(path)
+    data = read(folder, MANIFEST)
     try:
         raw = json.loads(data)
         newest, saver = raw["format"], str(raw["seqnlp"])[:20]
@@ -144,16 +147,22 @@ def check_requirements(path: Path, parts: Iterable[Requirement]) -> None:
         )
 
 
-def read(path: Path) -> bytes:
+def read(folder: Path, name: str) -> bytes:
     """A file of a model's folder.
 
     Raises:
-        BundleError: it is missing, or cannot be read.
+        BundleError: it is missing, lies elsewhere, or cannot be read.
     """
+    path = folder / name
     # Nothing but a plain file is opened: a device or a pipe would never end.
-    if not path.is_file():
-        raise BundleError(f"{path}: missing from the model's folder")
     try:
+        if not path.is_file():
+            raise BundleError(f"{path}: missing from the model's folder")
+        found, home = path.resolve(), folder.resolve()
+        # The Hub's cache keeps files once for all revisions of a model, which link to them.
+        shared = home.parent.name == "snapshots" and found.parent == home.parents[1] / "blobs"
+        if not shared and not found.is_relative_to(home):
+            raise BundleError(f"{path}: a link out of the model's folder; put the file there")
         return path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error

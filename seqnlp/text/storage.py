@@ -37,6 +37,9 @@ def read_json(path: Path) -> Mapping[str, object]:
         raise BundleError(f"{path}:{line}: not valid UTF-8") from error
     except json.JSONDecodeError as error:
         raise BundleError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+    except (RecursionError, ValueError) as error:
+        # Lists within lists, and numbers of thousands of digits.
+        raise BundleError(f"{path}: damaged: values that no model has") from error
     if not isinstance(data, dict):
         raise BundleError(f"{path}: expected a JSON object, found {type(data).__name__}")
     return data
