@@ -70,20 +70,22 @@ function attention(words) {
   if (fits) grid(words);
 }
 
-function grid(words) {
+/** All weights, a line for each word of the answer; or of the text, where that is much longer. */
+function grid({ source, output, attention }) {
+  const turned = source.length > 1.5 * output.length;
+  const [down, across] = turned ? [source, output] : [output, source];
   const head = make("thead"), body = make("tbody"), top = make("tr");
-  top.append(make("td"));
-  for (const word of words.source) {
+  top.append(make("td"), ...across.map((word) => {
     const cell = make("th", word);
     cell.scope = "col";
-    top.append(cell);
-  }
+    return cell;
+  }));
   head.append(top);
-  words.attention.forEach((weights, row) => {
-    const line = make("tr"), name = make("th", words.output[row]);
+  down.forEach((word, row) => {
+    const line = make("tr"), name = make("th", word);
     name.scope = "row";
-    line.append(name, ...weights.map((weight) => {
-      const cell = make("td");
+    line.append(name, ...across.map((_, column) => {
+      const weight = turned ? attention[column][row] : attention[row][column], cell = make("td");
       cell.style.setProperty("--w", weight);
       cell.title = percent(weight);
       cell.setAttribute("aria-label", percent(weight));
