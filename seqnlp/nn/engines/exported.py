@@ -51,6 +51,15 @@ class ExportEngine(Engine):
         outputs, final = _loop(step, inputs, padding, state, reverse=reverse)
         return outputs if padding is None else padding.zero(outputs), final
 
+    def step(self, cell: Cell, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Engine.step`."""
+        if not any(leaf.is_complex() for leaf in state):
+            return super().step(cell, x, state)
+        # The loop takes complex numbers as pairs, which is all that a graph can hold.
+        outputs, final = self.run(cell, x.unsqueeze(1), None, state, reverse=False, want_state=True)
+        assert final is not None
+        return outputs[:, 0], final
+
 
 class OnnxEngine(ExportEngine):
     """What ONNX has an operator for becomes that: LSTM, GRU and RNN, two directions in one."""
