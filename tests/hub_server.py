@@ -96,6 +96,8 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{asked['organization']}/{asked['name']}"
         if not self._owner:
             self._answer(401, {"error": "Invalid credentials"})
+        elif len(name) > 50:
+            self._answer(400, {"error": "This name is\ntoo long"})
         elif name in self.hub.repositories:
             self._answer(409, {"url": f"{self.hub.url}/{name}", "error": "exists"})
         else:

@@ -185,6 +185,8 @@ def test_what_cannot_be_pushed_is_one_clear_line(
     ):
         model.push_to_hub("me/model")
     model.push_to_hub("me/model", token=TOKEN)
+    with pytest.raises(InputError, match="^hf:me/x+: the Hub refuses: .*This name is too long$"):
+        model.push_to_hub(f"me/{'x' * 60}", token=TOKEN)
     with pytest.raises(
         InputError, match="^hf:me/model@v2: a revision is pushed by the option of that"
     ):
