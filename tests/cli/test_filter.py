@@ -64,7 +64,19 @@ def test_each_line_is_answered_before_the_next_and_ctrl_c_ends_without_a_word(
     assert (process.returncode, out, err) == (130, "", "")
 
 
-def test_a_reader_that_leaves_ends_it_as_any_filter(toy_run: Path) -> None:
+def test_a_reader_that_leaves_ends_it_as_any_filter(
+    capfd: pytest.CaptureFixture[str], toy_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=gone, fileno=gone.fileno))
+        status, _, err = call(capfd, "predict", toy_run, "fine")
+    assert (status, err) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.slow
+def test_nothing_complains_of_a_reader_that_has_left(toy_run: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

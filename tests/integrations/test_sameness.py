@@ -57,7 +57,7 @@ class Given:
 def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
     scratch = tmp_path_factory.mktemp("sameness")
     texts, labels = reviews("train")
-    SequenceClassifier(settings=SMALL).fit(texts[:1500], labels[:1500]).save(scratch / "reviews")
+    SequenceClassifier(settings=SMALL).fit(texts[:600], labels[:600]).save(scratch / "reviews")
     export_onnx(seqnlp.load(scratch / "reviews"), scratch / "graphs")
     return Given(
         run=scratch / "reviews",
