@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from seqnlp_runtime.errors import RunnerError
+from seqnlp_runtime.folder import Graph
 from seqnlp_runtime.writing import WriterModel
+from torch import Tensor, nn
 
 from seqnlp import registry
 from seqnlp.bundle import Model
 from seqnlp.errors import InputError
 from seqnlp.integrations.onnx.export import exported_files
+from seqnlp.integrations.onnx.graphs import to_onnx
 from tests.integrations.onnx.writers import check_answers, exported, writer
+from tests.toy_decoder import ToyDecoder
 from tests.toy_translation import pairs
 
 ALIKE = ["head.decoder_hidden_size=16"]
@@ -156,6 +162,28 @@ def test_what_cannot_be_recorded_is_said(pairs_corpus: Path) -> None:
         with pytest.raises(InputError) as caught:
             exported_files(writer(pairs_corpus, "translation", "text.tokenizer=regex", setting))
         assert str(caught.value) == line
+
+
+def test_a_state_that_counts_is_said(pairs_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.decoders._local, "toy", ToyDecoder)
+    model = writer(pairs_corpus, "translation", "text.tokenizer=regex", "head.decoder=toy")
+    with pytest.raises(InputError) as caught:
+        exported_files(model)
+    assert str(caught.value) == (
+        "ToyState holds a number that changes from step to step, which no graph can; a tensor [N] "
+        "can be recorded"
+    )
+
+
+def test_outputs_that_are_the_same_keep_their_names() -> None:
+    class Twice(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+            return x + 1, x * 2, x + 1
+
+    graph = to_onnx(Twice(), [torch.ones(2)], [{0: "batch"}], ["x"], ["a", "b", "c"])
+    assert [value.name for value in graph.graph.output] == ["a", "b", "c"]
+    found = Graph(graph.SerializeToString(), "twice", 1)({"x": np.arange(3, 6, dtype=np.float32)})
+    assert [each.tolist() for each in found] == [[4, 5, 6], [6, 8, 10], [4, 5, 6]]
 
 
 @pytest.mark.slow
