@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqnlp_runtime.answers import Answer
+from seqnlp_runtime.described import count, entry, strings
 from seqnlp_runtime.errors import FolderError, RunnerError
 from seqnlp_runtime.evidence import Evidence
 from seqnlp_runtime.folder import DESCRIPTION, Folder, Graph
@@ -20,6 +21,7 @@ from seqnlp_runtime.pipeline import PAD, UNK
 from seqnlp_runtime.streaming import FIRST, LabelStream
 
 Feed: TypeAlias = dict[str, NDArray[Any]]
+GRAMS = ("grams", "gram_positions")
 WINDOW = 4096
 """Texts that are sorted by length together, so that batches carry little padding."""
 
@@ -39,17 +41,31 @@ class ClassifierModel(Model):
 
     def __init__(self, folder: Folder) -> None:
         described = folder.description
-        try:
-            self.task: str = described["task"]
-            self.labels: tuple[str, ...] = tuple(described["labels"])
-            self.pipeline = folder.pipelines["text"]
-            self.max_tokens = int(described["max_tokens"])
-            self.chunks = described["long_documents"] == "chunk"
-            self.evidence = _read_evidence(folder)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FolderError(f"{folder.path / DESCRIPTION}: damaged: {error}") from error
+        with folder.describing():
+            self.task = entry(described, "task", str)
+            self.labels = tuple(strings(described, "labels"))
+            self.max_tokens = count(described, "max_tokens")
+            self.chunks = entry(described, "long_documents", str) == "chunk"
+            evidence = described.get("evidence")
+            normalized = evidence is not None and entry(evidence, "normalized", bool)
+        if "text" not in folder.pipelines:
+            raise FolderError(f"{folder.path / DESCRIPTION}: damaged: it has no pipeline 'text'")
+        self.pipeline = folder.pipelines["text"]
+        self.evidence = None if evidence is None else _read_evidence(folder, normalized)
         self._graph = folder.graph("classifier")
+        self._check(folder)
         self._folder = folder
+
+    def _check(self, folder: Folder) -> None:
+        """See that the graph reads what the description says, and gives so many labels."""
+        grams = GRAMS if self.pipeline.hasher is not None else ()
+        expected = ["ids", "lengths", *grams, *(["evidence"] if self.evidence is not None else [])]
+        found, classes = self._graph.inputs, self._graph.shapes.get("log_probabilities", (0,))[-1]
+        where = f"{folder.path / DESCRIPTION}: damaged"
+        if sorted(found) != sorted(expected):
+            raise FolderError(f"{where}: the graph reads {', '.join(found)}")
+        if classes != len(self.labels):
+            raise FolderError(f"{where}: {len(self.labels)} labels for a graph of {classes}")
 
     def __call__(self, text: str) -> Answer:
         return self.answer(self.pipeline.tokens(text))
@@ -151,8 +167,8 @@ class ClassifierModel(Model):
                     grams += found
                     positions += [row * width + place] * len(found)
         return {
-            "grams": np.array(grams, dtype=np.int64),
-            "gram_positions": np.array(positions, dtype=np.int64),
+            GRAMS[0]: np.array(grams, dtype=np.int64),
+            GRAMS[1]: np.array(positions, dtype=np.int64),
         }
 
     def stream(self) -> Stream:
@@ -173,14 +189,11 @@ class ClassifierModel(Model):
         return self._folder.graph("stream")
 
 
-def _read_evidence(folder: Folder) -> Evidence | None:
-    described = folder.description["evidence"]
-    if described is None:
-        return None
+def _read_evidence(folder: Folder, normalized: bool) -> Evidence:
     tables: Mapping[str, Any] = folder.tables
-    return Evidence(
-        keys=tables["evidence_keys"],
-        weights=tables["evidence_weights"],
-        squares=tables["evidence_squares"] if described["normalized"] else None,
-        bias=tables["evidence_bias"],
-    )
+    names = ("keys", "weights", "bias", *(["squares"] if normalized else []))
+    for name in names:
+        if f"evidence_{name}" not in tables:
+            raise FolderError(f"{folder.path}: damaged: the table evidence_{name} is missing")
+    found = {name: tables[f"evidence_{name}"] for name in names}
+    return Evidence(**{"squares": None, **found})

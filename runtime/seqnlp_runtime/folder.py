@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ class Graph:
         data: an ONNX file.
         name: for messages.
         threads: of the CPU.
+
+    inputs, outputs: their names. shapes: of the outputs, axes of any length by name.
     """
 
     def __init__(self, data: bytes, name: str, threads: int) -> None:
@@ -48,12 +51,21 @@ class Graph:
             )
         except Exception as error:  # its exceptions share no base
             raise FolderError(f"{name}: {' '.join(str(error).split())}") from error
+        self._name = name
         self.inputs = tuple(node.name for node in self._session.get_inputs())
         self.outputs = tuple(node.name for node in self._session.get_outputs())
+        self.shapes = {node.name: tuple(node.shape) for node in self._session.get_outputs()}
 
     def __call__(self, feed: Mapping[str, NDArray[Any]]) -> Sequence[NDArray[Any]]:
-        """The outputs, in the order of `outputs`."""
-        found: Sequence[NDArray[Any]] = self._session.run(None, feed)
+        """The outputs, in the order of `outputs`.
+
+        Raises:
+            RunnerError: what is fed is not what the graph reads.
+        """
+        try:
+            found: Sequence[NDArray[Any]] = self._session.run(None, feed)
+        except Exception as error:  # its exceptions share no base
+            raise RunnerError(f"{self._name}: {' '.join(str(error).split())}") from error
         return found
 
 
@@ -78,11 +90,15 @@ class Folder:
     @cached_property
     def pipelines(self) -> Mapping[str, Pipeline]:
         """By name, in their order."""
-        try:
+        with self.describing():
             described = self.description["pipelines"]
             return {name: Pipeline.read(each) for name, each in described.items()}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise FolderError(f"{self.path / DESCRIPTION}: damaged: pipelines: {error}") from error
+
+    @contextmanager
+    def describing(self) -> Iterator[None]:
+        """Let what is wrong with the description be said with the name of its file."""
+        try:
+            yield
         except FolderError as error:
             raise FolderError(f"{self.path / DESCRIPTION}: {error}") from error
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
+from seqnlp_runtime.described import count, entry, strings
 from seqnlp_runtime.errors import FolderError
 from seqnlp_runtime.ngrams import NgramHasher
 from seqnlp_runtime.normalize import NORMALIZERS
@@ -30,23 +31,27 @@ class Pipeline:
     hasher: NgramHasher | None
 
     @classmethod
-    def read(cls, described: Mapping[str, Any]) -> Self:
+    def read(cls, described: Any) -> Self:
         """What seqnlp.json says of a pipeline.
 
         Raises:
             FolderError: it cannot be made.
         """
-        for name in described["normalizers"]:
+        if not isinstance(described, dict):
+            raise FolderError("damaged: pipelines: expected an object for each")
+        normalizers, tokenizer = strings(described, "normalizers"), described.get("tokenizer")
+        for name in normalizers:
             if name not in NORMALIZERS:
                 known = ", ".join(NORMALIZERS)
                 raise FolderError(f"no normalizer is named {name!r}; known: {known}")
-        tokenizer, sizes = described["tokenizer"], described["ngrams"]
         return cls(
-            normalizers=tuple(NORMALIZERS[name] for name in described["normalizers"]),
-            tokenizer=make_tokenizer(tokenizer["family"], tokenizer["state"]),
-            specials=tuple(described["specials"]),
-            vocabulary=described["vocabulary"],
-            hasher=None if sizes is None else NgramHasher(**sizes),
+            normalizers=tuple(NORMALIZERS[name] for name in normalizers),
+            tokenizer=make_tokenizer(
+                entry(tokenizer, "family", str), entry(tokenizer, "state", dict)
+            ),
+            specials=tuple(strings(described, "specials")),
+            vocabulary=strings(described, "vocabulary"),
+            hasher=None if described.get("ngrams") is None else _hasher(described["ngrams"]),
         )
 
     @cached_property
@@ -73,3 +78,10 @@ class Pipeline:
         """The token of an id, special ones included."""
         first = len(self.specials)
         return self.specials[id] if id < first else self.vocabulary[id - first]
+
+
+def _hasher(sizes: Any) -> NgramHasher:
+    least, most = count(sizes, "min_size"), count(sizes, "max_size")
+    if least > most:
+        raise FolderError(f"damaged: min_size: expected at most max_size = {most}, found {least}")
+    return NgramHasher(buckets=count(sizes, "buckets"), min_size=least, max_size=most)

@@ -185,7 +185,21 @@ DAMAGES: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("checksum", lambda d: d["graphs"]["classifier"].update(sha256="0"),
      "classifier.onnx: damaged: its checksum differs from seqnlp.json"),
     ("entry", lambda d: d["graphs"]["classifier"].pop("sha256"), "damaged: 'sha256'"),
-    ("labels", lambda d: d.pop("labels"), "damaged: 'labels'"),
+    ("labels", lambda d: d.pop("labels"), "damaged: the key 'labels' is missing"),
+    ("label", lambda d: d.update(labels=["good", 1]), "damaged: labels: expected a list of texts"),
+    ("more labels", lambda d: d["labels"].append("so-so"), "damaged: 3 labels for a graph of 2"),
+    ("limit", lambda d: d.update(max_tokens=0), "max_tokens: expected 1 to 2**32 - 1, found 0"),
+    ("limits", lambda d: d.update(max_tokens="8"), "max_tokens: expected a whole number, found '8'"),
+    ("no grams", lambda d: d["pipelines"]["text"].update(ngrams=None),
+     "damaged: the graph reads ids, lengths, grams, gram_positions, evidence"),
+    ("no evidence", lambda d: d.update(evidence=None), "damaged: the graph reads ids, lengths, "),
+    ("no table", lambda d: d.update(tables=None),
+     "damaged: the table evidence_keys is missing"),
+    ("sizes", lambda d: d["pipelines"]["text"]["ngrams"].update(min_size=9),
+     "damaged: min_size: expected at most max_size = 6, found 9"),
+    ("no pipeline", lambda d: d.update(pipelines={}), "damaged: it has no pipeline 'text'"),
+    ("no object", lambda d: d["pipelines"].update(text=[]),
+     "damaged: pipelines: expected an object for each"),
     ("tokenizer", lambda d: d["pipelines"]["text"]["tokenizer"].update(family="abacus"),
      "no tokenizer is named 'abacus'; known: whitespace, char, regex, bpe, unigram, wordpiece, "
      "spacy, nltk"),
@@ -196,7 +210,7 @@ DAMAGES: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("normalizer", lambda d: d["pipelines"]["text"].update(normalizers=["rot13"]),
      "no normalizer is named 'rot13'; known: lowercase"),
     ("pipelines", lambda d: d["pipelines"]["text"].pop("vocabulary"),
-     "damaged: pipelines: 'vocabulary'"),
+     "damaged: the key 'vocabulary' is missing"),
 ]  # fmt: skip
 
 
