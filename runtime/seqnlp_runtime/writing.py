@@ -11,6 +11,7 @@ from seqnlp_runtime.answers import Answer, Hypothesis
 from seqnlp_runtime.decoding import Decoding, Found, UsualLength, search
 from seqnlp_runtime.decoding.arrays import Floats
 from seqnlp_runtime.demands import Target
+from seqnlp_runtime.described import count
 from seqnlp_runtime.errors import FolderError, RunnerError
 from seqnlp_runtime.folder import DESCRIPTION, Folder
 from seqnlp_runtime.model import Model
@@ -47,18 +48,18 @@ class WriterModel(Model):
     """
 
     def __init__(self, folder: Folder) -> None:
-        described = folder.description
+        described, pipelines = folder.description, folder.pipelines
         try:
             self.task: str = described["task"]
             source, target = described["fields"]
-            self.pipeline = folder.pipelines[source]
+            self.pipeline = pipelines[source]
             self.target = Target(
-                pipeline=folder.pipelines[target],
-                outputs=described["outputs"],
+                pipeline=pipelines[target],
+                outputs=count(described, "outputs"),
                 copies=described["copies"],
                 unknown=described["writes_unknown"],
             )
-            self._max_tokens = int(described["max_tokens"])
+            self._max_tokens = count(described, "max_tokens")
             self._chunks = described["long_documents"] == "chunk"
             self._pieces, self._weighs = described["reads_pieces"], described["weights"]
             self._defaults: Mapping[str, Any] = dict(described["decoding"])
@@ -70,6 +71,11 @@ class WriterModel(Model):
             specials = [self.pipeline.specials, self.target.pipeline.specials]
             self._source_end = specials[0].index(EOS)
             self._begin, self._end = specials[1].index(BOS), specials[1].index(EOS)
+            ids = self.target.pipeline
+            if self.target.outputs > len(ids.specials) + len(ids.vocabulary):
+                raise ValueError(f"outputs: more than tokens: {self.target.outputs}")
+        except FolderError as error:
+            raise FolderError(f"{folder.path / DESCRIPTION}: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise FolderError(f"{folder.path / DESCRIPTION}: damaged: {error}") from error
         self._encoder, self._step = folder.graph("encoder"), folder.graph("step")
