@@ -22,8 +22,8 @@ import torch
 
 from seqnlp import hub, registry
 from seqnlp.card import model_card
-from seqnlp.config import Settings, read_toml, settings_from
-from seqnlp.data.corpus import Corpus, open_corpus
+from seqnlp.config import Settings
+from seqnlp.data.corpus import Corpus
 from seqnlp.errors import BundleError, InputError
 from seqnlp.files import write_together
 from seqnlp.manifest import (
@@ -35,9 +35,16 @@ from seqnlp.manifest import (
     format_for,
     hashed_files,
     is_part,
-    read,
     read_manifest,
     requirements,
+)
+from seqnlp.model_folder import (
+    check_digests,
+    corpus_of,
+    find_folder,
+    make_folders,
+    read_metrics,
+    read_settings,
 )
 from seqnlp.nn.forking import keep_forks_alone
 from seqnlp.nn.layer import set_engine
@@ -45,9 +52,9 @@ from seqnlp.packing import Bound, fill, pack, pipeline_files, read_weights
 from seqnlp.tasks.annotating import annotate, answer_words
 from seqnlp.tasks.base import Stream, Task
 from seqnlp.text.pipeline import TokenPipeline
-from seqnlp.types import Beginning, Field, Prediction
+from seqnlp.types import Beginning, Prediction
 
-__all__ = ["FORMAT", "MANIFEST", "Model", "load", "read_manifest"]
+__all__ = ["FORMAT", "MANIFEST", "Model", "load", "read_manifest", "read_metrics", "read_settings"]
 
 
 class Model:
@@ -148,7 +155,7 @@ class Model:
         """
         path = Path(folder)
         files = self.to_files(path.name)
-        _make_folders(path, files)
+        make_folders(path, files)
         write_together(path, files)
 
     def to_files(self, name: str = "model") -> dict[str, bytes]:
@@ -191,7 +198,7 @@ class Model:
         with tempfile.TemporaryDirectory(prefix="seqnlp-") as scratch:
             folder = Path(scratch) / "model"
             known = {name: data for name, data in files.items() if is_part(name)}
-            _make_folders(folder, known)
+            make_folders(folder, known)
             for name, data in known.items():
                 (folder / name).write_bytes(data)
             try:
@@ -282,11 +289,11 @@ def load(
     path = find_folder(folder)
     manifest = read_manifest(path)
     check_requirements(path, manifest.requires)
-    _check_digests(path, manifest, ["config.toml"])
+    check_digests(path, manifest, ["config.toml"])
     settings = read_settings(path)
     task_class = registry.tasks.get(settings.task)
     names = task_class.pipeline_names
-    _check_digests(path, manifest, hashed_files(names))
+    check_digests(path, manifest, hashed_files(names))
     pipelines = {
         name: TokenPipeline.load(path / name if number else path)
         for number, name in enumerate(names)
@@ -303,86 +310,8 @@ def load(
     return Model(task.to(device), read_metrics(path))
 
 
-def find_folder(source: str | os.PathLike[str]) -> Path:
-    """The folder of a model: itself, or where a model of the Hub has been fetched to.
-
-    Raises:
-        InputError: a model of the Hub that cannot be had.
-    """
-    return hub.fetch(source) if hub.is_on_hub(source) else Path(source)
-
-
 def _again(files: Mapping[str, bytes], device: str, decoding: Any) -> Model:
     """A copy of a model, which decodes as that did."""
     made = Model.from_files(files, device=device)
     made.task.decoding = decoding
     return made
-
-
-def _make_folders(folder: Path, files: Iterable[str]) -> None:
-    """The folders of files, by their paths in `folder`."""
-    try:
-        for parent in {folder, *((folder / name).parent for name in files)}:
-            parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}") from error
-
-
-def corpus_of(
-    settings: Settings,
-    fields: Sequence[Field],
-    name: str | None = None,
-    columns: Mapping[str, str] | None = None,
-) -> Corpus:
-    """The corpus that a model of these settings is trained on, cut as for it, or another, whole."""
-    chosen = settings.corpus
-    languages = chosen.source, chosen.target
-    if name is not None:
-        return open_corpus(
-            name, fields=fields, columns=columns, validation_share=0.0, languages=languages
-        )
-    return open_corpus(
-        chosen.name,
-        fields=fields,
-        columns=columns or chosen.columns,
-        seed=settings.seed,
-        validation_share=chosen.validation_share,
-        test_share=chosen.test_share,
-        languages=languages,
-        max_ratio=chosen.max_ratio or None,
-    )
-
-
-def read_settings(folder: Path) -> Settings:
-    """The settings in a model's folder, without loading the model.
-
-    Raises:
-        SettingsError: the file is missing or not what it was.
-    """
-    path = folder / "config.toml"
-    return settings_from(read_toml(path), str(path))
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """The figures in a model's folder, without loading the model.
-
-    Raises:
-        BundleError: the file is missing or damaged.
-    """
-    path = folder / "metrics.json"
-    try:
-        metrics = json.loads(read(folder, "metrics.json"))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: damaged: not JSON") from error
-    if not isinstance(metrics, dict):
-        raise BundleError(f"{path}: damaged: not the figures of a model")
-    return metrics
-
-
-def _check_digests(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
-    """Raise a BundleError, unless these files are those that the manifest speaks of."""
-    for name in names:
-        if name not in manifest.sha256:
-            raise BundleError(f"{folder / MANIFEST}: damaged: it has no checksum of {name}")
-        if digest(read(folder, name)) != manifest.sha256[name]:
-            raise BundleError(f"{folder / name}: damaged: its checksum differs from {MANIFEST}")

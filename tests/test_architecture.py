@@ -21,7 +21,7 @@ FLOORS = {
     "text": 2, "nn": 2,
     "data": 3,
     "tasks": 4,
-    "card_metadata": 4.4, "card": 4.5, "manifest": 4.5, "hub": 4.6, "packing": 4.6, "bundle": 5,
+    "card_metadata": 4.4, "card": 4.5, "manifest": 4.5, "hub": 4.6, "packing": 4.6, "model_folder": 4.7, "bundle": 5,
     "training": 6,
     "integrations": 7, "testing": 7, "workshop": 7,
     "diagnosis": 7, "tuning": 7, "comparison": 7,

@@ -23,8 +23,9 @@ TOKENS = 30
 @model_argument
 def command(model: Path) -> None:
     """Describe the MODEL in a folder: settings, sizes, figures, vocabulary, size on disk."""
-    from seqnlp.bundle import find_folder, load, read_manifest
+    from seqnlp.bundle import load, read_manifest
     from seqnlp.cli.report import figures
+    from seqnlp.model_folder import find_folder
 
     screen = open_screen()
     folder = find_folder(model)

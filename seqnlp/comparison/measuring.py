@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seqnlp import registry
-from seqnlp.bundle import corpus_of, load
+from seqnlp.bundle import load
 from seqnlp.comparison.runs import Run
 from seqnlp.config import CorpusSettings, Settings
 from seqnlp.data.corpus import Corpus
 from seqnlp.errors import InputError
+from seqnlp.model_folder import corpus_of
 from seqnlp.tasks.base import Task
 from seqnlp.types import Prediction
 
