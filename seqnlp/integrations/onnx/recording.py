@@ -83,6 +83,7 @@ def to_onnx(
                 dynamo=True,
                 custom_translation_table=translations(),
                 verbose=False,
+                optimize=False,
             )
         except SeqnlpError:
             raise
@@ -92,7 +93,7 @@ def to_onnx(
                 f"{_reason(error)}"
             ) from error
         assert program is not None
-        return _tidy(program.model, _axis_names(program.model, dynamic))
+        return _tidy(program.model, _axis_names(program.model, dynamic), output_names)
 
 
 class _Positional(nn.Module):
@@ -142,16 +143,19 @@ def _axis_names(model: Any, dynamic: Sequence[Mapping[int, str]]) -> dict[str, s
     }
 
 
-def _tidy(model: Any, axes: Mapping[str, str]) -> onnx.ModelProto:
+def _tidy(model: Any, axes: Mapping[str, str], outputs: Sequence[str]) -> onnx.ModelProto:
     import onnx_ir
     from onnx_ir.passes import common
     from onnxscript import optimizer
 
-    optimizer.fold_constants(
-        model, onnx_shape_inference=False, input_size_limit=_LARGEST, output_size_limit=_LARGEST
-    )
+    # Not by the optimizer that torch would call: it takes a sum with 1e-12 for none.
+    common.InlinePass()(model)
+    optimizer.fold_constants(model, input_size_limit=_LARGEST, output_size_limit=_LARGEST)
     passes = [
-        common.LiftConstantsToInitializersPass(lift_all_constants=False),
+        common.RemoveUnusedNodesPass(),
+        common.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
+        common.RemoveUnusedOpsetsPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         common.LiftSubgraphInitializersToMainGraphPass(),
         common.CommonSubexpressionEliminationPass(),
         common.IdentityEliminationPass(),
@@ -160,7 +164,6 @@ def _tidy(model: Any, axes: Mapping[str, str]) -> onnx.ModelProto:
         # Traces of where a model was made are nobody's affair, and differ from place to place.
         common.ClearMetadataAndDocStringPass(),
     ]
-    outputs = [value.name for value in model.graph.outputs]
     for each in passes:
         each(model)
     _tell_outputs_apart(model.graph, outputs)

@@ -23,7 +23,9 @@ ROUGH = 0.06
     arrays(
         np.float32,
         st.tuples(st.integers(1, 4), st.integers(1, 5)),
-        elements=st.floats(-1e6, 1e6, width=32).filter(lambda x: x == 0 or abs(x) > 1e-6),
+        elements=st.one_of(
+            st.just(0.0), st.floats(0.125, 1e6, width=32), st.floats(-1e6, -0.125, width=32)
+        ),
     )
 )
 def test_codes_are_the_nearest_of_their_column(weight: np.ndarray) -> None:

@@ -142,6 +142,19 @@ def test_recording_leaves_modes_and_parameters_as_they_were() -> None:
     assert torch.is_grad_enabled()
 
 
+class _Tiny(nn.Module):
+    """Divides by what a small number keeps from being zero."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x * x + 1e-12)
+
+
+def test_a_small_number_that_is_added_is_not_dropped() -> None:
+    graph = to_onnx(_Tiny(), [torch.randn(2, 3)], [{0: "batch"}], ["x"], ["y"])
+    x = torch.tensor([[0.0, 1e-6, 1.0]])
+    np.testing.assert_allclose(Runner(graph)(x=x)[0], _Tiny()(x).numpy(), rtol=1e-5)
+
+
 def test_every_engine_gives_way_while_something_is_recorded() -> None:
     cell, x = LSTMCell(3, 4), torch.zeros(1, 2, 3)
     assert engines.select("native", cell, x).name == "native"
