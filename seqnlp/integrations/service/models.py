@@ -45,6 +45,7 @@ class Served:
         self.name, self._quantize, self._engine = name, quantize, engine
         self.folder = None if isinstance(source, Model) else Path(source)
         self._reloading: asyncio.Task[None] | None = None
+        self._begun = False  # whether that one has begun to read the folder
         self._set(source if isinstance(source, Model) else self._load())
 
     @property
@@ -77,13 +78,18 @@ class Served:
         Raises:
             RefusedError: 409 or 422, no model could be loaded, and the one before stays.
         """
-        if self._reloading is None:
-            self._reloading = asyncio.create_task(self._reload())
+        if self._reloading is None or self._begun:
+            # What is being read may be older than what is asked for now.
+            self._reloading = asyncio.create_task(self._reload(self._reloading))
             self._reloading.add_done_callback(self._reloaded)
+            self._begun = False
         # What several wait for does not end with one of them.
         await asyncio.shield(self._reloading)
 
-    async def _reload(self) -> None:
+    async def _reload(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        self._begun = True
         if self.folder is None:
             raise RefusedError(409, "no_folder", f"the model {self.name!r} is not from a folder")
         try:
@@ -95,7 +101,8 @@ class Served:
         self._set(model)
 
     def _reloaded(self, task: asyncio.Task[None]) -> None:
-        self._reloading = None
+        if self._reloading is task:
+            self._reloading, self._begun = None, False
         if not task.cancelled():
             task.exception()  # whoever waited has been told, and nobody may have
 
