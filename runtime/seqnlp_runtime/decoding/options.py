@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from seqnlp_runtime.errors import RunnerError
 
-_BOUNDS: dict[str, tuple[float, float]] = {
+_LARGEST = 2**31 - 1
+_WHOLE: Mapping[str, tuple[int, int]] = {
     "beam": (1, 1000),
     "n_best": (1, 1000),
-    "length_penalty": (0, 10),
-    "coverage_penalty": (0, 100),
-    "length_prior": (0, 1000),
-    "length_ratio": (1e-9, 1000),
-    "min_length": (0, math.inf),
-    "max_length": (1, math.inf),
-    "max_words": (1, math.inf),
-    "max_ratio": (0, 1000),
-    "max_extra": (0, math.inf),
-    "temperature": (1e-9, 1000),
-    "top_k": (0, math.inf),
-    "top_p": (1e-9, 1),
+    "min_length": (0, _LARGEST),
+    "max_length": (1, _LARGEST),
+    "max_words": (1, _LARGEST),
+    "max_extra": (0, _LARGEST),
+    "top_k": (0, _LARGEST),
     "seed": (0, 2**32 - 1),
     "diverse_groups": (1, 1000),
-    "diversity": (0, 1000),
-    "no_repeat_ngram": (0, math.inf),
+    "no_repeat_ngram": (0, _LARGEST),
+    "neighbors": (0, 1000),
 }
+_MOST: Mapping[str, float] = {
+    "length_penalty": 10,
+    "coverage_penalty": 100,
+    "length_prior": 1000,
+    "length_ratio": 1000,
+    "max_ratio": 1000,
+    "temperature": 1000,
+    "top_p": 1,
+    "diversity": 1000,
+    "mbr_temperature": 1000,
+    "neighbor_weight": 1000,
+}
+_OVER_ZERO = frozenset({"length_ratio", "temperature", "top_p", "mbr_temperature"})
+_OPTIONAL = frozenset({"length_ratio", "max_length", "max_words"})
+_FLAGS = ("sample", "tidy", "mbr")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +81,7 @@ class Decoding:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            _check(each.name, str(each.type), getattr(self, each.name))
+            _check(each.name, getattr(self, each.name))
         if self.replace_unknown not in ("none", "attention"):
             raise _error("replace_unknown", "'none' or 'attention'", self.replace_unknown)
         if self.mbr:
@@ -96,15 +104,8 @@ class Decoding:
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
                 raise RunnerError(f"decoding: no option is named {name!r}; {hint}")
         texts = values.get("constraints", ())
-        return cls(**{**values, "constraints": tuple([texts] if isinstance(texts, str) else texts)})
-
-    def changed(self, values: Mapping[str, Any]) -> Decoding:
-        """With other values of some.
-
-        Raises:
-            RunnerError: see `of`.
-        """
-        return Decoding.of({**asdict(self), **values}) if values else self
+        several = tuple(texts) if isinstance(texts, list | tuple) else (texts,)
+        return cls(**{**values, "constraints": several})
 
     def _check_together(self) -> None:
         """What depends on more than one option."""
@@ -134,27 +135,31 @@ class Decoding:
             raise _error("constraints", f"none with {other}", list(self.constraints))
 
 
-def _check(name: str, kind: str, value: Any) -> None:
+def _check(name: str, value: Any) -> None:
     """Refuse a value of another type, or out of bounds."""
-    least, most = _BOUNDS.get(name, (-math.inf, math.inf))
-    wanted, *others = kind.split(" | ")
-    if value is None and "None" in others:
+    if value is None and name in _OPTIONAL:
         return
-    if wanted in ("int", "float"):
-        of = int if wanted == "int" else (int, float)
-        known = isinstance(value, of) and not isinstance(value, bool) and math.isfinite(value)
-        if known and least <= value <= most:
-            return
-        noun = "a whole number" if wanted == "int" else "a number"
-        low = "over 0" if least == 1e-9 else f"of {least} or more"
-        raise _error(name, f"{noun} {low}{'' if most == math.inf else f', at most {most}'}", value)
-    if wanted.startswith("tuple"):
-        if all(isinstance(each, str) for each in value):
-            return
-        raise _error(name, "texts", list(value))
-    of_kind = {"bool": bool, "str": str}[wanted]
-    if not isinstance(value, of_kind):
-        raise _error(name, {"bool": "true or false", "str": "a text"}[wanted], value)
+    if name in _WHOLE or name in _MOST:
+        expected, fits = _number(name, value)
+    elif name in _FLAGS:
+        expected, fits = "true or false", isinstance(value, bool)
+    elif name == "constraints":
+        expected, fits, value = "texts", all(isinstance(each, str) for each in value), list(value)
+    else:
+        expected, fits = "a text", isinstance(value, str)
+    if not fits:
+        raise _error(name, expected, value)
+
+
+def _number(name: str, value: Any) -> tuple[str, bool]:
+    """What is expected of a number, and whether this is one."""
+    least, most = _WHOLE[name] if name in _WHOLE else (0, _MOST[name])
+    strict = name in _OVER_ZERO
+    noun, kind = ("a whole number", int) if name in _WHOLE else ("a number", (int, float))
+    known = isinstance(value, kind) and not isinstance(value, bool)
+    fits = known and least <= value <= most and not (strict and value == 0)
+    low = "over 0" if strict else f"of {least} or more"
+    return f"{noun} {low}, at most {most}", fits
 
 
 def _error(name: str, expected: str, found: object) -> RunnerError:
