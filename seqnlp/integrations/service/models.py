@@ -94,9 +94,12 @@ class Served:
             raise RefusedError(409, "no_folder", f"the model {self.name!r} is not from a folder")
         try:
             model = await asyncio.to_thread(self._load)
-        except InputError as error:
+        except Exception as error:
+            what = str(error)
+            if not isinstance(error, InputError):
+                what = f"{self.folder}: {type(error).__name__}: {error}"
             raise RefusedError(
-                422, "broken_model", f"{error}; the model that was there goes on answering"
+                422, "broken_model", f"{what}; the model that was there goes on answering"
             ) from error
         self._set(model)
 

@@ -69,6 +69,24 @@ def test_a_broken_folder_leaves_the_model_that_was_there(folder: Path) -> None:
         )
 
 
+def test_whatever_goes_wrong_the_model_that_was_there_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served("model", folder)
+    before = served.model
+
+    def load(*_: object, **__: object) -> None:
+        raise PermissionError("not for you")
+
+    monkeypatch.setattr("seqnlp.integrations.service.models.load", load)
+    with pytest.raises(RefusedError) as caught:
+        asyncio.run(served.reload())
+    assert caught.value.message == (
+        f"{folder}: PermissionError: not for you; the model that was there goes on answering"
+    )
+    assert served.model is before
+
+
 def test_a_model_without_a_folder_cannot_be_loaded_again(folder: Path) -> None:
     client = TestClient(make_app({"model": seqnlp.load(folder)}))
     response = client.post("/v1/model/reload")
