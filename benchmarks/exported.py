@@ -9,13 +9,14 @@ seen to before the clock starts. With evidence the peer calls the runner's own f
 
 All sides take turns over the same texts in this process. A ratio is the median over the turns, in
 CPU seconds, since the machine may be shared. A cold start is a new process, from before Python is
-started to the first answer, in wall time.
+started to the first answer.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import os
 import subprocess
 import sys
 import tempfile
@@ -165,15 +166,18 @@ def compare(corpus: Corpus, hidden: int, inputs: str, count: int, folder: Path) 
     return lines
 
 
-def first_answers(folder: Path, count: int) -> list[float]:
-    """Wall seconds of processes that load the model and answer one text."""
+def first_answers(folder: Path, count: int) -> Any:
+    """Wall and CPU seconds, [count, 2], of processes that load the model and answer one text."""
     script = FIRST.format(folder=str(folder), text="a stirring , funny film")
     spent = []
     for _ in range(count):
-        began = time.perf_counter()
+        before, began = os.times(), time.perf_counter()
         subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
-        spent.append(time.perf_counter() - began)
-    return spent
+        after, ended = os.times(), time.perf_counter()
+        own = [after.children_user - before.children_user]
+        own.append(after.children_system - before.children_system)
+        spent.append([ended - began, sum(own)])
+    return np.array(spent)
 
 
 def main() -> None:
@@ -192,7 +196,7 @@ def main() -> None:
         "| inputs | hidden size | what | CPU µs a text | ratio | quartiles |",
         "|---|---|---|---|---|---|",
     ]
-    starts: dict[str, list[float]] = {}
+    starts: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for inputs in INPUTS:
             for hidden in chosen.hidden:
@@ -201,9 +205,10 @@ def main() -> None:
             starts[inputs] = first_answers(folder, chosen.starts)
     lines.append("")
     for inputs, spent in starts.items():
+        (wall, cpu), slowest = np.median(spent, axis=0), spent[:, 0].max()
         lines.append(
-            f"First answer of a new process, {inputs}, hidden size {chosen.hidden[-1]}: median "
-            f"{np.median(spent):.2f} s, slowest {max(spent):.2f} s of {len(spent)}."
+            f"First answer of a new process, {inputs}, hidden size {chosen.hidden[-1]}: "
+            f"{wall:.2f} s (slowest of {len(spent)}: {slowest:.2f} s), {cpu:.2f} s of CPU."
         )
     lines.append(f"torch {torch.__version__}, one thread.")
     table = "\n".join(lines) + "\n"
