@@ -155,7 +155,8 @@ def class_weights_of(
             raise EstimatorError(
                 f"class_weight is {chosen!r}; expected 'balanced', or a mapping of class to weight"
             )
-        return [float(counts.sum() / (len(counts) * count)) for count in counts]
+        kinds = np.count_nonzero(counts)
+        return [float(counts.sum() / (kinds * count)) if count else 1.0 for count in counts]
     known = classes.tolist()
     for label, weight in chosen.items():
         if label not in known:
@@ -183,18 +184,19 @@ def classes_as_json(classes: NDArray[Any]) -> dict[str, Any]:
     return {"type": classes.dtype.str, "values": classes.tolist()}
 
 
-def classes_from_json(said: Any, count: int) -> NDArray[Any]:
-    """The classes that `classes_as_json` wrote.
+def classes_from_json(said: Any, labels: Iterable[str]) -> NDArray[Any]:
+    """The classes that `classes_as_json` wrote of a model with these labels.
 
     Raises:
-        ValueError: it did not write this, or of another number of classes.
+        ValueError: it did not write this, or of another model.
     """
     kind, values = np.dtype(str(said["type"])), list(said["values"])
     if kind.kind not in "biufUO" or not all(isinstance(v, str | int | float) for v in values):
         raise ValueError("neither texts nor numbers")
     classes = np.array(values, dtype=kind)
-    if classes.shape != (count,):
-        raise ValueError(f"{classes.size} classes; the model has {count}")
+    # A class of which nothing could be learned is no label of the model.
+    if classes.ndim != 1 or not set(labels) <= set(label_names(classes)):
+        raise ValueError(f"they are not of the labels {', '.join(labels)}")
     return classes
 
 

@@ -1,9 +1,4 @@
-"""Classifiers of texts as estimators of scikit-learn.
-
-from seqnlp.integrations.sklearn import SequenceClassifier
-
-SequenceClassifier(cell="gru", hidden_size=64).fit(texts, labels).predict(others)
-"""
+"""Classifiers of texts as estimators of scikit-learn: `SequenceClassifier`."""
 
 # ruff: noqa: N803 - scikit-learn passes X by its name
 
@@ -141,9 +136,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise EstimatorError(f"a classifier needs texts of two classes or more; y has {found}")
         changes: dict[str, Any] = {}
         if self.class_weight is not None:
-            chosen = class_weights_of(self.class_weight, classes[known], counts[known])
-            own = zip(known, chosen, strict=True)
-            changes["head.class_weights"] = {names[place]: weight for place, weight in own}
+            chosen = class_weights_of(self.class_weight, classes, counts)
+            changes["head.class_weights"] = {names[place]: chosen[place] for place in known}
         model = fitting.fit(
             self._settings(changes),
             [texts[row] for row in kept],
@@ -245,7 +239,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes = np.array(labels)
         if "classes" in model.metrics:
             try:
-                classes = classes_from_json(model.metrics["classes"], len(labels))
+                classes = classes_from_json(model.metrics["classes"], labels)
             except (KeyError, TypeError, ValueError) as error:
                 path = Path(folder) / "metrics.json"
                 raise BundleError(f"{path}: damaged: no classes of this model: {error}") from error

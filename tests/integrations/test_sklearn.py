@@ -295,6 +295,21 @@ def test_weights_and_blank_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen[-1][3] is None
     SequenceClassifier(class_weight={2: 5}).fit(X, y)
     assert seen[-1][0] == {"1": 1.0, "2": 5.0}
+    # A class of blank texts alone has no weight, and no probability.
+    SequenceClassifier(class_weight={3: 5}).fit([*X, ""], [*y, 3])
+    assert seen[-1][0] == {"1": 1.0, "2": 1.0}
+    SequenceClassifier(class_weight="balanced").fit([*X, ""], [*y, 3])
+    assert seen[-1][0] == {"1": 4 / 6, "2": 2.0}
+
+
+def test_a_class_of_blank_texts_is_never_expected(tmp_path: Path) -> None:
+    made = SequenceClassifier(**TINY).fit([*TEXTS, " "], [*LABELS, "none"])
+    assert made.classes_.tolist() == ["negative", "none", "positive"]
+    assert (made.predict_proba(TEXTS[:9])[:, 1] == 0).all()
+    np.testing.assert_allclose(made.predict_proba(TEXTS[:9]).sum(1), 1, atol=1e-6)
+    made.save(tmp_path / "model")
+    again = SequenceClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(TEXTS), made.predict_proba(TEXTS))
 
 
 def test_a_weight_draws_the_model_towards_its_label() -> None:
