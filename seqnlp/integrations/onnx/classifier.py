@@ -74,6 +74,11 @@ def can_stream(task: SentimentTask) -> bool:
     return True
 
 
+def text_module(task: SentimentTask) -> _ClassifierModule:
+    """What the graph of whole texts is recorded from."""
+    return _WholeTexts(task)
+
+
 def first_states(task: SentimentTask) -> dict[str, NDArray[Any]]:
     """The states of one text before its first token, by their names: the first axis is 1 long."""
     states = _Pieces(task).first(1)

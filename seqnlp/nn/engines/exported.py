@@ -14,6 +14,7 @@ from torch.func import functional_call
 from seqnlp.nn.cells.base import Cell, GatedCell, State
 from seqnlp.nn.cells.linear import LinearCell
 from seqnlp.nn.engines.base import Engine, freeze
+from seqnlp.nn.engines.exporting import exporting_to
 from seqnlp.nn.engines.linear import run_linear
 from seqnlp.nn.engines.onnx_operations import run_native
 from seqnlp.nn.engines.padding import Padding
@@ -206,10 +207,15 @@ def scan_steps(
 
     def combine(*flat: Tensor) -> tuple[Tensor, ...]:
         state, inputs, own = flat[:leaves], flat[leaves:][:count], flat[leaves + count :]
+        own = own[: len(constants)]
         # No result may be another one, nor an argument.
         return tuple(each.clone() for each in take(inputs, state, own))
 
-    *final, outputs = scan_op(combine, tuple(leaf.clone() for leaf in state), steps, constants)
+    more: tuple[Tensor | int, ...] = constants
+    if exporting_to() == "torch":
+        # Its compiler makes room for the outputs from sizes that it finds among the arguments.
+        more = (*constants, steps[0].shape[1])
+    *final, outputs = scan_op(combine, tuple(leaf.clone() for leaf in state), steps, more)
     if reverse:
         outputs = outputs.flip(0)
     return (*final, outputs.transpose(0, 1))
