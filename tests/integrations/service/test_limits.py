@@ -47,7 +47,7 @@ def test_a_client_may_ask_for_two_seconds_at_once_and_then_at_its_rate() -> None
     assert rates.wait("a") == 0
 
 
-@given(st.floats(0.1, 50), st.lists(st.floats(0, 3), max_size=60))
+@given(st.floats(0.1, 50), st.lists(st.floats(0, 3), max_size=20))
 def test_no_client_gets_more_than_its_rate(rate: float, pauses: list[float]) -> None:
     now = 0.0
     rates = Rates(rate, clock=lambda: now)
@@ -58,7 +58,7 @@ def test_no_client_gets_more_than_its_rate(rate: float, pauses: list[float]) -> 
         allowed += wait == 0
         if wait:
             # And who waits as long as it is told is let in.
-            now += wait * (1 + 1e-9)
+            now += wait + 1e-9
             assert rates.wait("a") == 0
             allowed += 1
     assert allowed <= max(1.0, 2 * rate) + now * rate + 1e-6
