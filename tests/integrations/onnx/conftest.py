@@ -6,6 +6,7 @@ from typing import Any
 
 import onnx
 import pytest
+import torch
 
 from seqnlp.nn.layer import RecurrentLayer
 from seqnlp.nn.recurrence import RecurrentEncoder
@@ -43,6 +44,7 @@ def _own() -> RecurrentEncoder:
     encoder = make_encoder("lstm")
     for layer in encoder.layers:
         assert isinstance(layer, RecurrentLayer)
+        torch.manual_seed(2)
         layer.forward_cell = OwnCell(layer.forward_cell.input_size, 4)
         layer.backward_cell = OwnCell(layer.forward_cell.input_size, 4)
     return encoder
