@@ -149,7 +149,7 @@ def test_rows_of_a_stream_may_go_on_by_different_numbers_of_tokens(
     "options",
     [
         ["model.cell=lru", 'head.pooling=["last"]'],
-        ["model.cell=qrnn", 'head.pooling=["last"]', "head.attention=multi_head"],
+        ["model.cell=qrnn", 'head.pooling=["last"]', "head.attention=general"],
         ["model.cell=lstm", "model.layers=2", "head.attention=additive"],
         ["model.cell=batch_norm_lstm", 'head.pooling=["last"]'],
     ],
