@@ -55,10 +55,10 @@ def test_the_rules_are_those_of_the_code() -> None:
         ("gru", True, 32, choice._FEW_STEPS_IN_TRAINING, "fused"),
         ("gru", True, 32, choice._FEW_STEPS_IN_TRAINING - 1, "native"),
         ("gru", False, 32, choice._FEW_STEPS, "fused"),
-        ("irnn", False, 32, choice._FEW_STEPS - 1, "native"),
+        ("irnn", False, 32, choice._FEW_STEPS - 1, "fused"),
         ("lstm", True, 32, choice._LONG, "fused"),
         ("lstm", True, 32, choice._LONG - 1, "native"),
-        ("lstm", False, 1, 30, "native"),
+        ("lstm", False, 1, 30, "fused"),
     ],
 )
 def test_auto_follows_them(
