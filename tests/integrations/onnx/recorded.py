@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -98,19 +99,25 @@ class Runner:
 
 
 def greatest_differences(graph: onnx.ModelProto, module: Encoders) -> Iterator[float]:
-    """Of every batch, how far the graph is from the module at most."""
+    """Of every batch, how far the graph is from the module at most.
+
+    What is lost by rounding in a formula itself, as by normalizing four numbers that are nearly
+    the same, is forgiven: five times what torch loses against float64.
+    """
+    precise = deepcopy(module).double()
     run = Runner(graph)
     for rows, lengths in BATCHES:
         torch.manual_seed(rows)
         x, sizes = torch.randn(rows, max(lengths), 3), torch.tensor(lengths)
         with torch.no_grad():
-            expected = module(x, sizes)
+            expected, exact = module(x, sizes), precise(x.double(), sizes)
         found = run(x=x, lengths=sizes)
         # Not by the greatest of all, which would let a NaN pass.
-        for one, other in zip(found, expected, strict=True):
+        for one, other, true in zip(found, expected, exact, strict=True):
             assert one.shape == other.shape
             assert np.isfinite(one).all()
-            yield float(np.abs(one - other.numpy()).max())
+            lost = float((other - true).abs().max())
+            yield max(0.0, float(np.abs(one - true.numpy()).max()) - 5 * lost)
 
 
 def operators(graph: onnx.ModelProto | onnx.GraphProto) -> Counter[str]:
