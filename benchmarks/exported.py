@@ -21,9 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ print(load({folder!r})({text!r}).output)
 """
 
 Answer = Callable[[str], "tuple[str, list[float]]"]
+T = TypeVar("T")
 
 
 class PlainOne(Plain):
@@ -120,18 +121,23 @@ def farthest(answer: Answer, peer: Answer, texts: Sequence[str]) -> float:
     return max(float(np.abs(np.subtract(*pair)).max()) for pair in pairs)
 
 
-def turns(sides: dict[str, Answer], texts: Sequence[str], count: int) -> dict[str, Any]:
-    """CPU seconds of each turn of each side, after one that does not count."""
+def turns(
+    sides: Mapping[str, Callable[[T], object]], given: Sequence[T], count: int
+) -> dict[str, Any]:
+    """CPU seconds of each turn of each side, after one that does not count.
+
+    In a turn a side takes what is given, one after the other.
+    """
     spent: dict[str, list[float]] = {name: [] for name in sides}
     gc.collect()
     gc.disable()  # its pauses would fall on either side by chance
     try:
         for number in range(-1, count):
-            order = list(sides) if number % 2 else list(reversed(sides))
+            order = list(sides)[:: 1 if number % 2 else -1]
             for name in order:
                 began = time.process_time()
-                for text in texts:
-                    sides[name](text)
+                for each in given:
+                    sides[name](each)
                 if number >= 0:
                     spent[name].append(time.process_time() - began)
     finally:

@@ -65,6 +65,7 @@ class PlainBatches:
         batch = plain.reader.batch(rows)
         x = model.embedding(batch.ids)
         if model.ngrams is not None:
+            assert batch.inverse is not None
             vectors = model.ngrams(batch.ngrams, batch.offsets)
             x = x + torch.nn.functional.embedding(batch.inverse, vectors)
         states, _ = model.lstm(x)
@@ -75,7 +76,8 @@ class PlainBatches:
         if self.evidence is not None:
             tokens = TokenizedText.from_tokens([text.split() for text in texts])
             logits = logits + plain.weight * torch.from_numpy(self.evidence(tokens))
-        return logits.softmax(1).tolist()  # type: ignore[no-any-return]
+        shares: Shares = logits.softmax(1).tolist()
+        return shares
 
 
 def shares_of(prediction: Prediction) -> list[float]:
@@ -94,7 +96,7 @@ def one(model: Model) -> Answer:
     return answer
 
 
-def row(case: Sequence[str], ratios: np.ndarray, figure: str) -> str:  # type: ignore[type-arg]
+def row(case: Sequence[str], ratios: np.ndarray, figure: str) -> str:
     """A line of the table."""
     low, high = np.quantile(ratios, [0.25, 0.75])
     cells = [*case, figure, f"**{np.median(ratios):.2f}**", f"{low:.2f} to {high:.2f}"]
@@ -131,7 +133,7 @@ def compare(corpus: Corpus, hidden: int, inputs: str, count: int) -> list[str]:
         "library": lambda texts: list(model.predict(texts, batch_size=BATCH)),
         "int8": lambda texts: list(small.predict(texts, batch_size=BATCH)),
     }
-    spent = turns(sides, [texts], max(3, count // 3))  # type: ignore[type-var, arg-type]
+    spent = turns(sides, [texts], max(3, count // 3))
     for name, times in spent.items():
         figure = f"{len(texts) / float(np.median(times)):,.0f} texts a second"
         case = [inputs, str(hidden), f"batches of {BATCH}", name]

@@ -30,9 +30,7 @@ class DecoderState:
         for each in fields(self):
             for leaf in _leaves(getattr(self, each.name)):
                 if leaf.shape[0] != rows:
-                    raise InputError(
-                        f"x has {rows} rows, but the state is of {leaf.shape[0]}"
-                    )
+                    raise InputError(f"x has {rows} rows, but the state is of {leaf.shape[0]}")
 
     def select(self, rows: Tensor) -> Self:
         """The rows int64 [M], in that order, each any number of times."""

@@ -126,7 +126,6 @@ class LinearEvidence(nn.Module):
             blocks.append((odds + bias).astype(np.float32))
         return np.concatenate(blocks)
 
-
     def of_one(self, tokens: Sequence[str]) -> NDArray[np.float32]:
         """What `forward` gives of one document, float [1, K], only sooner."""
         words = _hash(tokens)
