@@ -18,13 +18,9 @@ def entry(data: Any, key: str, kind: type[T]) -> T:
     Raises:
         FolderError: there is none, or it is of another type.
     """
-    if not isinstance(data, dict) or key not in data:
-        raise FolderError(f"damaged: the key {key!r} is missing")
-    value = data[key]
+    value = _value(data, key)
     if type(value) is not kind:
-        found = repr(value)
-        shown = found if len(found) <= _MOST_SHOWN else f"{found[:_MOST_SHOWN]}..."
-        raise FolderError(f"damaged: {key}: expected {_NAMES[kind]}, found {shown}")
+        raise FolderError(f"damaged: {key}: expected {_NAMES[kind]}, found {_shown(value)}")
     return value
 
 
@@ -32,8 +28,18 @@ def count(data: Any, key: str) -> int:
     """A whole number that is positive, and that an array may have as its length."""
     value = entry(data, key, int)
     if not 0 < value < 2**32:
-        raise FolderError(f"damaged: {key}: expected 1 to 2**32 - 1, found {value}")
+        raise FolderError(f"damaged: {key}: expected 1 to 2**32 - 1, found {_shown(value)}")
     return value
+
+
+def number(data: Any, key: str, least: float, most: float) -> float:
+    """A number within bounds, whole ones among them."""
+    value = _value(data, key)
+    if type(value) not in (int, float) or not least <= value <= most:
+        raise FolderError(
+            f"damaged: {key}: expected a number of {least:g} to {most:g}, found {_shown(value)}"
+        )
+    return float(value)
 
 
 def strings(data: Any, key: str) -> list[str]:
@@ -42,3 +48,14 @@ def strings(data: Any, key: str) -> list[str]:
     if not all(type(value) is str for value in values):
         raise FolderError(f"damaged: {key}: expected a list of texts")
     return values
+
+
+def _value(data: Any, key: str) -> Any:
+    if not isinstance(data, dict) or key not in data:
+        raise FolderError(f"damaged: the key {key!r} is missing")
+    return data[key]
+
+
+def _shown(value: Any) -> str:
+    found = repr(value)
+    return found if len(found) <= _MOST_SHOWN else f"{found[:_MOST_SHOWN]}..."

@@ -34,7 +34,8 @@ class Graph:
         name: for messages.
         threads: of the CPU.
 
-    inputs, outputs: their names. shapes: of the outputs, axes of any length by name.
+    name: as given. inputs, outputs: of the graph, by name. shapes: of the outputs, axes of any
+    length by name.
     """
 
     def __init__(self, data: bytes, name: str, threads: int) -> None:
@@ -44,14 +45,15 @@ class Graph:
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         # Waiting threads that spin take the core from whoever calls.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+        # What goes wrong is raised; nothing is to be written beside it.
+        options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(
                 data, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its exceptions share no base
             raise FolderError(f"{name}: {' '.join(str(error).split())}") from error
-        self._name = name
+        self.name = name
         self.inputs = tuple(node.name for node in self._session.get_inputs())
         self.outputs = tuple(node.name for node in self._session.get_outputs())
         self.shapes = {node.name: tuple(node.shape) for node in self._session.get_outputs()}
@@ -65,7 +67,7 @@ class Graph:
         try:
             found: Sequence[NDArray[Any]] = self._session.run(None, feed)
         except Exception as error:  # its exceptions share no base
-            raise RunnerError(f"{self._name}: {' '.join(str(error).split())}") from error
+            raise RunnerError(f"{self.name}: {' '.join(str(error).split())}") from error
         return found
 
 

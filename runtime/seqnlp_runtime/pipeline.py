@@ -44,12 +44,16 @@ class Pipeline:
             if name not in NORMALIZERS:
                 known = ", ".join(NORMALIZERS)
                 raise FolderError(f"no normalizer is named {name!r}; known: {known}")
+        specials = tuple(strings(described, "specials"))
+        if specials[:2] != ("<pad>", "<unk>"):
+            begin = ", ".join(specials[:2])
+            raise FolderError(f"damaged: specials: expected <pad>, <unk> first, found {begin}")
         return cls(
             normalizers=tuple(NORMALIZERS[name] for name in normalizers),
             tokenizer=make_tokenizer(
                 entry(tokenizer, "family", str), entry(tokenizer, "state", dict)
             ),
-            specials=tuple(strings(described, "specials")),
+            specials=specials,
             vocabulary=strings(described, "vocabulary"),
             hasher=None if described.get("ngrams") is None else _hasher(described["ngrams"]),
         )

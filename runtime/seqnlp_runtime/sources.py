@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seqnlp_runtime.decoding import Stepper
 from seqnlp_runtime.decoding.arrays import Ints
 from seqnlp_runtime.decoding.stepper import StepScores
+from seqnlp_runtime.errors import FolderError
 from seqnlp_runtime.folder import Graph
 from seqnlp_runtime.pipeline import PAD, UNK, Pipeline
 
@@ -136,7 +137,7 @@ class GraphStepper(Stepper):
         self._fixed = {**memory, **copies}
         self._states = {name: begun[name] for name in begun if name.startswith("state_")}
         self.sources = len(next(iter(self._fixed.values())))
-        self.vocabulary_size = outputs
+        self.vocabulary_size = self._outputs = outputs
         if copies:
             self.vocabulary_size += copies["slots"].shape[1]
 
@@ -146,6 +147,13 @@ class GraphStepper(Stepper):
         feed = {name: each.reshape(*rows, *each.shape[1:]) for name, each in self._states.items()}
         feed |= {"ids": ids.reshape(rows), **self._fixed}
         found = dict(zip(self._graph.outputs, self._graph(feed), strict=True))
+        columns = found["log_probabilities"].shape[-1]
+        if columns != self.vocabulary_size:
+            more = self.vocabulary_size - self._outputs
+            raise FolderError(
+                f"{self._graph.name}: gives {columns - more} log-probabilities of tokens, where "
+                f"{self._outputs} are described"
+            )
         self._states = {name: found[f"next_{name}"] for name in self._states}
         return StepScores(logs=found["log_probabilities"], weights=found.get("weights"))
 

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
-from typing import Any
 
 from seqnlp_runtime.answers import Answer, Hypothesis
-from seqnlp_runtime.decoding import Decoding, Found, UsualLength, search
+from seqnlp_runtime.decoding import Decoding, Found, search
 from seqnlp_runtime.decoding.arrays import Floats
-from seqnlp_runtime.demands import Target
-from seqnlp_runtime.described import count
-from seqnlp_runtime.errors import FolderError, RunnerError
-from seqnlp_runtime.folder import DESCRIPTION, Folder
+from seqnlp_runtime.described_writer import BOS, EOS, WriterDescription
+from seqnlp_runtime.errors import RunnerError
+from seqnlp_runtime.folder import Folder
 from seqnlp_runtime.model import Model
 from seqnlp_runtime.normalize import capitalize
 from seqnlp_runtime.pipeline import PAD, UNK
 from seqnlp_runtime.sources import Batch, GraphStepper, Slots, Source
 from seqnlp_runtime.tidy import balance
-from seqnlp_runtime.truecase import Truecaser
 from seqnlp_runtime.written_words import first_words, whole_words, whole_words_of
 
-EOS, BOS = "<eos>", "<bos>"
 WINDOW = 1024
 """Texts that are sorted by length together, so that batches carry little padding."""
 
@@ -48,37 +44,19 @@ class WriterModel(Model):
     """
 
     def __init__(self, folder: Folder) -> None:
-        described, pipelines = folder.description, folder.pipelines
-        try:
-            self.task: str = described["task"]
-            source, target = described["fields"]
-            self.pipeline = pipelines[source]
-            self.target = Target(
-                pipeline=pipelines[target],
-                outputs=count(described, "outputs"),
-                copies=described["copies"],
-                unknown=described["writes_unknown"],
-            )
-            self._max_tokens = count(described, "max_tokens")
-            self._chunks = described["long_documents"] == "chunk"
-            self._pieces, self._weighs = described["reads_pieces"], described["weights"]
-            self._defaults: Mapping[str, Any] = dict(described["decoding"])
-            self._ratio = float(described["length_ratio"])
-            usual, case = described["usual_length"], described["truecase"]
-            self._usual = None if usual is None else UsualLength(**usual)
-            self._truecaser = None if case is None else Truecaser(case)
-            self._capital: bool = described["sentence_case"]
-            specials = [self.pipeline.specials, self.target.pipeline.specials]
-            self._source_end = specials[0].index(EOS)
-            self._begin, self._end = specials[1].index(BOS), specials[1].index(EOS)
-            ids = self.target.pipeline
-            if self.target.outputs > len(ids.specials) + len(ids.vocabulary):
-                raise ValueError(f"outputs: more than tokens: {self.target.outputs}")
-        except FolderError as error:
-            raise FolderError(f"{folder.path / DESCRIPTION}: {error}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise FolderError(f"{folder.path / DESCRIPTION}: damaged: {error}") from error
+        described = WriterDescription.read(folder)
+        self.task = described.task
+        self.pipeline, self.target = described.pipeline, described.target
+        self._max_tokens, self._chunks = described.max_tokens, described.chunks
+        self._pieces, self._weighs = described.reads_pieces, described.weighs
+        self._defaults, self._ratio = described.decoding, described.length_ratio
+        self._usual, self._truecaser = described.usual_length, described.truecaser
+        self._capital = described.capital
+        specials = self.target.pipeline.specials
+        self._source_end = self.pipeline.specials.index(EOS)
+        self._begin, self._end = specials.index(BOS), specials.index(EOS)
         self._encoder, self._step = folder.graph("encoder"), folder.graph("step")
+        described.check(folder, self._encoder, self._step)
 
     def search_by(self, decoding: Mapping[str, object]) -> None:
         """See `Model`."""
