@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -40,9 +39,12 @@ class OwnCell(GatedCell):
 
 
 def make_encoder(cell: str, **options: Any) -> RecurrentEncoder:
-    """Of three features and four units; in torch the readable loop runs it."""
+    """Of three features and eight units; in torch the readable loop runs it.
+
+    Of fewer units, normalizing them may lose the digits that are compared.
+    """
     torch.manual_seed(1)
-    return RecurrentEncoder(3, cell=cell, hidden_size=4, engine="reference", **options)
+    return RecurrentEncoder(3, cell=cell, hidden_size=8, engine="reference", **options)
 
 
 class Encoders(nn.Module):
@@ -99,25 +101,22 @@ class Runner:
 
 
 def greatest_differences(graph: onnx.ModelProto, module: Encoders) -> Iterator[float]:
-    """Of every batch, how far the graph is from the module at most.
-
-    What is lost by rounding in a formula itself, as by normalizing four numbers that are nearly
-    the same, is forgiven: five times what torch loses against float64.
+    """Of every batch, how far the graph is from the module at most, as a share of the greatest
+    number where that is above 1: a cell of rectified units has no bound.
     """
-    precise = deepcopy(module).double()
     run = Runner(graph)
     for rows, lengths in BATCHES:
         torch.manual_seed(rows)
         x, sizes = torch.randn(rows, max(lengths), 3), torch.tensor(lengths)
         with torch.no_grad():
-            expected, exact = module(x, sizes), precise(x.double(), sizes)
+            expected = module(x, sizes)
         found = run(x=x, lengths=sizes)
         # Not by the greatest of all, which would let a NaN pass.
-        for one, other, true in zip(found, expected, exact, strict=True):
+        for one, other in zip(found, expected, strict=True):
             assert one.shape == other.shape
             assert np.isfinite(one).all()
-            lost = float((other - true).abs().max())
-            yield max(0.0, float(np.abs(one - true.numpy()).max()) - 5 * lost)
+            scale = max(1.0, float(other.abs().max()))
+            yield float(np.abs(one - other.numpy()).max()) / scale
 
 
 def operators(graph: onnx.ModelProto | onnx.GraphProto) -> Counter[str]:

@@ -76,7 +76,7 @@ def test_products_become_int8_in_loops_too(loop_graph: Recorded) -> None:
 def test_small_weights_are_left_alone(native_graph: Recorded) -> None:
     graph, _ = native_graph
     assert operators(quantize_graph(graph)) == operators(graph)
-    assert LEAST > 2 * 16 * 4
+    assert LEAST > 2 * 32 * 8
 
 
 class _Tables(nn.Module):

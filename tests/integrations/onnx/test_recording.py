@@ -53,7 +53,7 @@ def test_weights_are_in_onnx_s_order_when_the_graph_is_made(
     read = [node.input[1:4] for node in graph.graph.node if node.op_type in ("LSTM", "GRU", "RNN")]
     assert {name for names in read for name in names} <= weights
     sizes = {each.name: list(each.dims) for each in graph.graph.initializer}
-    assert sizes[read[0][0]] == [2, 16, 3]
+    assert sizes[read[0][0]] == [2, 32, 3]
 
 
 def test_other_cells_are_loops_in_either_direction(loop_graph: Recorded) -> None:
