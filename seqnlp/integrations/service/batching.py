@@ -16,6 +16,7 @@ from typing import TypeVar
 from seqnlp.integrations.service.limits import Limits
 from seqnlp.integrations.service.refusals import RefusedError, busy
 from seqnlp.tasks.base import Task
+from seqnlp.tasks.decoding.wanted import GivenUpError, while_wanted
 from seqnlp.types import Prediction
 
 Outcome = list[Prediction] | Exception
@@ -243,7 +244,10 @@ def _answer(batch: Batch) -> list[Outcome]:
     """The answers of each part; where one fails, the others do not."""
     texts = [text for _, part in batch.parts for text in part]
     try:
-        answers = batch.task.answer_texts(texts, batch_size=len(texts))
+        with while_wanted(lambda: not all(ticket.future.done() for ticket, _ in batch.parts)):
+            answers = batch.task.answer_texts(texts, batch_size=len(texts))
+    except GivenUpError as error:
+        return [error] * len(batch.parts)
     except Exception as error:
         if len(batch.parts) == 1:
             return [error]

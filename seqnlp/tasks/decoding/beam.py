@@ -18,6 +18,7 @@ from seqnlp.tasks.decoding.ranking import Ranking
 from seqnlp.tasks.decoding.rules import NEVER, Moment, Rules
 from seqnlp.tasks.decoding.stepper import Stepper, StepScores
 from seqnlp.tasks.decoding.trace import Ends, Trace
+from seqnlp.tasks.decoding.wanted import check_wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,7 @@ class BeamSearch:
         live = self._begin(stepper)
         pool = Pool(live.tokens.numel(), min(self.n_best, self.width), live.tokens.device)
         for time in count():
+            check_wanted()
             scores = stepper.step(live.tokens.flatten())
             self.trace.add(live.sources, live.tokens, live.parents, scores.weights)
             coverage = self.ranking.cover(live.coverage, scores.weights)

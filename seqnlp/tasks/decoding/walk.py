@@ -15,6 +15,7 @@ from seqnlp.tasks.decoding.ranking import Ranking
 from seqnlp.tasks.decoding.rules import Moment, Rules
 from seqnlp.tasks.decoding.stepper import Stepper
 from seqnlp.tasks.decoding.trace import Ends, Trace
+from seqnlp.tasks.decoding.wanted import check_wanted
 
 Draw: TypeAlias = Callable[[Tensor, int, Tensor], Tensor]
 """(scores [N, V], time, sources [B']) to tokens [N]."""
@@ -50,6 +51,7 @@ def walk(
     words = torch.zeros_like(ids) if rules.words else None
     found = []
     for time in count():
+        check_wanted()
         scores = stepper.step(ids.flatten())
         trace.add(sources, ids, straight.expand_as(ids), scores.weights)
         coverage = ranking.cover(coverage, scores.weights)

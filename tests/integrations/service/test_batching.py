@@ -16,6 +16,7 @@ from seqnlp.integrations.service.batching import Batch, Dispatcher
 from seqnlp.integrations.service.limits import Limits
 from seqnlp.integrations.service.refusals import RefusedError
 from seqnlp.tasks.base import Task
+from seqnlp.tasks.decoding.wanted import GivenUpError, check_wanted
 from seqnlp.types import Prediction
 
 T = TypeVar("T")
@@ -242,3 +243,32 @@ def test_one_dispatcher_serves_one_loop_after_another(echo: Echo) -> None:
     dispatcher.close()
     assert outputs(asyncio.run(dispatcher.answer("m", echo.task, ["c"]))) == ["C"]
     dispatcher.close()
+
+
+class Endless(Echo):
+    """Writes until nobody waits for it any more."""
+
+    given_up = 0
+
+    def answer_texts(self, texts: Sequence[str], *, batch_size: int) -> list[Prediction]:
+        self.begun.set()
+        try:
+            while self.open.wait(0.001):
+                check_wanted()
+        except GivenUpError:
+            self.given_up += 1
+            raise
+        raise AssertionError("unreachable")
+
+
+def test_what_nobody_waits_for_any_more_is_given_up_as_a_whole() -> None:
+    endless, echo = Endless(), Echo()
+
+    async def ask(dispatcher: Dispatcher) -> list[str]:
+        asked = [dispatcher.answer("m", endless.task, [text]) for text in "ab"]
+        both = await asyncio.gather(*asked, return_exceptions=True)
+        assert [each.status for each in both if isinstance(each, RefusedError)] == [504, 504]
+        return outputs(await dispatcher.answer("m", echo.task, ["c"]))
+
+    assert run(ask, timeout=0.2) == ["C"]
+    assert endless.given_up == 1

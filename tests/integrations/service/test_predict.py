@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 import seqnlp
 from seqnlp.bundle import Model
 from seqnlp.errors import InputError
 from seqnlp.integrations.service import Limits, make_app
+from seqnlp.integrations.service.schemas import PredictRequest
 from seqnlp.types import Prediction
 from tests.cli.calling import call
 
@@ -191,6 +193,12 @@ def test_bytes_that_are_no_json_are_refused(client: TestClient, body: bytes, mes
     response = client.post("/v1/toy/predict", content=body)
     assert response.status_code == 422
     assert response.json()["error"]["message"].startswith(message)
+
+
+def test_of_a_long_list_of_wrong_texts_one_is_complained_of() -> None:
+    with pytest.raises(ValidationError) as caught:
+        PredictRequest.model_validate_json('{"texts": [' + "1, " * 1000 + "1]}")
+    assert caught.value.error_count() == 1
 
 
 def test_a_body_in_pieces_is_measured_as_it_comes(client: TestClient) -> None:

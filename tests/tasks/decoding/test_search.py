@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from seqnlp.tasks.decoding import Decoding, Found
 from seqnlp.tasks.decoding.ranking import Ranking
+from seqnlp.tasks.decoding.wanted import GivenUpError, while_wanted
 from tests.tasks.decoding import naive
 from tests.tasks.decoding.toy import BOS, EOS, Toy, World, contains, repeats
 
@@ -189,3 +190,12 @@ def test_sources_that_are_done_leave(beam: int) -> None:
     assert rows[-1] < rows[0] / 2
     if beam == 1:
         assert len(toys[0].rows_read) == max(len(one.ids) for (one,) in found) + 1
+
+
+@pytest.mark.parametrize("name", ["greedy", "beam", "diverse", "sample"])
+def test_a_search_that_nobody_waits_for_ends_before_its_next_step(name: str) -> None:
+    world, options, asked = _world(1), Decoding(min_length=5, **OPTIONS[name]), iter([True, False])
+    with pytest.raises(GivenUpError), while_wanted(lambda: next(asked)):
+        world.find(options)
+    assert next(asked, None) is None
+    assert len(world.find(options)) == 5
