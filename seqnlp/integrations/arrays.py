@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from seqnlp.errors import InputError
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+_TIMES = "mM"  # durations and dates, which JSON has as numbers of their unit
+_MOST_BYTES = 1 << 28  # of classes that are read
 
 
 class EstimatorError(InputError, ValueError):
@@ -150,8 +153,8 @@ def class_weights_of(
     Raises:
         EstimatorError: another word, or a class that is not among them.
     """
-    if isinstance(chosen, str):
-        if chosen != "balanced":
+    if not isinstance(chosen, Mapping):
+        if not isinstance(chosen, str) or chosen != "balanced":
             raise EstimatorError(
                 f"class_weight is {chosen!r}; expected 'balanced', or a mapping of class to weight"
             )
@@ -162,8 +165,8 @@ def class_weights_of(
         if label not in known:
             listed = ", ".join(map(repr, known))
             raise EstimatorError(f"class_weight has {label!r}, which is no class of y: {listed}")
-        if not weight > 0:
-            raise EstimatorError(f"class_weight[{label!r}] is {weight:g}; expected more than 0")
+        if not isinstance(weight, Real) or not weight > 0:
+            raise EstimatorError(f"class_weight[{label!r}] is {weight!r}; expected more than 0")
     return [float(chosen.get(label, 1.0)) for label in known]
 
 
@@ -181,7 +184,8 @@ def label_names(classes: NDArray[Any]) -> list[str]:
 
 def classes_as_json(classes: NDArray[Any]) -> dict[str, Any]:
     """Classes as values that `classes_from_json` reads."""
-    return {"type": classes.dtype.str, "values": classes.tolist()}
+    plain = classes.astype(np.int64) if classes.dtype.kind in _TIMES else classes
+    return {"type": classes.dtype.str, "values": plain.tolist()}
 
 
 def classes_from_json(said: Any, labels: Iterable[str]) -> NDArray[Any]:
@@ -191,9 +195,12 @@ def classes_from_json(said: Any, labels: Iterable[str]) -> NDArray[Any]:
         ValueError: it did not write this, or of another model.
     """
     kind, values = np.dtype(str(said["type"])), list(said["values"])
-    if kind.kind not in "biufUO" or not all(isinstance(v, str | int | float) for v in values):
+    plain = all(isinstance(value, str | int | float) for value in values)
+    if kind.kind not in "biufUO" + _TIMES or not plain:
         raise ValueError("neither texts nor numbers")
-    classes = np.array(values, dtype=kind)
+    if kind.itemsize * len(values) > _MOST_BYTES:
+        raise ValueError("they take more memory than any")
+    classes = np.array(values, np.int64 if kind.kind in _TIMES else kind).astype(kind)
     # A class of which nothing could be learned is no label of the model.
     if classes.ndim != 1 or not set(labels) <= set(label_names(classes)):
         raise ValueError(f"they are not of the labels {', '.join(labels)}")

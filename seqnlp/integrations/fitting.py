@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -150,15 +152,31 @@ def go_on(
     }
 
 
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """What another thread holds at a fork is never let go in the new process."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @contextmanager
 def undisturbed(settings: Settings) -> Iterator[None]:
-    """Compute as a run of these settings does; afterwards all is as before."""
+    """Compute as a run of these settings does; afterwards all is as before.
+
+    Threads wait for one another: torch has one generator for all of them.
+    """
     device = choose_device(settings.device)
     threads = torch.get_num_threads()
     # Numbers too small for a normal float slow a CPU down tenfold and change nothing.
     flushed = (torch.full((1,), 1e-38) * 0.1).item() == 0
     devices = [] if device.type == "cpu" else [torch.cuda.current_device()]
-    with torch.random.fork_rng(devices):
+    with _lock, torch.random.fork_rng(devices):
         try:
             torch.set_flush_denormal(True)
             if settings.threads is not None:

@@ -170,6 +170,11 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows, names = _worth_learning(texts, weights), label_names(known)
         learned = [texts[row] for row in rows]
         if not begun:
+            if not rows:
+                raise EstimatorError(
+                    "the first call to partial_fit takes its vocabulary from its texts; X has none "
+                    "that counts"
+                )
             weighted: dict[str, Any] = {}
             if self.class_weight == "balanced":
                 raise EstimatorError("class_weight 'balanced' is not known before all of y is")
@@ -240,7 +245,7 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if "classes" in model.metrics:
             try:
                 classes = classes_from_json(model.metrics["classes"], labels)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError, SyntaxError) as error:
                 path = Path(folder) / "metrics.json"
                 raise BundleError(f"{path}: damaged: no classes of this model: {error}") from error
         return cls(settings=model.settings)._take(model, classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,16 @@ def test_labels_and_weights_that_do_not_fit_are_refused(
          r"^class_weight has 'z', which is no class of y: 'x', 'y'$"),
         ({"class_weight": {"x": 0}}, EstimatorError,
          r"^class_weight\['x'\] is 0; expected more than 0$"),
+        ({"class_weight": {"x": "1"}}, EstimatorError,
+         r"^class_weight\['x'\] is '1'; expected more than 0$"),
+        ({"class_weight": [1, 2]}, EstimatorError,
+         r"^class_weight is \[1, 2\]; expected 'balanced', or a mapping of class to weight$"),
+        ({"random_state": "x"}, SettingsError,
+         r"^SequenceClassifier: random_state: a whole number or a RandomState is expected, not 'x'"),
+        ({"random_state": 1.5}, SettingsError, r"random_state: a whole number .*, not 1.5$"),
+        ({"settings": 5}, SettingsError,
+         r"^SequenceClassifier: settings: settings, a recipe or a mapping are expected, not 5$"),
+        ({"validation_share": "x"}, SettingsError, r"^SequenceClassifier: corpus.validation_share: .*'x'"),
     ],
 )  # fmt: skip
 def test_parameters_that_say_nothing_sensible(
@@ -170,7 +181,7 @@ def test_parameters_that_say_nothing_sensible(
 @pytest.mark.parametrize(
     ("labels", "kind"),
     [([False, True], "b"), ([-1, 10], "i"), ([1.0, 2.0], "f"), (["", "a"], "U"),
-     (np.array(["no", "yes"], dtype=object), "O")],
+     (np.array(["no", "yes"], dtype=object), "O"), (np.array(["2020-01", "2021-01"], "M8[M]"), "M")],
 )  # fmt: skip
 def test_labels_of_any_type_come_back_as_they_were(labels: Any, kind: str, tmp_path: Path) -> None:
     y = np.asarray(labels)[(LABELS == "positive").astype(int)]
@@ -231,12 +242,17 @@ def test_a_folder_that_is_no_classifier(
     fitted.save(tmp_path)
     path = tmp_path / "metrics.json"
     metrics = json.loads(path.read_text())
-    for damage in (
+    damages: list[Any] = [
         {"type": "<U8", "values": ["one"]},
         {"type": "what"},
         [],
         {"type": "<M8", "values": []},
-    ):
+        {"type": "<M8[D]", "values": ["one", "two"]},
+        {"type": "<U2000000000", "values": ["negative", "positive"]},
+        {"type": "<i8", "values": [10**30, 0]},
+        {"type": "(1,i4", "values": []},
+    ]
+    for damage in damages:
         path.write_text(json.dumps({**metrics, "classes": damage}))
         with pytest.raises(
             BundleError, match=re.escape(f"{path}: damaged: no classes of this model: ")
@@ -379,6 +395,8 @@ def test_partial_fit_goes_on_with_a_fitted_model_and_can_have_one_class(
         ({}, (["a"], ["z"], ["x", "y"]), "y has 'z', which is not among the classes: 'x', 'y'"),
         ({"class_weight": "balanced"}, (["a"], ["x"], ["x", "y"]),
          "class_weight 'balanced' is not known before all of y is"),
+        ({}, ([" "], ["x"], ["x", "y"]),
+         "the first call to partial_fit takes its vocabulary from its texts; X has none that counts"),
         ({"evidence": "logistic"}, (["a"], ["x"], ["x", "y"]),
          "head.evidence = 'logistic' is made of all texts at once, and not part by part; use "
          "'none', or fit"),
@@ -443,6 +461,16 @@ def test_calibration_mends_a_model_that_is_too_sure() -> None:
     assert losses[0] < losses[1]
     crossed = CalibratedClassifierCV(SequenceClassifier(**SMALL), cv=2)
     assert crossed.fit(TEXTS, LABELS, sample_weight=np.ones(len(TEXTS))).score(TEXTS, LABELS) > 0.9
+
+
+def test_threads_that_train_at_once_draw_what_each_would_alone() -> None:
+    few = {**TINY, "epochs": 2}
+    estimators = [SequenceClassifier(**few, random_state=seed) for seed in (0, 1)] * 2
+    alone = [each.fit(TEXTS, LABELS).predict_proba(TEXTS) for each in estimators]
+    with ThreadPoolExecutor(len(estimators)) as threads:
+        fitted = threads.map(lambda each: clone(each).fit(TEXTS, LABELS), estimators)
+        for each, expected in zip(fitted, alone, strict=True):
+            np.testing.assert_array_equal(each.predict_proba(TEXTS), expected)
 
 
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
