@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import (
@@ -17,10 +18,25 @@ from pydantic_core import PydanticCustomError
 Phrase = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class Options(BaseModel):
-    """How outputs are searched for, in place of what the model's settings say."""
+_MOST_KEYS = 100
+
+
+class Section(BaseModel):
+    """Keys of which none is unknown."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, value: object) -> object:
+        """What is enough to complain of: a body has room for a hundred thousand wrong keys."""
+        if isinstance(value, dict) and len(value) > _MOST_KEYS:
+            return dict(islice(value.items(), _MOST_KEYS))
+        return value
+
+
+class Options(Section):
+    """How outputs are searched for, in place of what the model's settings say."""
 
     beam: int = Field(default=1, ge=1, le=32, description="Hypotheses kept at each step.")
     n_best: int = Field(default=1, ge=1, le=32, description="Hypotheses given for each text.")
@@ -44,10 +60,8 @@ class Options(BaseModel):
     sentences: int = Field(default=3, ge=1, le=1000, description="Of an extract.")
 
 
-class Request(BaseModel):
+class Request(Section):
     """How texts are to be answered."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     options: Options = Field(default_factory=Options, description="For tasks that write texts.")
     explain: bool = Field(default=False, description="Give the weights of attention, too.")

@@ -201,6 +201,14 @@ def test_of_a_long_list_of_wrong_texts_one_is_complained_of() -> None:
     assert caught.value.error_count() == 1
 
 
+def test_of_many_wrong_keys_a_hundred_are_looked_at() -> None:
+    keys = json.dumps(dict.fromkeys(map(str, range(1000))))
+    for body in (keys, f'{{"text": "a", "options": {keys}}}'):
+        with pytest.raises(ValidationError) as caught:
+            PredictRequest.model_validate_json(body)
+        assert caught.value.error_count() == 100
+
+
 def test_a_body_in_pieces_is_measured_as_it_comes(client: TestClient) -> None:
     def pieces(count: int) -> Iterator[bytes]:
         yield b'{"text": "'
