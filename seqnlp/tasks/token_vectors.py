@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqnlp.nn.changes import Sample
 from seqnlp.nn.embedding import TokenEmbedding
 from seqnlp.tasks.rows import single_row
 from seqnlp.text.pipeline import TokenPipeline
@@ -22,15 +23,16 @@ MOST = 20_000
 class _Table:
     """Vectors of tokens of one state of an embedding, float32 [N, D], by token.
 
-    state: where its weights lie, and torch's count of their changes.
+    state: where its weights lie, and torch's count of their changes; what it does not count shows
+    in a sample of them.
     """
 
     def __init__(
         self, pipeline: TokenPipeline, embedding: TokenEmbedding, state: list[int]
     ) -> None:
         self.pipeline, self.state, self.places = pipeline, state, dict[str, int]()
-        # So that no other weights come to lie where these were.
-        self.held = [each.detach() for each in embedding.parameters()]
+        # It holds them, so that no other weights come to lie where these were.
+        self.sample = Sample([each.detach() for each in embedding.parameters()])
         self.rows: NDArray[np.float32] = np.zeros((256, embedding.size), dtype=np.float32)
         self.lock = threading.Lock()
 
@@ -85,6 +87,7 @@ def embed_text(tokens: Sequence[str], pipeline: TokenPipeline, embedding: TokenE
     if (
         table is None
         or table.state != state
+        or not table.sample.stands()
         or table.pipeline is not pipeline
         or len(table.places) + len(tokens) > MOST
     ):

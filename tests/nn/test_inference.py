@@ -6,6 +6,7 @@ import copy
 import gc
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from seqnlp.nn import GatedCell, Gates, GRUCell, LSTMCell, RecurrentEncoder, State, unroll
 from seqnlp.nn.engines import build, inference
@@ -125,10 +127,41 @@ def step_an_optimizer(cell: Leaky) -> None:
     torch.optim.AdamW(cell.parameters(), lr=0.1).step()
 
 
+def step_in_one_call(cell: Leaky, kind: type[torch.optim.Optimizer] = torch.optim.SGD) -> None:
+    with torch.enable_grad():
+        unroll(cell, torch.randn(2, 3, D))[0].sum().backward()  # type: ignore[no-untyped-call]
+    kind(cell.parameters(), lr=0.1, fused=True).step()  # type: ignore[call-arg]
+
+
+def average(cell: Leaky) -> None:
+    for parameter in cell.parameters():
+        parameter.data.mul_(0.9).add_(torch.full_like(parameter, 0.1))
+
+
+def write_a_row(cell: Leaky) -> None:
+    cell.weight_h.data[3] = 1
+
+
+def write_a_column(cell: Leaky) -> None:
+    cell.weight_x.data[:, -1] = 1
+
+
+def write_by_numpy(cell: Leaky) -> None:
+    numbers = cell.weight_x.detach().numpy()
+    numbers *= 2
+
+
 @compiled
 @pytest.mark.parametrize(
     "change",
     [
+        step_in_one_call,
+        partial(step_in_one_call, kind=torch.optim.Adam),
+        partial(step_in_one_call, kind=torch.optim.Adagrad),
+        average,
+        write_a_row,
+        write_a_column,
+        write_by_numpy,
         replace_weight,
         give_other_data,
         write_in_place,
@@ -150,6 +183,15 @@ def test_whatever_changes_is_seen(change: Callable[[Leaky], object]) -> None:
     with torch.no_grad():
         change(cell)
     assert not torch.allclose(both_ways(cell, x)[1][0], before[0], atol=1e-3)
+    agree(cell, x)
+
+
+def test_weights_that_are_computed_are_those_of_now() -> None:
+    cell, x = LSTMCell(D, H), torch.randn(1, T, D)
+    parametrizations.weight_norm(cell, "weight_h")  # type: ignore[no-untyped-call]
+    agree(cell, x)
+    with torch.no_grad():
+        cell.parametrizations["weight_h"].original0.mul_(2)  # type: ignore[index, union-attr]
     agree(cell, x)
 
 

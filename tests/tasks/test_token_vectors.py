@@ -51,6 +51,12 @@ def other_data(embedding: TokenEmbedding) -> None:
     embedding.words.data = embedding.words.data + 1
 
 
+def step_in_one_call(embedding: TokenEmbedding) -> None:
+    embedding.words.grad = torch.zeros_like(embedding.words)
+    embedding.words.grad[2] = 1
+    torch.optim.SGD(embedding.parameters(), lr=1.0, fused=True).step()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -58,6 +64,9 @@ def other_data(embedding: TokenEmbedding) -> None:
         lambda embedding: embedding.ngrams.mul_(2),
         lambda embedding: embedding.load_vectors(torch.ones(1, 5), [2]),
         other_data,
+        lambda embedding: embedding.words.data.mul_(2),
+        lambda embedding: embedding.ngrams.data.add_(1),
+        step_in_one_call,
         double,
     ],
 )

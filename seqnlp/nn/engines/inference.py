@@ -18,6 +18,7 @@ from torch import Tensor
 
 from seqnlp.nn.cells.base import Cell, GatedCell, State
 from seqnlp.nn.cells.quantized import QuantizedCell
+from seqnlp.nn.changes import Sample
 from seqnlp.nn.engines import abi
 from seqnlp.nn.engines.abi import Int
 from seqnlp.nn.engines.arrays import merge_biases
@@ -54,11 +55,13 @@ class _Known:
     """What was prepared, and all that it depends on.
 
     same: objects that must be the same ones. equal: where tensors lie, and torch's count of their
-    changes in place. kind: see `kind_of`, where objects may have changed inside.
+    changes in place. sample: what has changed without being counted. kind: see `kind_of`, where
+    objects may have changed inside.
     """
 
     same: list[object]
     equal: list[int]
+    sample: Sample | None
     kind: object
     prepared: Prepared | None
 
@@ -83,12 +86,21 @@ def prepare(cell: GatedCell | QuantizedCell) -> Prepared | None:
     known = _KNOWN.get(cell)
     if known is not None and known.equal == equal and len(known.same) == len(same):
         as_before = all(map(is_, known.same, same))
+        as_before = as_before and (known.sample is None or known.sample.stands())
         if as_before and (known.kind is None or known.kind == kind_of(inner)):
             return known.prepared
+    if inner._modules.get("parametrizations") is not None:
+        # Its weights are computed anew whenever they are asked for.
+        return None
+    sample = Sample(parameters) if _suit(parameters) else None
     made = _prepare(cell, parameters)
     kind = kind_of(inner) if inner._modules or _may_change(inner) else None
-    _KNOWN[cell] = _Known(same=same, equal=equal, kind=kind, prepared=made)
+    _KNOWN[cell] = _Known(same=same, equal=equal, sample=sample, kind=kind, prepared=made)
     return made
+
+
+def _suit(parameters: Sequence[Tensor]) -> bool:
+    return all(each.dtype == torch.float32 and each.device.type == "cpu" for each in parameters)
 
 
 def _may_change(cell: GatedCell) -> bool:
@@ -167,7 +179,7 @@ def run_prepared(
 
 def _prepare(cell: GatedCell | QuantizedCell, parameters: Sequence[Tensor]) -> Prepared | None:
     inner = cell.inner if isinstance(cell, QuantizedCell) else cell
-    if any(each.dtype != torch.float32 or each.device.type != "cpu" for each in parameters):
+    if not _suit(parameters):
         return None
     if find_obstacle(inner, inner.bias, None) is not None:
         return None
