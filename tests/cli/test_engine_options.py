@@ -61,8 +61,8 @@ def test_an_engine_for_one_run(
 ) -> None:
     command = (command[0], str(toy_run), *command[1:])
     _, usual, _ = call(capfd, *command)
-    assert used == ["native"]
-    for engine in ("reference", "fused"):
+    assert used == ["fused"]
+    for engine in ("reference", "native"):
         used.clear()
         assert call(capfd, *command, "--engine", engine) == (0, usual, "")
         assert used == [engine]
@@ -89,7 +89,7 @@ def test_the_option_of_training_is_saved_with_the_model(
     used.clear()
     assert call(capfd, "predict", tmp_path / "run", TEXT)[0] == 0
     assert call(capfd, "predict", tmp_path / "run", TEXT, "--engine", "auto")[0] == 0
-    assert used == ["reference", "native"]
+    assert used == ["reference", "fused"]
 
 
 def test_training_says_once_what_it_runs_on(
@@ -162,7 +162,7 @@ def test_show_counts_the_dropout_of_training(
     assert train(capfd, *words, "--set", "hooks.dropout.recurrent=0.2")[0] == 0
     _, out, _ = call(capfd, "show", tmp_path / "run")
     assert re.search("training, 16 texts of 30 tokens +│ fused ", out)
-    assert re.search("one text of 30 tokens +│ native ", out)
+    assert re.search("one text of 30 tokens +│ fused ", out)
 
 
 @pytest.mark.parametrize(
