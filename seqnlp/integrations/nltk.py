@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from nltk.classify.api import ClassifierI
 from nltk.probability import DictionaryProbDist
@@ -58,7 +58,7 @@ class NltkClassifier(ClassifierI):  # type: ignore[misc]
         """Answers in the order of the texts; those that are words apart from the others."""
         items = list(texts)
         for number, item in enumerate(items):
-            if isinstance(item, Mapping) or not isinstance(item, Sequence):
+            if not isinstance(item, str) and not _are_words(item):
                 raise InputError(
                     f"NltkClassifier: item {number}: a text or a list of words is expected, not "
                     f"{item!r:.60}; the model finds its features itself"
@@ -70,3 +70,9 @@ class NltkClassifier(ClassifierI):  # type: ignore[misc]
             (item for item in items if not isinstance(item, str)), batch_size=self.batch_size
         )
         return [next(whole if isinstance(item, str) else words) for item in items]
+
+
+def _are_words(item: object) -> bool:
+    if isinstance(item, bytes) or not isinstance(item, Sequence):
+        return False
+    return all(isinstance(word, str) for word in item)

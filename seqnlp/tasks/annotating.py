@@ -30,10 +30,13 @@ def annotate(
         "summary"; and `probabilities`, label to probability, where the task has labels.
 
     Raises:
-        InputError: there is no such column, a value in it is no text, or the batch has the
-            column `probabilities` of its own.
+        InputError: there is no such column, a value in it is no text, or it is a row and no batch.
     """
     name = _find(task, list(batch.keys()), column)
+    if isinstance(batch[name], str):
+        raise InputError(
+            "annotate: one row, expected a batch: dataset.map(model.annotate, batched=True)"
+        )
     texts = list(batch[name])
     for row, text in enumerate(texts):
         if not isinstance(text, str):
@@ -58,7 +61,8 @@ def answer_words(
     Token i of a document is word i of it, normalized by itself.
 
     Raises:
-        InputError: the task's own tokens are parts of words, or it reads no tokens.
+        InputError: the task's own tokens are parts of words, it reads no tokens, or a document is
+            a text.
     """
     if not task.pipeline_names:
         raise InputError(f"the task {task.settings.task!r} reads no texts, and so no words")
@@ -70,7 +74,14 @@ def answer_words(
             "'regex' or the like"
         )
     iterator = iter(documents)
+    begin = 0
     while block := list(islice(iterator, WINDOW)):
+        for number, words in enumerate(block, start=begin):
+            if isinstance(words, str):
+                raise InputError(
+                    f"predict_tokens: document {number} is {words!r:.60}, expected a list of words"
+                )
+        begin += len(block)
         rows = task.read_tokens([task.pipeline.normalize_tokens(each) for each in block])
         yield from task.answer(rows, batch_size=batch_size)
 

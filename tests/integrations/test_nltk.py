@@ -58,5 +58,8 @@ def test_what_cannot_be_classified_is_one_clear_line(
         classifier.classify_many(["a", {"a": 1}])
     with pytest.raises(InputError, match=r"item 0: a text or a list of words is expected, not 3;"):
         classifier.classify(3)  # type: ignore[arg-type]
+    for words in ([("fine", "JJ")], b"fine", ["fine", 3]):
+        with pytest.raises(InputError, match="item 0: a text or a list of words is expected, not"):
+            classifier.classify(words)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="^NltkClassifier: the task 'translation' has no labels$"):  # fmt: skip
         NltkClassifier(seqnlp.load(pairs_run))

@@ -104,6 +104,8 @@ def test_columns_of_written_texts_are_called_as_the_task_calls_them(
          r"fn_kwargs=\{'column': ...\}"),
         ({"text": ["a"]}, "texts", "annotate: no column 'texts'; did you mean 'text'?"),
         ({"text": ["a", None]}, None, "annotate: row 1 of the batch: the column 'text' has None, expected a text"),
+        ({"text": "a row"}, None,
+         r"annotate: one row, expected a batch: dataset.map\(model.annotate, batched=True\)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_annotated_is_one_clear_line(
@@ -111,6 +113,11 @@ def test_what_cannot_be_annotated_is_one_clear_line(
 ) -> None:
     with pytest.raises(InputError, match=message):
         model.annotate(batch, column=column)
+
+
+def test_a_text_is_no_list_of_its_words(model: Model) -> None:
+    with pytest.raises(InputError, match="^predict_tokens: document 1 is 'fine', expected a list of words$"):  # fmt: skip
+        list(model.predict_tokens([["It"], "fine"]))
 
 
 def test_words_of_the_same_tokenizer_are_answered_as_the_text(

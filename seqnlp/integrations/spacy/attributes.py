@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spacy.tokens import Doc
+from spacy.tokens.underscore import Underscore
 
 if TYPE_CHECKING:
     from seqnlp.tasks.base import Task
@@ -22,6 +24,11 @@ def default_attribute(task: Task | type[Task]) -> str:
 
     name = answer_name(task)
     return _ATTRIBUTES.get(name, f"seqnlp_{name}")
+
+
+def can_be_read(name: str) -> bool:
+    """Whether `doc._.NAME` is the attribute of that name, and no word or method of another use."""
+    return name.isidentifier() and not keyword.iskeyword(name) and not hasattr(Underscore, name)
 
 
 def find_spans(doc: Doc, sentences: Sequence[str]) -> list[Any]:

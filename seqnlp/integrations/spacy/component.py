@@ -14,7 +14,12 @@ from spacy.tokens import Doc
 from spacy.util import raise_error
 
 from seqnlp.errors import BundleError, InputError
-from seqnlp.integrations.spacy.attributes import default_attribute, find_sources, find_spans
+from seqnlp.integrations.spacy.attributes import (
+    can_be_read,
+    default_attribute,
+    find_sources,
+    find_spans,
+)
 
 if TYPE_CHECKING:
     from seqnlp.bundle import Model
@@ -63,7 +68,7 @@ class SeqnlpComponent:
             raise InputError(f"{name}: threshold: a probability is expected, not {threshold}")
         if batch_size < 1:
             raise InputError(f"{name}: batch_size: at least 1 is expected, not {batch_size}")
-        if attribute is not None and not attribute.isidentifier():
+        if attribute is not None and not can_be_read(attribute):
             raise InputError(f"{name}: attribute: {attribute!r} cannot stand in doc._.NAME")
         self.name, self.source, self.tokens, self.cats = name, model, tokens, cats
         self.threshold, self.batch_size = threshold, batch_size
@@ -117,7 +122,10 @@ class SeqnlpComponent:
         return doc
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 1000) -> Iterator[Doc]:
-        """Answer documents in their order, `batch_size` of them taken from the stream at once."""
+        """Answer documents in their order, `batch_size` of them taken from the stream at once.
+
+        Those that an error handler has been given are left out, as components of spaCy do.
+        """
         documents = iter(stream)
         while docs := list(islice(documents, batch_size)):
             try:
@@ -125,7 +133,8 @@ class SeqnlpComponent:
                     self._write(doc, answer)
             except Exception as error:
                 self._handler(self.name, self, docs, error)
-            yield from docs
+            else:
+                yield from docs
 
     def set_error_handler(self, handler: ErrorHandler) -> None:
         """See `Language.set_error_handler`."""
