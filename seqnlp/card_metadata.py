@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
@@ -22,6 +23,7 @@ _METRICS = {"macro_f1": "f1", "rouge1": "rouge", "rouge2": "rouge", "rougeL": "r
 """What it calls our figures, where that differs."""
 _CODE = re.compile(r"[a-z]{2,3}")
 _PLAIN = re.compile(r"[A-Za-z][\w -]*\w")
+_UNSAFE = re.compile(r"[^ -~]")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
@@ -111,7 +113,20 @@ def _lines(value: Mapping[str, Any] | Sequence[Any]) -> Iterator[str]:
 
 
 def _scalar(value: object) -> str:
-    """A string or a number; what YAML would take for something else is in quotes, as in JSON."""
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
-    return json.dumps(value)
+    """A string or a number; what YAML would take for something else is in quotes.
+
+    YAML is JSON but for characters beyond 16 bits, and for the point that it wants before an
+    exponent.
+    """
+    if isinstance(value, str):
+        if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+            return value
+        return _UNSAFE.sub(_escape, json.dumps(value, ensure_ascii=False))
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value).replace("nan", ".nan").replace("inf", ".inf")
+    return re.sub(r"^(-?\d+)e", r"\1.0e", json.dumps(value))
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -232,7 +233,9 @@ def test_a_card_says_no_more_than_is_known(toy_run: Path) -> None:
     assert result.metric_value == metrics["test"]["macro_f1"]["value"]
 
 
-@pytest.mark.parametrize("name", ["no", "a: b", "x'\"y", "1.0", "# c", "ümläut", "- d", "", "null"])
+@pytest.mark.parametrize(
+    "name", ["no", "a: b", "x'\"y", "1.0", "# c", "ümläut", "- d", "", "null", "😀\x7f\\n"]
+)
 def test_any_name_stands_in_a_card(toy_run: Path, name: str) -> None:
     from seqnlp.card_metadata import front_matter
 
@@ -242,6 +245,18 @@ def test_any_name_stands_in_a_card(toy_run: Path, name: str) -> None:
     assert data.model_name == name
     assert data.language == ["no", "y"]
     assert (data.license or "") == name
+
+
+@pytest.mark.parametrize("figure", [5e-05, 1e22, 0.25, -3e-7, math.inf, -math.inf])
+def test_any_figure_is_a_number_in_a_card(toy_run: Path, figure: float) -> None:
+    from seqnlp.card_metadata import front_matter
+
+    model = seqnlp.load(toy_run)
+    test = model.metrics["test"]
+    changed = {**test, "macro_f1": {**test["macro_f1"], "value": figure}}
+    text = front_matter(model.settings, {**model.metrics, "test": changed}, "x")
+    results = {(r.dataset_split, r.metric_type): r.metric_value for r in ModelCard(text).data.eval_results}  # fmt: skip
+    assert results["test", "f1"] == figure
 
 
 def test_a_corpus_of_the_hub_is_named(toy_run: Path) -> None:
