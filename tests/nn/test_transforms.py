@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jvp, vjp, vmap
 
 from seqnlp import registry
@@ -17,6 +18,7 @@ from seqnlp.nn.affine import Affine
 from seqnlp.nn.engines import build
 from seqnlp.nn.engines.additive import additive_scores
 from seqnlp.nn.engines.dropout import dropout
+from seqnlp.nn.layer import set_engine
 from seqnlp.types import Encoded
 from tests.nn.gated import assert_equal, weigh
 
@@ -81,6 +83,20 @@ def test_gradients_of_gradients_and_along_a_direction() -> None:
     direction = torch.ones_like(x)
     along = jvp(run, (x,), (direction,))[1]
     assert_equal([along], [(first.detach() * direction).sum()], 1e-10)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "min_gru"])
+def test_forward_derivatives_do_not_ask_for_gradients(cell: str, gradients: bool) -> None:
+    encoder, x = make(cell).float(), make_x().float()
+    found = []
+    for engine in ENGINES:
+        set_engine(encoder, engine)
+        with torch.set_grad_enabled(gradients), forward_ad.dual_level():  # type: ignore[no-untyped-call]
+            dual = forward_ad.make_dual(x, torch.ones_like(x))
+            found.append(forward_ad.unpack_dual(encoder(dual, LENGTHS).states).tangent)
+    assert found[0] is not None
+    assert_equal([found[1]], [found[0]], 1e-6)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "min_gru", "layer_norm_lstm"])

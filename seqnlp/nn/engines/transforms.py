@@ -1,9 +1,10 @@
-"""Transforms of functions, those of torch.func: they follow torch's own operations, no kernels."""
+"""Transforms of functions, as in torch.func: they follow torch's own operations, no kernels."""
 
 from __future__ import annotations
 
 import torch
 from torch import _C, Tensor
+from torch.autograd import forward_ad
 
 from seqnlp.nn.engines.exporting import exporting_to
 
@@ -14,11 +15,11 @@ def transforming() -> bool:
     """Whether a transform (grad, vjp, jvp, vmap, ...) is at work where this is called.
 
     Kernels are then left alone, since tensors may have no memory of their own; and so they are
-    while a program is recorded.
+    while a program is recorded. Derivatives that go forward do so without gradients, too.
     """
     # torch.autograd.Function asks the same; there is no public name for it.
     active: bool = _C._are_functorch_transforms_active()
-    return active or exporting_to() is not None
+    return active or forward_ad._current_level >= 0 or exporting_to() is not None
 
 
 def is_mapped(tensor: Tensor) -> bool:
