@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 _ODD = -0x61C8864680B583EB  # 2^64 / golden ratio, as int64: spreads what is alike (Knuth)
 
+_LONGEST = 128  # characters of a token whose hash is kept
+
 BLOCK = 4096
 """Documents whose features are held at a time."""
 FOLDS = 10
@@ -65,7 +67,10 @@ def bags_of(text: TokenizedText) -> Iterator[Bags]:
 
 
 def _hash(tokens: Sequence[str]) -> Ints:
-    return np.frombuffer(b"".join(map(_digest, tokens)), dtype="<i8").astype(np.int64)
+    # Texts are anybody's: tokens as long as a text must not fill the memory.
+    short = max(map(len, tokens), default=0) <= _LONGEST
+    digests = map(_digest if short else _digest.__wrapped__, tokens)
+    return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)
 
 
 def _pair(words: Ints) -> Ints:

@@ -18,6 +18,8 @@ from seqnlp.text.pipeline import TokenPipeline
 
 MOST = 20_000
 """Tokens whose vectors are kept."""
+LONGEST = 128
+"""Characters of such a token: texts are anybody's, and a token may be as long as one."""
 
 
 class _Table:
@@ -80,7 +82,7 @@ def embed_text(tokens: Sequence[str], pipeline: TokenPipeline, embedding: TokenE
     except RuntimeError:
         # Tensors made in inference mode do not count their changes.
         kept = False
-    if not kept or len(tokens) > MOST:
+    if not kept or len(tokens) > MOST or max(map(len, tokens)) > LONGEST:
         vectors: Tensor = embedding(single_row(tokens, pipeline).to(embedding.words.device))
         return vectors
     table = _TABLES.get(embedding)

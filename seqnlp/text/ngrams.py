@@ -87,8 +87,11 @@ class NgramHasher:
         return joined, np.cumsum(sizes)[:-1]
 
     def _remember(self, fresh: dict[str, Ints]) -> None:
+        # Texts are anybody's: a few tokens as long as a text must not fill the memory.
+        fresh = {token: ids for token, ids in fresh.items() if len(token) <= LONGEST}
         if len(self._cache) + len(fresh) > _CACHED:
-            self._cache.clear()
+            # Not cleared: another thread may be at it.
+            object.__setattr__(self, "_cache", {})
         self._cache.update(fresh)
 
     def _hash(self, tokens: Sequence[str]) -> tuple[Ints, Ints]:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from seqnlp.data.tokens import TokenizedText
 from seqnlp.nn.embedding import TokenEmbedding
-from seqnlp.tasks import token_vectors
+from seqnlp.tasks import evidence, token_vectors
 from seqnlp.tasks.rows import single_row
 from seqnlp.tasks.token_vectors import embed_text
 from seqnlp.text import NgramHasher, TokenPipeline
@@ -88,6 +89,19 @@ def test_no_more_than_some_tokens_are_kept(monkeypatch: pytest.MonkeyPatch) -> N
         assert torch.equal(*both(tokens, pipeline, embedding))
         assert len(token_vectors._TABLES[embedding].places) <= 6
     assert torch.equal(*both([f"word{n}" for n in range(7)], pipeline, embedding))
+
+
+def test_tokens_as_long_as_a_text_are_not_kept() -> None:
+    pipeline, embedding = made()
+    assert torch.equal(*both(["alpha", "x" * 10_000], pipeline, embedding))
+    assert torch.equal(*both(["alpha"], pipeline, embedding))
+    assert list(token_vectors._TABLES[embedding].places) == ["alpha"]
+    assert pipeline.hasher is not None
+    assert max(map(len, pipeline.hasher._cache)) < 100
+    evidence._digest.cache_clear()
+    text = TokenizedText.from_tokens([["alpha", "x" * 10_000]])
+    assert len(next(evidence.bags_of(text)).ids) == 3
+    assert evidence._digest.cache_info().currsize == 0
 
 
 def test_another_pipeline_over_the_same_embedding_has_other_vectors() -> None:

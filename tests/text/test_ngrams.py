@@ -70,6 +70,16 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(hasher._cache) <= 5
 
 
+def test_room_is_made_beside_what_another_thread_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ngrams, "_CACHED", 2)
+    hasher = NgramHasher(buckets=50)
+    hasher.bags(["one", "two"])
+    being_read = hasher._cache
+    hasher.bags(["three"])
+    assert list(being_read) == ["one", "two"]
+    assert list(hasher._cache) == ["three"]
+
+
 def test_whole_short_tokens_count_and_long_ones_do_not() -> None:
     hasher = NgramHasher(buckets=2**31)
     assert fnv1a(b"<cat>") % 2**31 in hasher.ids("cat")
