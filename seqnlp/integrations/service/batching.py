@@ -131,13 +131,21 @@ class Dispatcher:
         """Do something on that thread when it has done what it was given; it must not fail."""
         self._jobs.put(work)
 
-    def close(self) -> None:
-        """End the thread when it has done what it was given, unless that takes long."""
-        if self._thread is not None:
-            self._jobs.put(None)
-            # Who ends a service does not wait for an answer that nobody will have.
-            self._thread.join(_PATIENCE)
-            self._thread = None
+    def close(self) -> bool:
+        """End the thread when it has done what it was given, unless that takes long.
+
+        Returns:
+            Whether it has ended.
+        """
+        if self._thread is None:
+            return True
+        self._jobs.put(None)
+        # Who ends a service does not wait for an answer that nobody will have.
+        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            return False
+        self._thread = None
+        return True
 
     def _bind(self) -> asyncio.AbstractEventLoop:
         """The loop that runs; one that is over has taken its tickets along."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import errno
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -17,6 +19,7 @@ from fastapi import FastAPI
 
 from seqnlp.errors import InputError, StoppedError
 from seqnlp.integrations.service.logs import ServerMessages
+from seqnlp.integrations.service.protocol import protocol
 from seqnlp.integrations.service.refusals import RefusedError
 from seqnlp.integrations.service.state import Service
 
@@ -102,6 +105,8 @@ def run(
         listening.close()
         service.log.write("stopped", unanswered=server.unanswered)
         service.log.flush()
+        if not service.dispatcher.close():
+            atexit.register(_leave, server.status)
     if server.unanswered:
         raise StoppedError(
             f"{server.unanswered} requests had no answer within {drain:g} s",
@@ -109,6 +114,14 @@ def run(
         )
     if server.signal == signal.SIGINT:
         raise KeyboardInterrupt
+
+
+def _leave(status: int) -> None:
+    """End the process with a thread in the middle of a batch, which would otherwise abort it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 class _Server(uvicorn.Server):
@@ -123,6 +136,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=protocol(),
                 log_config=None,
                 access_log=False,
                 lifespan="on",
@@ -138,6 +152,12 @@ class _Server(uvicorn.Server):
         self._tasks: set[asyncio.Task[None]] = set()
         self.signal: int | None = None
         self.unanswered = 0
+
+    @property
+    def status(self) -> int:
+        """That the process ends with."""
+        number = self.signal or signal.SIGTERM
+        return 128 + number if self.unanswered or number == signal.SIGINT else 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
