@@ -120,7 +120,7 @@ def check_folder(path: Path, description: str = DESCRIPTION) -> None:
     """See that an export can be written, before the work that it takes.
 
     Raises:
-        InputError: the folder has other things in it than an export, or is none.
+        InputError: the folder has other things in it than an export, is none, or cannot be made.
     """
     if path.is_dir():
         names = {each.name for each in path.iterdir()}
@@ -132,6 +132,17 @@ def check_folder(path: Path, description: str = DESCRIPTION) -> None:
             )
     elif path.exists():
         raise InputError(f"{path}: is no folder")
+    # A link to a folder stays one; what it leads to is replaced.
+    real = path.resolve()
+    if os.path.ismount(real):
+        raise InputError(
+            f"{path}: is where a disk is mounted, which cannot be replaced; name a folder in it"
+        )
+    above = next(each for each in real.parents if each.exists())
+    if not above.is_dir():
+        raise InputError(f"cannot write {path}: {above} is no folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {path}: {above} may not be written to")
 
 
 def _is_exported(name: str) -> bool:
@@ -144,7 +155,7 @@ def replace_folder(path: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    path = path.absolute()
+    path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(".half", f".{path.name}.", path.parent))

@@ -140,6 +140,41 @@ def test_what_was_there_stays_where_the_new_cannot_be_written(
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
+def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to("first")
+    for data in (b"{}", b"{ }"):
+        check_folder(tmp_path / "current")
+        replace_folder(tmp_path / "current", {"seqnlp.json": data})
+        assert (tmp_path / "current").is_symlink()
+        assert (tmp_path / "first" / "seqnlp.json").read_bytes() == data
+
+
+def test_what_cannot_be_written_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError) as caught:
+        check_folder(tmp_path / "notes.txt" / "a" / "b")
+    assert str(caught.value) == (
+        f"cannot write {tmp_path / 'notes.txt' / 'a' / 'b'}: {tmp_path / 'notes.txt'} is no folder"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+        with pytest.raises(InputError) as caught:
+            check_folder(tmp_path / "a" / "b")
+    assert str(caught.value) == (
+        f"cannot write {tmp_path / 'a' / 'b'}: {tmp_path} may not be written to"
+    )
+    (tmp_path / "mounted").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: Path(path).name == "mounted")
+    with pytest.raises(InputError) as caught:
+        check_folder(tmp_path / "mounted")
+    assert str(caught.value) == (
+        f"{tmp_path / 'mounted'}: is where a disk is mounted, which cannot be replaced; name a "
+        "folder in it"
+    )
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "own.onnx").write_bytes(b"")
     with pytest.raises(InputError, match=r": has own\.onnx in it, which is no part of an export"):
