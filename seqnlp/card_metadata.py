@@ -47,7 +47,8 @@ def front_matter(
     """
     corpus, tag = settings.corpus, _TAGS.get(settings.task)
     recurrent = settings.model.encoder == "recurrent"
-    codes = [*languages] or [
+    given = [languages] if isinstance(languages, str) else [*languages]
+    codes = given or [
         code for code in (corpus.source, corpus.target) if code and _CODE.fullmatch(code)
     ]
     kind, _, rest = corpus.name.partition(":")
@@ -91,8 +92,8 @@ def front_matter(
         if any(found.values())
         else [],
     }  # fmt: skip
-    given = {key: value for key, value in matter.items() if value}
-    return "\n".join(["---", *_lines(given), "---", ""])
+    known = {key: value for key, value in matter.items() if value}
+    return "\n".join(["---", *_lines(known), "---", ""])
 
 
 def _lines(value: Mapping[str, Any] | Sequence[Any]) -> Iterator[str]:

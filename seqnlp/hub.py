@@ -26,6 +26,7 @@ _SECONDS = 20.0
 MOST_BYTES = {"weights.safetensors": 8 << 30}
 MOST_OTHER_BYTES = 256 << 20
 """Of a file that is fetched: of the weights, and of any other."""
+MOST_FILES = 64
 
 
 def is_on_hub(source: str | os.PathLike[str]) -> bool:
@@ -165,6 +166,11 @@ def _before(name: str, why: Exception | str) -> Path:
 def _check(name: str, sizes: Mapping[str, int]) -> None:
     if MANIFEST not in sizes:
         raise BundleError(f"{name}: not a saved model of seqnlp: it has no {MANIFEST}")
+    if len(sizes) > MOST_FILES:
+        raise BundleError(
+            f"{name}: it has {len(sizes)} files by the names of a model's, more than the "
+            f"{MOST_FILES} that are fetched"
+        )
     for path, size in sizes.items():
         most = MOST_BYTES.get(path, MOST_OTHER_BYTES)
         if size > most:

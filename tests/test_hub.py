@@ -196,6 +196,16 @@ def test_what_cannot_be_pushed_is_one_clear_line(
         model.quantize().push_to_hub("me/model")
 
 
+def test_more_files_than_any_model_has_are_not_fetched(hub: Hub, toy_run: Path) -> None:
+    files = seqnlp.load(toy_run).to_files()
+    many = {f"side{number}/pipeline.json": b"{}" for number in range(100)}
+    hub.repositories["me/model"] = Repository()
+    hub.repositories["me/model"].commit("main", {**files, **many}, "")
+    with pytest.raises(BundleError, match=rf"^hf:me/model: it has {len(files) + 100} files by the names of a model's, more than the 64 that are fetched$"):  # fmt: skip
+        seqnlp.load("hf:me/model")
+    assert not any("pipeline.json" in request for request in hub.requests)
+
+
 def test_files_too_large_for_a_model_are_not_fetched(hub: Hub, toy_run: Path) -> None:
     seqnlp.load(toy_run).push_to_hub("me/model")
     hub.sizes["vocabulary.json"] = (256 << 20) + 1
@@ -240,6 +250,8 @@ def test_any_name_stands_in_a_card(toy_run: Path, name: str) -> None:
     from seqnlp.card_metadata import front_matter
 
     model = seqnlp.load(toy_run)
+    text = front_matter(model.settings, model.metrics, name, license=name, languages="no")
+    assert ModelCard(text).data.language == ["no"]
     text = front_matter(model.settings, model.metrics, name, license=name, languages=["no", "y"])
     data = ModelCard(text).data
     assert data.model_name == name

@@ -153,7 +153,9 @@ def test_words_of_an_output_lead_to_tokens_of_the_document(pairs_run: Path) -> N
     assert best.attention is not None
     looks = best.attention[:-1].argmax(1)
     expected = [real[look].i if look < len(real) else None for look in looks]
-    assert doc._.translation_sources == list(zip(best.tokens, expected, strict=True))
+    assert doc._.translation_sources == [
+        [*pair] for pair in zip(best.tokens, expected, strict=True)
+    ]
     assert doc._.translation == answer.output
     assert pipeline(pairs_run, "de", tokens="doc")("")._.translation_sources is None
 
@@ -169,7 +171,9 @@ def test_two_processes_answer_as_one(pairs_run: Path, loaded: bool) -> None:
     assert [doc.text for doc in docs] == texts
     one = list(nlp.pipe(texts))
     assert [doc._.translation for doc in docs] == [doc._.translation for doc in one]
-    assert docs[0]._.translation_sources is not None
+    sources = [doc._.translation_sources for doc in docs]
+    assert sources == [doc._.translation_sources for doc in one]
+    assert sources[0]
 
 
 @pytest.mark.parametrize("loaded", [False, True])

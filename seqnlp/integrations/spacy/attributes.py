@@ -43,8 +43,11 @@ def find_spans(doc: Doc, sentences: Sequence[str]) -> list[Any]:
     return spans
 
 
-def find_sources(doc: Doc, answer: Prediction) -> list[tuple[str, int | None]] | None:
-    """Each token of a written text with the index of the token of the document it looks at."""
+def find_sources(doc: Doc, answer: Prediction) -> list[list[str | int | None]] | None:
+    """Each token of a written text with the index of the token of the document it looks at.
+
+    The pairs are lists, which is what the bytes of a document bring back.
+    """
     from seqnlp.text.vocabulary import EOS
 
     best = answer.hypotheses[0] if answer.hypotheses else None
@@ -54,4 +57,4 @@ def find_sources(doc: Doc, answer: Prediction) -> list[tuple[str, int | None]] |
     # A text that was read in parts has an end after each.
     places = [None if name == EOS else next(words, None) for name in answer.source_tokens]
     looks = best.attention[: len(best.tokens)].argmax(1)
-    return [(token, places[look]) for token, look in zip(best.tokens, looks, strict=True)]
+    return [[token, places[look]] for token, look in zip(best.tokens, looks, strict=True)]

@@ -33,8 +33,8 @@ class SeqnlpComponent:
 
     The probabilities of labels are in `doc.cats`; the label, the translation or the summary is an
     attribute `doc._.NAME`. The sentences that a model has picked are also `doc.spans[NAME]`, and
-    where it wrote a text from the pipeline's tokens, `doc._.NAME_sources` is a list of (token,
-    index): each token of that text, and the token of the document that it attends to most, or None.
+    where it wrote a text from the pipeline's tokens, `doc._.NAME_sources` is a list of [token,
+    index]: each token of that text, and the token of the document that it attends to most, or None.
 
     The model is loaded when it is first needed, so that a pipeline that brings its own does not
     look for the one that it was made with.
