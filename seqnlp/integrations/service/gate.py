@@ -35,7 +35,7 @@ class Shortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            parts = scope["path"].split("/")
+            parts = path_of(scope).split("/")
             if len(parts) == 4 and parts[1] == "v1" and parts[3] in self._handlers:
                 scope["path_params"] = {"model": parts[2]}
                 response = await self._handlers[parts[3]](Request(scope, receive, send))
@@ -72,7 +72,7 @@ class Gate:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", id_)]
             await send(message)
 
-        service, counted = self.service, scope["path"].startswith("/v1/")
+        service, counted = self.service, path_of(scope).startswith("/v1/")
         service.in_flight += counted
         try:
             self._admit(scope, headers, counted)
@@ -112,7 +112,7 @@ class Gate:
                     f"{wait:.1f} s",
                     retry_after=wait,
                 )
-        if service.token is not None and scope["path"] not in OPEN:
+        if service.token is not None and path_of(scope) not in OPEN:
             kind, _, token = headers.get(b"authorization", b"").partition(b" ")
             known = secrets.compare_digest(token.strip(), service.token)
             if not known or kind.lower() != b"bearer":
@@ -124,7 +124,7 @@ class Gate:
                 )
 
     def _note(self, scope: Scope, id_: bytes, status: int, seconds: float) -> None:
-        route, model = _labels(scope["path"], self.service)
+        route, model = _labels(path_of(scope), self.service)
         self.service.metrics.request(route, model, status, seconds)
         noted: dict[str, Any] = scope.get("seqnlp", {})
         client = scope.get("client")
@@ -138,6 +138,13 @@ class Gate:
             ms=round(1000 * seconds, 2),
             **noted,
         )
+
+
+def path_of(scope: Scope) -> str:
+    """The path within this application, which may hang below another's, as the router takes it."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
 
 
 def _labels(path: str, service: Service) -> tuple[str, str]:

@@ -269,3 +269,23 @@ def test_a_reader_of_the_log_who_is_slow_holds_up_no_answer(model: Model) -> Non
     assert sum(lost) >= 50
     # Nothing is lost in silence: the first, 150, the request and the last.
     assert sum(lost) + len(written) - len(lost) == 153
+
+
+def test_below_another_path_the_same_is_kept_to(model: Model) -> None:
+    log = io.StringIO()
+    app = make_app({"toy": model}, token="hush", limits=Limits(rate=0.5), log=log)
+    client = TestClient(app, root_path="/nlp")
+    known = {"Authorization": "Bearer hush"}
+    assert client.get("/nlp/health/live").status_code == 200
+    assert client.get("/nlp/").status_code == 200
+    assert client.post("/nlp/v1/toy/predict", json={"text": "a"}).status_code == 401
+    client = TestClient(app, root_path="/nlp", client=("other", 1))
+    asked = {"json": {"text": "a"}, "headers": known}
+    statuses = [client.post("/nlp/v1/toy/predict", **asked).status_code for _ in range(2)]  # type: ignore[arg-type]
+    assert statuses == [200, 429]
+    service = service_of(app)
+    service.log.flush()
+    assert [json.loads(line)["model"] for line in log.getvalue().splitlines()[-2:]] == [
+        "toy",
+        "toy",
+    ]
