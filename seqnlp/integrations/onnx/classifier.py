@@ -82,7 +82,7 @@ def text_module(task: SentimentTask) -> _ClassifierModule:
 def first_states(task: SentimentTask) -> dict[str, NDArray[Any]]:
     """The states of one text before its first token, by their names: the first axis is 1 long."""
     states = _Pieces(task).first(1)
-    return {name: state.cpu().numpy() for name, state in states.items()}
+    return {name: state.detach().cpu().numpy() for name, state in states.items()}
 
 
 def _record(task: SentimentTask, module: _ClassifierModule, states: list[_Input]) -> Any:

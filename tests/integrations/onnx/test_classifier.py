@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from seqnlp.data.corpus import open_corpus
 from seqnlp.errors import InputError
 from seqnlp.integrations.onnx.graphs import can_stream, classifier_graphs, first_states
+from seqnlp.nn.cells.base import Gates, State
 from seqnlp.nn.encoder import Encoder
 from seqnlp.tasks.sentiment import SentimentTask
 from seqnlp.types import Encoded, lengths_to_mask
-from tests.integrations.onnx.recorded import Runner, scatter
+from tests.integrations.onnx.recorded import OwnCell, Runner, scatter
 from tests.toy import small_settings
 
 TOLERANCE = 1e-5
@@ -167,6 +168,34 @@ def test_states_of_any_cell_stream(toy_corpus: Path, options: list[str]) -> None
         seen = end
         np.testing.assert_allclose(logs, _expected(task, [tokens[:end]]), atol=TOLERANCE)
         states = dict(zip(states, after, strict=True))
+
+
+class _LearnedStart(OwnCell):
+    """Begins with what it has learned."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.start = nn.Parameter(torch.randn(2, hidden_size))
+
+    def initial_state(self, batch_size: int) -> State:
+        h, c = self.start.unsqueeze(1).expand(-1, batch_size, -1)
+        return h, c
+
+    def update(self, x_gates: Gates, h_gates: Gates, state: State, start: Tensor) -> State:
+        return super().update(x_gates, h_gates, state)
+
+
+def test_states_that_are_learned_begin_a_stream(toy_corpus: Path) -> None:
+    task = _make(toy_corpus, "model.bidirectional=false", 'head.pooling=["last"]').eval()
+    (layer,) = task.members[0].encoder.layers  # type: ignore[union-attr, misc]
+    layer.forward_cell = own = _LearnedStart(4, 5)
+    states = first_states(task)
+    for place in range(2):
+        start = own.start[place : place + 1].detach().numpy()
+        np.testing.assert_array_equal(states[f"state_0_0_{place}"], start)
+    tokens = task.pipeline.tokens(TEXTS[0])
+    logs, *_ = Runner(classifier_graphs(task)["stream"])(**_feed(task, [tokens]), **states)
+    np.testing.assert_allclose(logs, _expected(task, [tokens]), atol=TOLERANCE)
 
 
 def test_an_encoder_of_both_directions_has_no_stream(toy_corpus: Path) -> None:
