@@ -7,6 +7,7 @@ import atexit
 import errno
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -144,8 +145,6 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,
-                # What may be waited for has been waited for by then.
-                timeout_graceful_shutdown=1,
             )
         )
         self._service, self._drain, self._ready = service, drain, ready
@@ -208,6 +207,8 @@ class _Server(uvicorn.Server):
         while self._service.in_flight and loop.time() < deadline and not self.should_exit:
             await asyncio.sleep(_TICK)
         self.unanswered = self._service.in_flight
+        # Answers may be on their way to clients that read them slowly.
+        self.config.timeout_graceful_shutdown = max(1, math.ceil(deadline - loop.time()))
         self.should_exit = True
 
     async def _reload(self) -> None:

@@ -54,3 +54,22 @@ def test_a_head_without_an_end_is_refused(toy_run: Path) -> None:
         last = b"Connection: close\r\n\r\n" + body
         said = received(address, (ask_ + b"\r\n" + body) * 9 + ask_ + last)
         assert said.count(b"HTTP/1.1 200 ") == 10
+
+
+@pytest.mark.slow
+def test_who_reads_slowly_has_all_of_an_answer_before_the_end(toy_run: Path) -> None:
+    limits = ("--max-body", 20_000_000, "--max-chars", 20_000_000, "--drain", 30)
+    body = json.dumps({"text": " " * 16_000_000}).encode()
+    head = b"POST /v1/toy/predict HTTP/1.1\r\nAuthorization: Bearer hush\r\n"
+    with serving(toy_run, *limits) as (child, address), socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(30)
+        host, port = address.removeprefix("http://").split(":")
+        client.connect((host, int(port)))
+        client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        said = client.recv(100)
+        child.send_signal(signal.SIGTERM)
+        time.sleep(3)
+        said += b"".join(iter(lambda: client.recv(1 << 20), b""))
+        assert child.wait(30) == 0
+    assert json.loads(said.partition(b"\r\n\r\n")[2])["answers"][0]["text"].isspace()
