@@ -181,7 +181,9 @@ class _LearnedStart(OwnCell):
         h, c = self.start.unsqueeze(1).expand(-1, batch_size, -1)
         return h, c
 
-    def update(self, x_gates: Gates, h_gates: Gates, state: State, start: Tensor) -> State:
+    def update(  # type: ignore[override]
+        self, x_gates: Gates, h_gates: Gates, state: State, start: Tensor
+    ) -> State:
         return super().update(x_gates, h_gates, state)
 
 
