@@ -10,12 +10,12 @@ function show(answer, begun) {
     by("others").hidden = false;
     by("hypotheses").replaceChildren(...found.slice(1).map((each) => {
       const line = make("li", `${each.text} `);
-      line.append(make("span", `score ${each.score.toFixed(2)}`, "score"));
+      line.append(make("span", `score ${each.score?.toFixed(2) ?? "unknown"}`, "score"));
       return line;
     }));
     by("hypotheses").start = 2;
   }
-  if (answer.words) attention(answer.words);
+  if (answer.words?.output.length) attention(answer.words);
 }
 
 function bars(shares, first) {

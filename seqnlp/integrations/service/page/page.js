@@ -87,7 +87,8 @@ function choose(chosen) {
   model = chosen;
   by("result").hidden = true;
   by("error").textContent = "";
-  const figure = Object.entries(model.figures).find(([, value]) => value?.value !== undefined);
+  const figure = Object.entries(model.figures)
+    .find(([, value]) => typeof value?.value === "number");
   const facts = {
     Name: models.length < 2 ? model.name : "",
     Task: model.task.replaceAll("_", " "),
@@ -144,11 +145,14 @@ async function ask() {
       return;
     }
     const response = await call(`v1/${model.name}/stream`, body, own.signal);
+    let ended = false;
     for await (const [name, value] of events(response)) {
       if (name === "token") by("output").textContent = value.text;
       if (name === "error") throw new Error(value.error.message);
       if (name === "answer") show(value.answers[0], begun);
+      ended ||= name === "answer";
     }
+    if (!ended) throw new Error("the service ended before the answer did");
   } catch (error) {
     if (error.name === "AbortError") {
       if (asking === own) by("said").textContent = "Stopped.";
