@@ -202,6 +202,16 @@ def test_the_kernel_computes_what_the_loop_over_steps_does(
             assert bool((kernel[0][~Padding(lengths=RAGGED, time=T).mask] == 0).all())
 
 
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_is_seen_in_every_column(bad: float) -> None:
+    cell = quantize(LSTMCell(37, 5))
+    for column in range(37):
+        x = torch.randn(1, 2, 37)
+        x[0, 0, column] = bad
+        with torch.no_grad():
+            assert bool(unroll(cell, x, engine="fused")[0].isnan().all())
+
+
 def test_rows_that_are_not_finite_stay_so_and_leave_others_alone() -> None:
     torch.manual_seed(0)
     cell = quantize(LSTMCell(D, H))

@@ -79,7 +79,8 @@ def prepare(cell: GatedCell | QuantizedCell) -> Prepared | None:
         equal += [each._version for each in parameters]
         if inner is not cell:
             assert isinstance(cell, QuantizedCell)
-            equal += [cell.weight_x.codes.data_ptr(), cell.weight_h.codes.data_ptr()]
+            both = cell.weight_x, cell.weight_h
+            equal += [each.data_ptr() for w in both for each in (w.codes, w.scales, w.sums)]
     except RuntimeError:
         # Tensors made in inference mode count no changes, and stand-ins have no numbers.
         return None

@@ -65,15 +65,21 @@ struct Codes {
 
   // Row i from numbers. What is not finite makes the scale NaN, and with it all that follows.
   void quantize(int64_t i, const float *from) {
-    float most = 0, poison = 0;
-#pragma omp simd reduction(max : most) reduction(+ : poison)
+    // As bits, which order sizes as numbers do, infinity and then NaN last. Not by a sum of products
+    // with zero: under -fno-signed-zeros GCC drops those where it makes them FMAs of vectors.
+    int32_t bits = 0;
+#pragma omp simd reduction(max : bits)
     for (int64_t k = 0; k < columns; k++) {
-      const float size = std::fabs(from[k]);
-      most = size > most ? size : most;
-      poison += from[k] * 0;
+      int32_t size;
+      std::memcpy(&size, from + k, sizeof size);
+      size &= INT32_MAX;
+      bits = size > bits ? size : bits;
     }
-    const float inverse = most > SMALLEST && poison == 0 ? 127 / most : 0;
-    scales[i] = most / 127 + poison;
+    float most;
+    std::memcpy(&most, &bits, sizeof most);
+    const bool finite = most < INFINITY;
+    const float inverse = finite && most > SMALLEST ? 127 / most : 0;
+    scales[i] = finite ? most / 127 : NAN;
     int8_t *to = codes.data() + i * stride;
 #pragma omp simd
     for (int64_t k = 0; k < columns; k++) {
