@@ -57,6 +57,7 @@ def declarations() -> tuple[Declared, ...]:
 def silent_plugins() -> list[str]:
     """Distributions that look like plugins, by their name, and declare no part."""
     telling = {_normal(each.distribution) for each in declarations() if each.group != "interface"}
+    telling.add("seqnlp-runtime")  # runs exported models, and is no plugin
     names = {stem for _, stem in _distributions(tuple(sys.path))}
     return sorted(
         name.partition("-")[0].replace("_", "-")

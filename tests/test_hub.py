@@ -305,12 +305,16 @@ def test_the_command_line_pushes_and_answers(
     assert err == "error: hf:mood: no name of a model on the Hub; expected hf:owner/name or hf:owner/name@revision\n"  # fmt: skip
 
 
-def test_a_spacy_pipeline_takes_a_model_of_the_hub(hub: Hub, toy_run: Path) -> None:
+def test_a_spacy_pipeline_takes_a_model_of_the_hub(
+    hub: Hub, toy_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import spacy
     from spacy.tokens import Doc
 
     import seqnlp.integrations.spacy  # registers the factory
 
+    # Other tests of the process may have asked pipelines, too.
+    monkeypatch.setattr("spacy.tokens.underscore.Underscore.doc_extensions", {})
     seqnlp.load(toy_run).push_to_hub("me/mood")
     hub.requests.clear()
     for fetched in (False, True):
@@ -321,4 +325,3 @@ def test_a_spacy_pipeline_takes_a_model_of_the_hub(hub: Hub, toy_run: Path) -> N
         assert nlp(TEXT)._.seqnlp_label == seqnlp.load(toy_run)(TEXT).output
         assert hub.requests
         hub.requests.clear()
-    Doc.remove_extension("seqnlp_label")

@@ -100,7 +100,12 @@ def check_outputs(inputs: tuple[str, ...], outputs: Mapping[str, Path | None]) -
 
 
 def _items(inputs: tuple[str, ...], suffixes: Set[str]) -> Iterator[str | None]:
-    """The texts, and None wherever the next one has to be waited for."""
+    """The texts, and None wherever the next one has to be waited for.
+
+    What no input can be is said before any is read.
+    """
+    for item in inputs:
+        _check(item, suffixes)
     for item in inputs or ("-",):
         mode = _mode(item)
         if item == "-":
@@ -110,17 +115,22 @@ def _items(inputs: tuple[str, ...], suffixes: Set[str]) -> Iterator[str | None]:
         elif stat.S_ISREG(mode) or _is_pipe(mode):
             with Path(item).open("rb") as file:
                 yield from _decoded(_waiting_lines(file) if _is_pipe(mode) else file, item)
-        elif stat.S_ISDIR(mode):
-            raise InputError(f"{item} is a folder; give texts or files")
-        elif Path(item).suffix in suffixes and not set(" \n") & set(Path(item).name):
-            raise InputError(
-                f"{item}: no such file; a text that looks like one goes through a pipe"
-            )
-        elif any("\udc80" <= letter <= "\udcff" for letter in item):
-            # What is no UTF-8 on a command line comes so, see PEP 383.
-            raise InputError(f"the text {os.fsencode(item)!r}: not valid UTF-8")
         else:
             yield item
+
+
+def _check(item: str, suffixes: Set[str]) -> None:
+    """Raise an InputError, unless an input is a text or something that can be read."""
+    mode = _mode(item)
+    if stat.S_ISREG(mode) or _is_pipe(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{item} is a folder; give texts or files")
+    if Path(item).suffix in suffixes and not set(" \n") & set(Path(item).name):
+        raise InputError(f"{item}: no such file; a text that looks like one goes through a pipe")
+    if any("\udc80" <= letter <= "\udcff" for letter in item):
+        # What is no UTF-8 on a command line comes so, see PEP 383.
+        raise InputError(f"the text {os.fsencode(item)!r}: not valid UTF-8")
 
 
 def _paths(inputs: tuple[str, ...]) -> Iterator[str | None]:

@@ -30,11 +30,13 @@ GERMAN = ["Der Hund will den Ball sehen.", "Eine Frau kann das Haus malen.", ""]
 
 @pytest.fixture(autouse=True)
 def _extensions() -> Iterator[None]:
-    """What a test registers for all documents is gone after it."""
-    before = dict(spacy.tokens.underscore.Underscore.doc_extensions)
+    """A test begins with nothing registered for all documents, and what it registers is gone."""
+    extensions = spacy.tokens.underscore.Underscore.doc_extensions
+    before = dict(extensions)
+    extensions.clear()
     yield
-    spacy.tokens.underscore.Underscore.doc_extensions.clear()
-    spacy.tokens.underscore.Underscore.doc_extensions.update(before)
+    extensions.clear()
+    extensions.update(before)
 
 
 def pipeline(model: object = None, language: str = "en", **config: Any) -> Language:
