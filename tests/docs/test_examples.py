@@ -158,6 +158,10 @@ def test_a_command_of_a_page_works(
     elif alone and options.get("corpus") in (None, "reviews", "stories", "reports"):
         if words[0] == "compare":
             toy = request.getfixturevalue("toy_run")
+            for recipe in (Path(word) for word in words if word.startswith("recipes/")):
+                folder = tmp_path / "data" / recipe.stem
+                shutil.copytree(request.getfixturevalue("toy_corpus"), folder)
+            monkeypatch.setenv("SEQNLP_DATA", str(tmp_path / "data"))
             monkeypatch.setattr("seqnlp.cli.compare_training.train_missing", _stand_in(toy))
         assert run(words, debug=True) == 0
 
