@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 PUBLIC = (
-    "seqnlp", "seqnlp.config", "seqnlp.data", "seqnlp.errors", "seqnlp.files", "seqnlp.nn",
-    "seqnlp.registry", "seqnlp.tasks", "seqnlp.testing", "seqnlp.text", "seqnlp.training",
+    "seqnlp", "seqnlp.config", "seqnlp.data", "seqnlp.errors", "seqnlp.files",
+    "seqnlp.integrations.onnx", "seqnlp.nn", "seqnlp.registry", "seqnlp.tasks", "seqnlp.testing", "seqnlp.text", "seqnlp.training",
     "seqnlp.types",
 )  # fmt: skip
 SOURCES = sorted(Path(__file__).parents[1].glob("seqnlp-*/**/*.py"))

@@ -250,7 +250,8 @@ def test_a_model_trains_saves_and_loads(tmp_path: Path, cell: str) -> None:
     assert answer.details is not None
     assert len(answer.details["words"]) == 3  # type: ignore[arg-type]
     assert set(made.metrics["test"]["lengths"]) == {"4", "8", "15", "18"}
-    assert (tmp_path / "run" / "README.md").read_text().count("bit error") == 1
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert card.partition("\n---\n")[2].count("bit error") == 1
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_members(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from seqnlp_transformer.encoder import TransformerEncoder
 from torch import Tensor, nn
 
-from seqnlp.integrations.onnx.graphs import to_onnx
+from seqnlp.integrations.onnx import to_onnx
 
 
 class _Parts(nn.Module):
