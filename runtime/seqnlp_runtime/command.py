@@ -7,8 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from seqnlp_runtime.errors import RunnerError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what was mistyped, as `seqnlp` does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RunnerError(f"{message}; see {self.prog} --help")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    given = _parser().parse_args(arguments)
     try:
+        given = _parser().parse_args(arguments)
         if given.batch_size < 1:
             raise RunnerError(f"--batch-size {given.batch_size}: expected 1 or more")
         from seqnlp_runtime.model import load
@@ -93,7 +101,7 @@ def _pair(word: str) -> tuple[str, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="seqnlp-run",
         description="Answer texts with a model that `seqnlp export --format onnx` has written; "
         "one JSON object a line.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,20 @@ def test_it_is_a_filter() -> None:
 def test_mistakes_are_one_line(words: list[str], message: str, capsys: Any) -> None:
     assert run(words) == 2
     assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["labels", "--nope"], "unrecognized arguments: --nope"),
+        ([], "the following arguments are required: folder"),
+        (["labels", "--threads", "two"], "argument --threads: invalid int value: 'two'"),
+    ],
+)
+def test_what_was_mistyped_is_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"error: .*({message}).*; see seqnlp-run --help\n", err)
